@@ -1,0 +1,59 @@
+"""Tessera: the whole job is one graph. This file is the table of contents; names load when first used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tessera import errors as errors
+    from tessera import nn as nn
+    from tessera import optim as optim
+    from tessera.capture.compile import compile as compile
+    from tessera.capture.train_step import train_step as train_step
+    from tessera.export.export import export as export
+    from tessera.nn.model import model as model
+    from tessera.train.benchmark import benchmark as benchmark
+    from tessera.train.fit import fit as fit
+
+__version__ = "0.1.0"
+
+_CONTENTS = {
+    "benchmark": "tessera.train.benchmark:benchmark",
+    "compile": "tessera.capture.compile:compile",
+    "errors": "tessera.errors",
+    "export": "tessera.export.export:export",
+    "fit": "tessera.train.fit:fit",
+    "model": "tessera.nn.model:model",
+    "nn": "tessera.nn",
+    "optim": "tessera.optim",
+    "train_step": "tessera.capture.train_step:train_step",
+}
+__all__ = list(_CONTENTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CONTENTS:
+        raise AttributeError(f"module 'tessera' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, _, attribute = _CONTENTS[name].partition(":")
+    value = importlib.import_module(module)
+    value = getattr(value, attribute) if attribute else value
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+class _Contents(ModuleType):
+    """This module, with one difference: importing a folder (tessera/export) never hides the function of its name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and ":" in _CONTENTS.get(name, "")):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Contents

@@ -1,0 +1,54 @@
+"""The handoff: a Program through the pipeline and into Inductor, with the Report of the way."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tessera import torch_internals
+from tessera.backend.runner import run_pipeline
+from tessera.program import Compilation, Program
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A compiled Program. ``call`` takes the list of inputs (and empties it) and returns the outputs.
+
+    ``wrapper`` is what Inductor wrote, for those who read it.
+    """
+
+    call: Callable[[list[Any]], Sequence[Any]]
+    wrapper: torch_internals.InductorOutput
+    compilation: Compilation
+
+
+def compile_program(program: Program, capture_seconds: float = 0.0) -> Executable:
+    """Run the pipeline over ``program`` and compile it for the device its inputs are on."""
+    started = time.perf_counter()
+    passes = run_pipeline(program)
+    operations = program.operations()
+    piped = time.perf_counter()
+    output = torch_internals.compile_with_inductor(program.graph_module, [n.meta["val"] for n in program.placeholders])
+    finished = time.perf_counter()
+    compilation = Compilation(
+        program.name,
+        passes,
+        operations=operations,
+        kernels=_count(_FUSED_KERNEL, output.source),
+        external_calls=_count(_EXTERNAL_CALL, output.source),
+        capture_seconds=capture_seconds,
+        pipeline_seconds=piped - started,
+        inductor_seconds=finished - piped,
+    )
+    return Executable(output.call, output, compilation)
+
+
+_FUSED_KERNEL = re.compile(r"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\()", re.MULTILINE)
+_EXTERNAL_CALL = re.compile(r"^\s+(?:\w+ = )?(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)
+
+
+def _count(pattern: re.Pattern[str], source: str) -> int:
+    return len(pattern.findall(source))

@@ -1,0 +1,60 @@
+"""The same computation done twice is done once (common subexpression elimination).
+
+    before   a = exp(x); b = exp(x); c = a + b
+    after    a = exp(x);             c = a + a
+
+Random operations are left alone (two draws differ), and so is everything that writes. Promise: bitwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import torch
+from torch import fx
+
+from tessera.backend.rewrite import Pass
+from tessera.program import Program
+
+
+def merge_duplicates(program: Program) -> int:
+    """Replace every repeated pure operation by its first occurrence; returns how many were replaced."""
+    seen: dict[Hashable, fx.Node] = {}
+    merged = 0
+    for node in list(program.graph.nodes):
+        if node.op != "call_function" or node.is_impure() or not _is_pure(node.target):
+            continue
+        key = _key(node)
+        first = seen.setdefault(key, node)
+        if first is not node:
+            node.replace_all_uses_with(first)
+            program.graph.erase_node(node)
+            merged += 1
+    return merged
+
+
+def _is_pure(target: object) -> bool:
+    if not isinstance(target, torch._ops.OpOverload):
+        return getattr(target, "__module__", "") == "_operator"  # getitem and arithmetic on sizes
+    random = torch.Tag.nondeterministic_seeded in target.tags
+    return not (random or target._schema.is_mutable or target.namespace == "higher_order")
+
+
+def _key(node: fx.Node) -> Hashable:
+    # The type stands beside each constant: 1, 1.0 and True are equal in Python but not to an operation.
+    return (node.target, _frozen(node.args), _frozen(node.kwargs))
+
+
+def _frozen(value: object) -> Hashable:
+    if isinstance(value, (list, tuple)):
+        return (type(value) is list, *map(_frozen, value))
+    if isinstance(value, dict):
+        return tuple((key, _frozen(v)) for key, v in sorted(value.items()))
+    if isinstance(value, slice):
+        return ("slice", _frozen(value.start), _frozen(value.stop), _frozen(value.step))
+    if isinstance(value, float):
+        return ("float", repr(value))  # -0.0 is not 0.0, and nan is nan
+    return (type(value), value)  # type: ignore[return-value]
+
+
+MERGE_DUPLICATES = Pass("merge_duplicates", "bitwise", merge_duplicates)

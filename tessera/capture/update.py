@@ -1,0 +1,224 @@
+"""The update of any optimizer as a pure function of tensors.
+
+The optimizer's own ``step`` runs once, on a stand-in whose parameters, gradients and state are fake tensors and whose
+floats are symbols. What it does is recorded, made functional, and the symbols become 0-d float64 tensors. So the
+arithmetic is the optimizer's own, whoever wrote it, as long as it does not branch on the data.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+from torch.func import functionalize
+
+from tessera import torch_internals
+from tessera.capture.hyper_parameters import HyperParameters
+from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
+from tessera.capture.tensorify import Tensorify, fix_numbers
+from tessera.program import COPY
+
+
+@dataclass(frozen=True)
+class StateSlot:
+    """One tensor of optimizer state: ``table[name] is tensor``, and ``table`` is the state of ``parameter``."""
+
+    parameter: torch.nn.Parameter
+    table: dict[str, Any]
+    name: str
+    tensor: torch.Tensor
+
+
+@dataclass
+class Update:
+    """How one optimizer updates some of its parameters.
+
+    Attributes:
+        apply: ``(parameters, gradients, states, hyper-parameters) -> (new parameters, new states)`` on flat lists of
+            tensors, pure; ``states`` is aligned with ``slots``.
+        holds: whether new values of the hyper-parameters fit what the trace assumed.
+    """
+
+    optimizer: torch.optim.Optimizer
+    parameters: list[torch.nn.Parameter]
+    slots: list[StateSlot]
+    hyper_parameters: HyperParameters
+    apply: Callable[[list[Any], list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]]
+    holds: Callable[[Sequence[float]], bool]
+
+    def current(self) -> bool:
+        """Whether state and hyper-parameters are still those the Program was made for; brings the latter up to date."""
+        state = self.optimizer.state
+        for slot in self.slots:
+            if slot.table.get(slot.name) is not slot.tensor or state.get(slot.parameter) is not slot.table:
+                return False
+        return self.hyper_parameters.refresh(self.holds)
+
+
+def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> Update:
+    """Record how ``optimizer`` updates ``parameters`` (those of its own that have a gradient).
+
+    Raises:
+        NeedsEagerStep: the optimizer makes its state in its first ``step``.
+        CannotCapture: its ``step`` does something no pure function of tensors does.
+    """
+    _refuse_hooks(optimizer)
+    owned = [p for group in optimizer.param_groups for p in group["params"]]
+    chosen = {id(p) for p in parameters}
+    parameters = [p for p in owned if id(p) in chosen]
+    _make_state(optimizer, parameters)
+    slots = [
+        StateSlot(p, optimizer.state[p], name, value)
+        for p in parameters
+        if p in optimizer.state
+        for name, value in optimizer.state[p].items()
+        if isinstance(value, torch.Tensor)
+    ]
+    hyper_parameters = HyperParameters(optimizer)
+    problems = []
+    for branch_free in (False, True):
+        try:
+            recorded, holds = _record(optimizer, parameters, slots, hyper_parameters, branch_free)
+            break
+        except NeedsEagerStep:
+            raise
+        except Exception as error:  # whatever a stranger's step raises means that it cannot be recorded
+            problems.append(error)
+    else:
+        raise CannotCapture(
+            f"the update of {type(optimizer).__name__} cannot be recorded: {problems[0]}",
+            "Write its step as arithmetic on tensors, without .item(), math.sqrt or an if on their values.",
+            line_of_error(problems[0]),
+        ) from problems[0]
+
+    def apply(params: list[Any], grads: list[Any], states: list[Any], hypers: list[Any]) -> tuple[list[Any], list[Any]]:
+        new = Tensorify(recorded).run(*params, *grads, *states, *hypers)
+        return list(new[: len(params)]), list(new[len(params) :])
+
+    return Update(optimizer, parameters, slots, hyper_parameters, apply, holds)
+
+
+def _refuse_hooks(optimizer: torch.optim.Optimizer) -> None:
+    step = optimizer.__dict__.get("step")
+    if step is not None and not hasattr(step, "_wrapped_by_lr_sched"):
+        raise CannotCapture(f"the step of this {type(optimizer).__name__} was replaced on the object itself")
+    if torch_internals.has_step_hooks(optimizer):
+        raise CannotCapture(
+            f"{type(optimizer).__name__} has step hooks, which see gradients that one Program never stores",
+            "Remove the hooks, or do their work after the training step.",
+        )
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise CannotCapture(f"{type(optimizer).__name__} evaluates the loss several times in one step")
+
+
+def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Have the optimizer make the state it makes lazily, where it offers a way that updates nothing."""
+    if hasattr(optimizer, "initialise_state"):
+        optimizer.initialise_state(parameters)
+        return
+    make = getattr(optimizer, "_init_group", None)
+    if make is None or not type(optimizer).__module__.startswith("torch.optim"):
+        if any(not optimizer.state.get(p) for p in parameters):
+            raise NeedsEagerStep(f"{type(optimizer).__name__} makes its state in its first step")
+        return
+    lists = len(inspect.signature(make).parameters) - 1
+    kept = {p: p.grad for group in optimizer.param_groups for p in group["params"]}
+    try:
+        for p in kept:
+            p.grad = None
+        for p in parameters:
+            p.grad = torch.zeros_like(p)
+        for group in optimizer.param_groups:
+            make(group, *([] for _ in range(lists)))
+    finally:
+        for p, grad in kept.items():
+            p.grad = grad
+
+
+def _record(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[torch.nn.Parameter],
+    slots: Sequence[StateSlot],
+    hyper_parameters: HyperParameters,
+    branch_free: bool,
+) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
+    """Trace ``step`` on a stand-in.
+
+    ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor; the plain ones, tried
+    first, are closer to eager: they compute bias corrections in float64.
+    """
+    fake_mode = torch_internals.new_fake_mode()
+    numbers = [
+        torch_internals.symbolic_float(fake_mode, f"hyper_parameter_{i}", value)
+        for i, value in enumerate(hyper_parameters.values)
+    ]
+    count, slots_of = len(parameters), defaultdict(list)
+    for index, slot in enumerate(slots):
+        slots_of[id(slot.parameter)].append((index, slot.name))
+    owner = {id(p): i for i, p in enumerate(parameters)}
+
+    def step(*flat: Any) -> tuple[Any, ...]:
+        params, grads = flat[:count], flat[count : 2 * count]
+        states, floats = flat[2 * count : 2 * count + len(slots)], flat[2 * count + len(slots) :]
+        stand_in = object.__new__(type(optimizer))
+        stand_in.__dict__.update({k: v for k, v in optimizer.__dict__.items() if k != "step"})
+        stand_in.state = defaultdict(dict)
+        stand_in.param_groups = hyper_parameters.groups_with(list(floats))
+        updated = list(states)
+        counters = {}
+        for group, real in zip(stand_in.param_groups, optimizer.param_groups, strict=True):
+            group["params"] = [params[owner[id(p)]] for p in real["params"] if id(p) in owner]
+            group |= {key: False for key in ("foreach", "fused", "differentiable") if key in group}
+            if branch_free and "capturable" in group:
+                group["capturable"] = True
+        tables = []
+        for real, param, grad in zip(parameters, params, grads, strict=True):
+            param.grad = grad
+            table = dict(optimizer.state.get(real, {}))
+            for index, name in slots_of[id(real)]:
+                value = states[index]
+                if branch_free and name == "step":
+                    value = counters[index] = value.to(torch.float64)
+                table[name] = value
+            stand_in.state[param] = table
+            tables.append((real, param, dict(table)))
+        with torch.no_grad():
+            inspect.unwrap(type(optimizer).step)(stand_in)
+        for real, param, before in tables:
+            _refuse_new_state(optimizer, before, stand_in.state[param])
+            for index, name in slots_of[id(real)]:
+                updated[index] = stand_in.state[param][name]
+        new_states = [
+            value.to(slot.tensor.dtype) if value.dtype != slot.tensor.dtype else value
+            for value, slot in zip(updated, slots, strict=True)
+        ]
+        return (*params, *new_states)
+
+    fakes = [torch_internals.fake_copy(fake_mode, p.detach()) for p in parameters]
+    fakes += [torch_internals.fake_copy(fake_mode, torch.empty_like(p).detach()) for p in parameters]
+    fakes += [torch_internals.fake_copy(fake_mode, slot.tensor.detach()) for slot in slots]
+    with torch_internals.answer_is_compiling(branch_free):
+        recorded = torch_internals.trace(functionalize(step), *fakes, *numbers)
+    for copy in recorded.graph.find_nodes(op="call_function", target=COPY):
+        recorded.graph.erase_node(copy)  # the new values are returned; the Program decides what is written where
+    fix_numbers(recorded)
+    return recorded, torch_internals.symbol_guards(fake_mode, numbers)
+
+
+def _refuse_new_state(optimizer: torch.optim.Optimizer, before: dict[str, Any], after: dict[str, Any]) -> None:
+    name = type(optimizer).__name__
+    if after.keys() != before.keys():
+        raise NeedsEagerStep(f"{name} makes its state in its first step")
+    for key, value in after.items():
+        if not isinstance(value, torch.Tensor) and value is not before[key] and not _equal(value, before[key]):
+            raise CannotCapture(f"{name} counts in the Python number state[{key!r}]")
+
+
+def _equal(a: object, b: object) -> bool:
+    return type(a) is type(b) and bool(a == b)

@@ -1,0 +1,324 @@
+"""A training step as one Program: forward, loss, backward, clipping, the optimizers' updates.
+
+Dynamo hands over the forward and loss as a graph; AOTAutograd adds the backward; what follows is appended here. The
+resulting ``WholeStep`` stands in for the forward in Dynamo's code: called with the same inputs it runs the whole step
+and returns the forward's outputs, so whatever Python side effects Dynamo replays stay as they were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.inductor import Executable, compile_program
+from tessera.capture.splice import Splicer
+from tessera.capture.step_down import CannotCapture
+from tessera.capture.update import Update, record_update
+from tessera.program import COPY, Phase, Program, Report, Role, Value
+
+LOSS = 0  # the loss is what the captured function returns first
+
+
+class StaleProgram(Exception):
+    """A parameter, a state tensor or the optimizer's structure changed since the capture: capture again."""
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """What a training step does besides forward, backward and update.
+
+    Attributes:
+        clip_norm: gradients are scaled so that their global norm is at most this; its value before is a metric.
+        accumulate: micro-batches whose gradients are averaged for one update.
+        check_finite: updates only happen while the loss and all gradients are finite.
+    """
+
+    clip_norm: float | None = None
+    accumulate: int = 1
+    check_finite: bool = False
+
+
+@dataclass
+class TrainingJob:
+    """The things a training step is about, named for the Report.
+
+    ``extra`` receives what the last call computed besides the forward's outputs: gradient norm and the finite flag.
+    """
+
+    name: str
+    module: torch.nn.Module
+    optimizers: Sequence[torch.optim.Optimizer]
+    options: StepOptions
+    report: Report
+    extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    micro_step: int = 0
+
+
+class WholeStep:
+    """The callable that Dynamo's code calls in place of the captured forward."""
+
+    def __init__(self, job: TrainingJob, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> None:
+        started = time.perf_counter()
+        self.job = job
+        self._owned = {id(p): p for o in job.optimizers for group in o.param_groups for p in group["params"]}
+        self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
+        _refuse(graph_module, inputs, self._owned)
+        self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
+        self._inputs = inputs
+        if aliases := [i for i in self._joint.aliases if i != LOSS]:
+            raise CannotCapture(f"output {aliases[0]} of the step is a view of one of its inputs")
+        if LOSS not in self._joint.results or not self._joint.gradients:
+            raise CannotCapture("the loss does not depend on any trainable parameter")
+        trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
+        self.updates = [record_update(o, _of(o, trained)) for o in job.optimizers]
+        self._accumulators: list[torch.Tensor] = []
+        self._variants: dict[bool, tuple[Executable, list[str]]] = {}
+        self._forward_outputs = len(self._joint.results)
+        if job.options.accumulate > 1:
+            self._accumulators = [torch.zeros_like(p) for p in self._trained_inputs()]
+        self._build(final=True, started=started)
+        if job.options.accumulate > 1:
+            self._build(final=False, started=time.perf_counter())
+        self._state = [slot.tensor for update in self.updates for slot in update.slots]
+        self._hyper = [t for update in self.updates for t in update.hyper_parameters.tensors]
+        del self._joint, self._inputs
+
+    def __call__(self, *inputs: Any) -> Sequence[Any]:
+        for index, parameter in self._expected:
+            if inputs[index] is not parameter:
+                raise StaleProgram
+        for update in self.updates:
+            if not update.current():
+                raise StaleProgram
+        job = self.job
+        job.micro_step = (job.micro_step + 1) % job.options.accumulate
+        executable, extra = self._variants[job.micro_step == 0]
+        results = executable.call([*inputs, *self._state, *self._hyper, *self._accumulators])
+        if extra:
+            job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
+        return results[: self._forward_outputs]
+
+    def _trained_inputs(self) -> list[torch.nn.Parameter]:
+        return [self._inputs[i] for i in self._joint.gradients if id(self._inputs[i]) in self._owned]
+
+    # -- building the Program ------------------------------------------------------------------------------------
+
+    def _build(self, final: bool, started: float) -> None:
+        program, extra = self._program(final)
+        executable = compile_program(program, time.perf_counter() - started)
+        self.job.report.add(executable.compilation)
+        self._variants[final] = (executable, extra)
+
+    def _program(self, final: bool) -> tuple[Program, list[str]]:
+        options, joint = self.job.options, self._joint
+        graph_module = _copy(joint.graph_module)
+        graph = graph_module.graph
+        placeholders = list(graph.find_nodes(op="placeholder"))
+        (returned,) = graph.output_node().args
+        returned = list(returned)  # type: ignore[arg-type]
+        for node in graph.nodes:
+            backward = torch_internals.joint_metadata_is_backward(node)
+            node.meta["phase"] = Phase.BACKWARD if backward else Phase.FORWARD
+        splicer = Splicer(graph_module, torch_internals.fake_mode_of([p.meta["val"] for p in placeholders]))
+        inputs = placeholders[: len(self._inputs)]
+        self._replace_tangents(graph, placeholders, 1.0 / options.accumulate)
+
+        states = [splicer.input(f"state_{i}_{s.name}", s.tensor) for u in self.updates for i, s in enumerate(u.slots)]
+        hypers = [splicer.input(f"hyper_{i}", t) for u in self.updates for i, t in enumerate(u.hyper_parameters.tensors)]
+        sums = [splicer.input(f"accumulator_{i}", t) for i, t in enumerate(self._accumulators)]
+
+        loss = returned[joint.results[LOSS]]
+        owned = [i for i in joint.gradients if id(self._inputs[i]) in self._owned]
+        gradients = {i: returned[joint.gradients[i]] for i in owned}
+        new_values: dict[fx.Node, fx.Node] = {inputs[i]: returned[at] for i, at in joint.mutations.items()}
+        extra: list[tuple[str, fx.Node]] = []
+        if sums:
+            added = splicer.append(_add, [*sums, *gradients.values()], Phase.BACKWARD)
+            gradients = dict(zip(owned, added, strict=True))
+            new_values |= dict(zip(sums, splicer.append(_zeros, added, Phase.UPDATE) if final else added, strict=True))
+        if final:
+            if options.clip_norm is not None:
+                limit = options.clip_norm
+                norm, *clipped = splicer.append(lambda *g: _clip(g, limit), list(gradients.values()), Phase.CLIP)
+                gradients = dict(zip(owned, clipped, strict=True))
+                extra.append(("grad_norm", norm))
+            self._append_updates(splicer, inputs, states, hypers, gradients, new_values)
+        if options.check_finite:
+            (finite,) = splicer.append(_all_finite, [loss, *gradients.values()], Phase.CHECK)
+            old = list(new_values)
+            kept = splicer.append(_keep_unless, [finite, *old, *new_values.values()], Phase.CHECK)
+            new_values = dict(zip(old, kept, strict=True))
+            extra.append(("finite", finite))
+
+        output = graph.output_node()
+        with graph.inserting_before(output):
+            for destination, source in new_values.items():
+                copy = graph.call_function(COPY, (destination, source))
+                copy.meta |= {"val": destination.meta["val"], "phase": Phase.UPDATE}
+        results = [returned[joint.results[i]] for i in sorted(joint.results)] + [node for _, node in extra]
+        output.args = (tuple(results),)
+        output.meta = {}
+        graph.eliminate_dead_code()
+        graph_module.recompile()
+        names = [name for name, _ in extra]
+        return Program(self.job.name, graph_module, self._named_inputs(placeholders), self._named_outputs(names)), names
+
+    def _replace_tangents(self, graph: fx.Graph, placeholders: list[fx.Node], scale: float) -> None:
+        for position, of in self._joint.tangents.items():
+            tangent = placeholders[position]
+            if of != LOSS:
+                raise CannotCapture(f"output {of} of the step takes part in the gradient")
+            value = tangent.meta["val"]
+            with graph.inserting_after(placeholders[-1]):
+                options = {"dtype": value.dtype, "device": value.device}
+                one = graph.call_function(torch.ops.aten.full.default, (list(value.shape), scale), options)
+            one.meta |= {"val": value, "phase": Phase.BACKWARD}
+            tangent.replace_all_uses_with(one)
+            graph.erase_node(tangent)
+
+    def _append_updates(
+        self,
+        splicer: Splicer,
+        inputs: Sequence[fx.Node],
+        states: Sequence[fx.Node],
+        hypers: Sequence[fx.Node],
+        gradients: dict[int, fx.Node],
+        new_values: dict[fx.Node, fx.Node],
+    ) -> None:
+        position = {id(self._inputs[i]): i for i in gradients}
+        states, hypers = list(states), list(hypers)
+        for update in self.updates:
+            at = [position[id(p)] for p in update.parameters]
+            parameters, grads = [inputs[i] for i in at], [gradients[i] for i in at]
+            own_states = [states.pop(0) for _ in update.slots]
+            own_hypers = [hypers.pop(0) for _ in update.hyper_parameters.tensors]
+            new = splicer.append(_applied(update), [*parameters, *grads, *own_states, *own_hypers], Phase.UPDATE)
+            new_values |= dict(zip([*parameters, *own_states], new, strict=True))
+
+    def _named_inputs(self, placeholders: Sequence[fx.Node]) -> list[Value]:
+        names = {id(p): name for name, p in self.job.module.named_parameters()}
+        buffers = {id(b): name for name, b in self.job.module.named_buffers()}
+        values = []
+        for node, example in zip(placeholders, self._inputs, strict=False):
+            if id(example) in names:
+                values.append(Value(names[id(example)], Role.PARAMETER))
+            elif id(example) in buffers:
+                values.append(Value(buffers[id(example)], Role.BUFFER))
+            else:
+                values.append(Value(node.name, Role.BATCH if isinstance(example, torch.Tensor) else Role.SIZE))
+        for update in self.updates:
+            owner = [names.get(id(s.parameter), "parameter") for s in update.slots]
+            values += [
+                Value(f"{o}.{s.name}", Role.OPTIMIZER_STATE) for o, s in zip(owner, update.slots, strict=True)
+            ]
+        for update in self.updates:
+            values += [Value(name, Role.HYPER_PARAMETER) for name in update.hyper_parameters.names]
+        return values + [Value(f"sum of gradients {i}", Role.ACCUMULATOR) for i in range(len(self._accumulators))]
+
+    def _named_outputs(self, extra: Sequence[str]) -> list[Value]:
+        results = [Value("loss", Role.LOSS)]
+        results += [Value(f"output {i}", Role.RESULT) for i in range(1, self._forward_outputs)]
+        return results + [Value(name, Role.METRIC) for name in extra]
+
+
+def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
+    """Refuse what one Program would get wrong in silence."""
+    tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
+    for tensor in tensors:
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
+            raise CannotCapture(f"an input is a {type(tensor).__name__}, a tensor subclass")
+        if tensor.requires_grad and id(tensor) not in owned and not isinstance(tensor, torch.nn.Parameter):
+            raise CannotCapture("a batch tensor requires a gradient, which one Program never stores")
+        if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+            raise CannotCapture(
+                "a parameter has gradient hooks, which see gradients that one Program never stores",
+                "Remove the hooks, or do their work in the loss or as a gradient transformation.",
+            )
+    storages: dict[int, torch.Tensor] = {}
+    for tensor in tensors:
+        first = storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        if first is not tensor and tensor.numel() and (id(tensor) in owned or id(first) in owned):
+            raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
+    results = graph_module.graph.output_node().args[0]
+    loss = results[LOSS] if results else None  # type: ignore[index]
+    example = loss.meta.get("example_value") if isinstance(loss, fx.Node) else None
+    if not isinstance(example, torch.Tensor) or example.numel() != 1 or not example.requires_grad:
+        raise CannotCapture("the loss is not a scalar tensor that depends on trainable parameters")
+
+
+def _detached(graph_module: fx.GraphModule) -> fx.GraphModule:
+    """A copy in which only the loss carries a gradient: other outputs leave the step as plain values."""
+    copied = _copy(graph_module)
+    output = copied.graph.output_node()
+    (results,) = output.args
+    loss, *others = list(results)  # type: ignore[arg-type]
+    with copied.graph.inserting_before(output):
+        detached = [
+            copied.graph.call_method("detach", (node,))
+            if isinstance(node, fx.Node) and isinstance(node.meta.get("example_value"), torch.Tensor)
+            else node
+            for node in others
+        ]
+    output.args = ((loss, *detached),)
+    copied.recompile()
+    return copied
+
+
+def _copy(graph_module: fx.GraphModule) -> fx.GraphModule:
+    graph = fx.Graph()
+    mapping: dict[fx.Node, fx.Node] = {}
+    graph.output(graph.graph_copy(graph_module.graph, mapping))
+    for old, new in mapping.items():
+        new.meta = dict(old.meta)
+    return fx.GraphModule(graph_module, graph)
+
+
+def _of(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [p for p in parameters if id(p) in own]
+
+
+def _applied(update: Update) -> Any:
+    count, slots = len(update.parameters), len(update.slots)
+
+    def applied(*flat: Any) -> list[Any]:
+        parameters, gradients = list(flat[:count]), list(flat[count : 2 * count])
+        states, hypers = list(flat[2 * count : 2 * count + slots]), list(flat[2 * count + slots :])
+        new_parameters, new_states = update.apply(parameters, gradients, states, hypers)
+        return new_parameters + new_states
+
+    return applied
+
+
+# -- tensor code of the step besides forward, backward and update ----------------------------------------------------
+
+
+def _add(*flat: torch.Tensor) -> list[torch.Tensor]:
+    half = len(flat) // 2
+    return [total + gradient for total, gradient in zip(flat[:half], flat[half:], strict=True)]
+
+
+def _zeros(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.zeros_like(t) for t in tensors]
+
+
+def _clip(gradients: Sequence[torch.Tensor], limit: float) -> list[torch.Tensor]:
+    # The formula of torch.nn.utils.clip_grad_norm_, 1e-6 included.
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    scale = torch.clamp(limit / (norm + 1e-6), max=1.0)
+    return [norm, *(g * scale for g in gradients)]
+
+
+def _all_finite(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.stack([torch.isfinite(t).all() for t in tensors]).all()]
+
+
+def _keep_unless(finite: torch.Tensor, *flat: torch.Tensor) -> list[torch.Tensor]:
+    half = len(flat) // 2
+    return [torch.where(finite, new, old) for old, new in zip(flat[:half], flat[half:], strict=True)]

@@ -1,0 +1,79 @@
+"""Every error a user can meet from Tessera, in one voice.
+
+A message has three sentences: what was passed, what was expected, what to write instead. Where the user's own
+line is known it stands last, as ``at model.py:42``. Errors are also the built-in type a caller would have caught
+(``ValueError``, ``TypeError``, ...), so existing ``except`` clauses keep working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A place in the user's code."""
+
+    file: str
+    line: int
+    code: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}"
+        return f"{place}  {self.code}" if self.code else place
+
+
+class TesseraError(Exception):
+    """Base of all errors Tessera raises on purpose.
+
+    Args:
+        received: what was passed, as a full sentence.
+        expected: what was expected, as a full sentence.
+        fix: what to write instead, as a full sentence, with code where code helps.
+        where: the user's line, when it is known.
+    """
+
+    def __init__(self, received: str, expected: str, fix: str, where: SourceLine | None = None) -> None:
+        self.received, self.expected, self.fix, self.where = received, expected, fix, where
+        place = f"\n  at {where}" if where else ""
+        super().__init__(f"{received} {expected} {fix}{place}")
+
+
+class LossError(TesseraError, ValueError):
+    """The loss is not a scalar, has an unknown name, or does not depend on any trainable parameter."""
+
+
+class NonFiniteError(TesseraError, ArithmeticError):
+    """The loss or a gradient became NaN or infinite; the weights are those of the last finite step."""
+
+
+class BatchError(TesseraError, ValueError):
+    """A batch has no samples, no labels, or a structure the training step cannot read."""
+
+
+class LabelError(TesseraError, ValueError):
+    """Labels have a dtype, shape or range that the loss cannot take."""
+
+
+class EmptyDatasetError(TesseraError, ValueError):
+    """The data yielded no batch at all."""
+
+
+class OptimizerError(TesseraError, ValueError):
+    """An optimizer belongs to other parameters, has an invalid hyper-parameter, or cannot be used this way."""
+
+
+class WeightsError(TesseraError, ValueError):
+    """A weights file is truncated, unreadable, or made for another model; the model was left as it was."""
+
+
+class ExportError(TesseraError, RuntimeError):
+    """A model could not be exported, or the exported file does not agree with the model."""
+
+
+class MissingDependencyError(TesseraError, ImportError):
+    """An optional package is needed for what was asked."""
+
+
+class ProgramError(TesseraError, RuntimeError):
+    """A Program breaks an invariant: a defect in Tessera or in a pass, never in the user's model."""

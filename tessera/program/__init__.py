@@ -1,0 +1,14 @@
+"""A Program and what is known about it."""
+
+from tessera.program.program import COPY as COPY
+from tessera.program.program import Program as Program
+from tessera.program.program import Value as Value
+from tessera.program.provenance import describe as describe
+from tessera.program.provenance import layer_path as layer_path
+from tessera.program.provenance import source_line as source_line
+from tessera.program.report import Compilation as Compilation
+from tessera.program.report import PassRecord as PassRecord
+from tessera.program.report import Report as Report
+from tessera.program.report import StepDown as StepDown
+from tessera.program.roles import Phase as Phase
+from tessera.program.roles import Role as Role

@@ -1,0 +1,70 @@
+"""A Program: one functional ATen graph of a whole job, with the meaning of every input and output.
+
+The graph mutates state only through trailing ``aten.copy_(input, new_value)`` nodes, one for each input it updates;
+everything before them is pure. So a pass may move, merge or drop any node that is not a ``copy_`` or an output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from tessera.program.roles import Role
+
+COPY = torch.ops.aten.copy_.default
+
+
+@dataclass(frozen=True)
+class Value:
+    """One input or output of a Program: its name in the user's words and its role."""
+
+    name: str
+    role: Role
+
+
+@dataclass
+class Program:
+    """One graph of a whole job.
+
+    Attributes:
+        name: what the job is, for the Report (``"training step of GPT"``).
+        graph_module: the graph; one placeholder for each of ``inputs``, in order.
+        inputs: name and role of each placeholder.
+        outputs: name and role of each returned value.
+    """
+
+    name: str
+    graph_module: fx.GraphModule
+    inputs: list[Value]
+    outputs: list[Value]
+
+    @property
+    def graph(self) -> fx.Graph:
+        return self.graph_module.graph
+
+    @property
+    def placeholders(self) -> list[fx.Node]:
+        return list(self.graph.find_nodes(op="placeholder"))
+
+    @property
+    def results(self) -> list[fx.Node | None]:
+        """The returned nodes, aligned with ``outputs``."""
+        (returned,) = self.graph.output_node().args
+        return list(returned)  # type: ignore[arg-type]
+
+    def updates(self) -> Iterator[tuple[fx.Node, fx.Node]]:
+        """Pairs ``(placeholder, new value)`` of every input the Program updates in place."""
+        for node in self.graph.find_nodes(op="call_function", target=COPY):
+            destination, source = node.args[:2]
+            yield destination, source  # type: ignore[misc]
+
+    def operations(self) -> int:
+        """How many operations the graph holds: what the Report counts before and after a pass."""
+        return sum(node.op == "call_function" for node in self.graph.nodes)
+
+    def __str__(self) -> str:
+        code: str = self.graph_module.print_readable(print_output=False)
+        return code

@@ -1,0 +1,52 @@
+"""From a node of a graph back to the line the user wrote."""
+
+from __future__ import annotations
+
+import linecache
+import re
+
+from torch import fx
+
+from tessera.errors import SourceLine
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_LIBRARY = re.compile(r"(^|/)(torch|tessera)/")
+
+
+def source_line(node: fx.Node) -> SourceLine | None:
+    """The innermost line of the user's own code that made ``node``, or None where the graph does not know.
+
+    Frames inside torch and Tessera are skipped as long as the user's own code is on the stack.
+    """
+    return line_of_trace(node.meta.get("stack_trace") or "")
+
+
+def line_of_trace(stack_trace: str) -> SourceLine | None:
+    """The innermost user line of a printed stack trace."""
+    frames = [(m["file"], int(m["line"])) for m in _FRAME.finditer(stack_trace)]
+    own = [frame for frame in frames if not _LIBRARY.search(frame[0])]
+    for file, line in reversed(own or frames):
+        return SourceLine(file, line, linecache.getline(file, line).strip())
+    return None
+
+
+def layer_path(node: fx.Node) -> str:
+    """The module path of the layer that made ``node``, such as ``blocks.3.attn``; empty at the top level."""
+    stack = node.meta.get("nn_module_stack") or {}
+    for path, _ in reversed(list(stack.values())):
+        return _plain(str(path))
+    return ""
+
+
+def _plain(path: str) -> str:
+    # Dynamo writes L['module']._modules['blocks'].3.attn or L['self'].blocks.3: keep what follows the root.
+    path = re.sub(r"^L\[['\"]\w+['\"]\]\.?", "", path)
+    path = re.sub(r"\.?_modules\[['\"]([^'\"]+)['\"]\]", r".\1", path)
+    return path.removeprefix(".")
+
+
+def describe(node: fx.Node) -> str:
+    """``aten.log at model.py:12 in blocks.0``: how the Report and errors name a node."""
+    operator = str(node.target).removesuffix(".default") if node.op == "call_function" else node.name
+    place, layer = source_line(node), layer_path(node)
+    return " ".join(filter(None, [operator, f"at {place}" if place else "", f"in layer {layer}" if layer else ""]))

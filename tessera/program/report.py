@@ -1,0 +1,100 @@
+"""The Report: what was done to a job, where and why, as text for people and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field
+
+from tessera.errors import SourceLine
+
+logger = logging.getLogger("tessera")
+
+
+@dataclass
+class PassRecord:
+    """One pass over one Program. Times in seconds, sizes in operations."""
+
+    name: str
+    promise: str
+    matches: int
+    seconds: float
+    operations_before: int
+    operations_after: int
+    note: str = ""
+
+    def __str__(self) -> str:
+        found = f"{self.matches} matches" if self.matches != 1 else "1 match"
+        effect = f"{found}, {self.operations_before} -> {self.operations_after} operations"
+        return f"{self.name} [{self.promise}]: {effect}, {self.seconds:.3f} s" + (f" ({self.note})" if self.note else "")
+
+
+@dataclass
+class Compilation:
+    """One Program on its way through the pipeline and Inductor. Times in seconds."""
+
+    program: str
+    passes: list[PassRecord] = field(default_factory=list)
+    operations: int = 0
+    kernels: int = 0
+    external_calls: int = 0
+    capture_seconds: float = 0.0
+    pipeline_seconds: float = 0.0
+    inductor_seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds
+        head = (
+            f"compiled {self.program} in {total:.2f} s"
+            f" (capture {self.capture_seconds:.2f}, passes {self.pipeline_seconds:.2f},"
+            f" Inductor {self.inductor_seconds:.2f})"
+        )
+        body = f"{self.operations} operations -> {self.kernels} fused kernels and {self.external_calls} library calls"
+        return [head, f"  {body}", *(f"  pass {record}" for record in self.passes), *(f"  {n}" for n in self.notes)]
+
+
+@dataclass
+class StepDown:
+    """Why a job, or a piece of it, could not be captured whole: the line that caused it and what to write instead."""
+
+    rung: str
+    reason: str
+    instead: str = ""
+    where: SourceLine | None = None
+
+    def __str__(self) -> str:
+        place = f"\n    at {self.where}" if self.where else ""
+        return f"stepped down to {self.rung}: {self.reason}{place}" + (f"\n    {self.instead}" if self.instead else "")
+
+
+@dataclass
+class Report:
+    """What Tessera did with one callable or training step. ``print(report)`` for people, ``to_json()`` for programs."""
+
+    subject: str
+    rung: str = "not run yet"
+    compilations: list[Compilation] = field(default_factory=list)
+    step_downs: list[StepDown] = field(default_factory=list)
+
+    def add(self, entry: Compilation | StepDown) -> None:
+        """Keep an entry and log its first line at INFO (a step down at WARNING)."""
+        if isinstance(entry, StepDown):
+            if entry in self.step_downs:
+                return
+            self.step_downs.append(entry)
+            logger.warning("%s: %s", self.subject, entry)
+        else:
+            self.compilations.append(entry)
+            for line in entry.lines()[:2]:
+                logger.info("%s", line.strip())
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        lines = [f"{self.subject}: {self.rung}"]
+        for compilation in self.compilations:
+            lines += [f"  {line}" for line in compilation.lines()]
+        lines += [f"  {step_down}" for step_down in self.step_downs]
+        return "\n".join(lines)

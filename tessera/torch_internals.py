@@ -1,0 +1,318 @@
+"""The only file that imports private torch names: one small function for each need, with the reason beside it.
+
+Works on torch 2.11, 2.12 and 2.13. Nothing here changes torch for anybody else: settings are patched only while a
+compilation of ours runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+
+# -- Dynamo: capture, guards -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GuardedCode:
+    """One captured version of a function: Dynamo's guard tree and the code it made for inputs that pass it."""
+
+    wrapper: Any
+    check: Callable[[dict[str, object]], bool]
+    code: types.CodeType
+
+    def valid(self) -> bool:
+        """False once an object that the guards compare by identity has died or Dynamo was reset."""
+        return self.wrapper.cache_entry is not None
+
+
+def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
+    """The versions Dynamo holds of a function, latest used first.
+
+    Dynamo's own dispatch costs some ten microseconds a call; its guard tree alone about one. Holding the tree lets a
+    hit skip the rest while every guard is still checked.
+    """
+    from torch._C._dynamo.eval_frame import _debug_get_cache_entry_list
+
+    entries = _debug_get_cache_entry_list(code)
+    return [GuardedCode(e.guard_manager, e.guard_manager.root.check, e.code) for e in entries]
+
+
+def forget_captures(code: types.CodeType) -> None:
+    """Drop every version Dynamo holds of a function, so that its next call captures anew."""
+    from torch._dynamo.eval_frame import reset_code
+
+    reset_code(code)
+
+
+def is_whole(code: types.CodeType) -> bool:
+    """Whether Dynamo's code for a function needs no second look by Dynamo: no graph break, nothing to resume."""
+    names = (*code.co_names, *code.co_freevars, *code.co_varnames)
+    return not any("__resume_at_" in name for name in names)
+
+
+def capture_errors() -> tuple[type[Exception], ...]:
+    """What Dynamo raises when it cannot capture a function whole."""
+    from torch._dynamo import exc
+
+    return (exc.TorchDynamoException, exc.InternalTorchDynamoError)
+
+
+def backend_failure(error: BaseException) -> BaseException | None:
+    """The exception that our own backend raised, taken out of Dynamo's wrapping."""
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    return error.inner_exception if isinstance(error, BackendCompilerFailed) else None
+
+
+def user_stack(error: BaseException) -> str:
+    """The user's stack at the place where capture stopped, printed; empty when Dynamo does not know it."""
+    import traceback
+
+    frames = getattr(error, "real_stack", None) or []
+    return "".join(traceback.format_list(list(frames)))
+
+
+@contextlib.contextmanager
+def capturing() -> Iterator[None]:
+    """Dynamo's settings while a job of ours is captured.
+
+    ``allow_rnn``: LSTM and GRU are captured (their loop unrolls) instead of refused.
+    ``suppress_errors`` stays off: a failure is ours to handle, rung by rung.
+    """
+    from torch._dynamo import config
+
+    with config.patch(allow_rnn=True):
+        yield
+
+
+# -- optimizers --------------------------------------------------------------------------------------------------
+
+
+def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether code of the user's runs before or after ``optimizer.step``."""
+    from torch.optim import optimizer as module
+
+    own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    return bool(own or module._global_optimizer_pre_hooks or module._global_optimizer_post_hooks)
+
+
+# -- AOTAutograd: the joint graph --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JointGraph:
+    """Forward and backward of a captured function as one functional graph.
+
+    Attributes:
+        graph_module: flat graph; placeholders are the function's inputs, then one tangent for each differentiable output.
+        results: position among the graph's outputs of each output of the function.
+        mutations: input position -> position among the graph's outputs of its new value.
+        gradients: input position -> position among the graph's outputs of its gradient.
+        tangents: placeholder position -> output of the function it belongs to.
+        aliases: outputs of the function that are views of an input or are an input.
+    """
+
+    graph_module: fx.GraphModule
+    results: dict[int, int]
+    mutations: dict[int, int]
+    gradients: dict[int, int]
+    tangents: dict[int, int]
+    aliases: list[int]
+
+
+def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGraph:
+    """Trace forward and backward of a graph that Dynamo captured, with Inductor's decompositions."""
+    from torch._functorch._aot_autograd import descriptors as d
+    from torch._functorch.aot_autograd import OutputType, aot_export_joint_with_descriptors
+
+    with contextlib.ExitStack() as stack:
+        exported = aot_export_joint_with_descriptors(
+            stack, graph_module, tuple(inputs), decompositions=inductor_decompositions()
+        )
+    joint = exported.graph_module
+    # The calling convention is nested lists; a Program's is flat.
+    joint.graph.set_codegen(fx.graph.CodeGen())
+    output = joint.graph.output_node()
+    (values,) = output.args
+    output.args = (tuple(values),)
+    joint.recompile()
+
+    results, mutations, gradients, tangents = {}, {}, {}, {}
+    for position, described in enumerate(output.meta["desc"]):
+        if isinstance(described, d.PlainAOTOutput):
+            results[described.idx] = position
+        elif isinstance(described, d.InputMutationAOTOutput):
+            mutations[_input_index(described.mutated_input)] = position
+        elif isinstance(described, d.GradAOTOutput):
+            gradients[_input_index(described.grad_of)] = position
+        elif described is not None:
+            raise NotImplementedError(f"an output described as {described}")
+    for position, node in enumerate(joint.graph.find_nodes(op="placeholder")):
+        if isinstance(node.meta["desc"], d.TangentAOTInput):
+            tangents[position] = node.meta["desc"].output.idx
+    kinds = [info.output_type for info in exported._aot_state.fw_metadata.output_info]
+    aliases = [i for i, kind in enumerate(kinds) if kind in (OutputType.alias_of_input, OutputType.is_input)]
+    return JointGraph(joint, results, mutations, gradients, tangents, aliases)
+
+
+def _input_index(described: Any) -> int:
+    from torch._functorch._aot_autograd.descriptors import PlainAOTInput
+
+    if not isinstance(described, PlainAOTInput):
+        raise NotImplementedError(f"an input described as {described}")
+    return described.idx
+
+
+def joint_metadata_is_backward(node: fx.Node) -> bool:
+    """Whether AOTAutograd traced ``node`` as part of the backward pass."""
+    return node.meta.get("partitioner_tag") == "is_backward" or node.meta.get("autograd_backward", False)
+
+
+# -- tracing further code into a graph ---------------------------------------------------------------------------
+
+
+def trace(function: Callable[..., Any], *inputs: Any, fake_mode: Any = None, decompose: bool = True) -> fx.GraphModule:
+    """``function`` as an ATen graph over flat ``inputs`` (fake tensors or symbolic numbers)."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    table = inductor_decompositions() if decompose else None
+    with fake_mode or contextlib.nullcontext():
+        return make_fx(function, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*inputs)
+
+
+def fake_mode_of(values: Sequence[Any]) -> Any:
+    """The fake tensor mode that the example values of a captured graph belong to."""
+    from torch._guards import detect_fake_mode
+
+    return detect_fake_mode(list(values))
+
+
+def new_fake_mode() -> Any:
+    """A fresh fake tensor mode with a shape environment of its own."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    env = ShapeEnv(specialize_zero_one=False, duck_shape=False)
+    # Constants such as the 1.0 of torch.where(mask, x, 1.0) are real tensors.
+    return FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+
+
+def fake_copy(fake_mode: Any, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same shape, strides and dtype that holds no data."""
+    fake: torch.Tensor = fake_mode.from_tensor(tensor, static_shapes=True)
+    return fake
+
+
+def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
+    """A Python float as a symbol: code that branches on it leaves a guard, see ``symbol_guards``."""
+    from torch._dynamo.source import ConstantSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic
+
+    source, env = ConstantSource(name), fake_mode.shape_env
+    symbol = env.create_unspecified_symbol(value, source=source, dynamic_dim=DimDynamic.DYNAMIC)
+    number: torch.SymFloat = env.create_symfloatnode(symbol, hint=value, source=source)
+    return number
+
+
+def symbol_guards(fake_mode: Any, numbers: Sequence[torch.SymFloat]) -> Callable[[Sequence[float]], bool]:
+    """What the traced code assumed about symbolic numbers, as a check of new values for the same numbers."""
+    expressions = [guard.expr for guard in fake_mode.shape_env.guards]
+    symbols = [number.node._expr for number in numbers]  # `expr` is a constant once the symbol was fixed
+
+    def holds(values: Sequence[float]) -> bool:
+        bound = dict(zip(symbols, values, strict=True))
+        return all(bool(expression.subs(bound)) for expression in expressions)
+
+    return holds
+
+
+@contextlib.contextmanager
+def answer_is_compiling(answer: bool) -> Iterator[None]:
+    """Fix what ``torch.compiler.is_compiling()`` answers: torch.optim takes its branch-free formulas when it is True.
+
+    Inside a compilation, where updates are recorded, it would be True throughout.
+    """
+    before = torch.compiler._is_compiling_flag
+    torch.compiler._is_compiling_flag = answer
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before
+
+
+# -- Inductor ----------------------------------------------------------------------------------------------------
+
+
+def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
+    """Inductor's own table: what it decomposes before lowering."""
+    from torch._inductor.decomposition import select_decomp_table
+
+    with inductor_settings():
+        table: dict[Any, Callable[..., Any]] = select_decomp_table()
+        return table
+
+
+@contextlib.contextmanager
+def inductor_settings() -> Iterator[None]:
+    """Inductor's settings while a Program of ours is compiled.
+
+    ``fallback_random``: random operations draw from torch's own stream, as eager does.
+    ``size_asserts``: Dynamo's guards have checked what these would check again at every call.
+    """
+    from torch._inductor import config
+
+    with config.patch(fallback_random=True, size_asserts=False, nan_asserts=False):
+        yield
+
+
+@dataclass(frozen=True)
+class InductorOutput:
+    """What Inductor made of a graph.
+
+    Attributes:
+        call: takes the list of inputs (and empties it), returns the outputs.
+        source: the Python wrapper that Inductor wrote, as text; empty when there is none.
+        names: the wrapper's global names, kernels among them.
+    """
+
+    call: Callable[[list[Any]], Sequence[Any]]
+    source: str
+    names: dict[str, Any]
+
+
+def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> InductorOutput:
+    """Hand a functional ATen graph with trailing ``copy_`` updates to Inductor."""
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.fx_passes.joint_graph import joint_graph_passes
+    from torch._inductor.virtualized import V
+
+    with inductor_settings():
+        with V.set_fake_mode(fake_mode_of(inputs)):
+            joint_graph_passes(graph_module)
+        compiled = compile_fx_inner(graph_module, list(inputs), is_inference=True)
+    run = getattr(compiled, "current_callable", None)
+    set_grad_enabled = torch._C._set_grad_enabled  # torch.no_grad() costs ten times as much
+
+    def call(inputs: list[Any]) -> Sequence[Any]:
+        before = torch.is_grad_enabled()
+        set_grad_enabled(False)
+        try:
+            return (run or compiled)(inputs)  # type: ignore[no-any-return]
+        finally:
+            set_grad_enabled(before)
+
+    names = getattr(run, "__globals__", None) or getattr(getattr(run, "__func__", None), "__globals__", {})
+    return InductorOutput(call, getattr(compiled, "source_code", ""), names)
+
+
+def tensor_data_pointer_function() -> int:
+    """Address of a C function ``void* f(PyObject*)`` that returns a tensor's data pointer: Inductor's kernels use it too."""
+    address: int = torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr
+    return address
