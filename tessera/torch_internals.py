@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from torch import fx
-
+from torch.utils._python_dispatch import TorchDispatchMode as DispatchMode
+from torch.utils._pytree import tree_leaves
 
 # -- Dynamo: capture, guards -------------------------------------------------------------------------------------
 
@@ -71,6 +72,13 @@ def backend_failure(error: BaseException) -> BaseException | None:
     return error.inner_exception if isinstance(error, BackendCompilerFailed) else None
 
 
+def capture_reason(error: BaseException) -> str:
+    """Dynamo's reason for stopping in one or two lines, without its advice to developers of torch."""
+    lines = [line.strip() for line in str(getattr(error, "msg", error)).splitlines() if line.strip()]
+    explained = [line.removeprefix("Explanation: ") for line in lines[1:] if line.startswith("Explanation: ")]
+    return ": ".join([*lines[:1], *explained[:1]]) or type(error).__name__
+
+
 def user_stack(error: BaseException) -> str:
     """The user's stack at the place where capture stopped, printed; empty when Dynamo does not know it."""
     import traceback
@@ -80,15 +88,15 @@ def user_stack(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def capturing() -> Iterator[None]:
+def capturing(*, whole: bool) -> Iterator[None]:
     """Dynamo's settings while a job of ours is captured.
 
     ``allow_rnn``: LSTM and GRU are captured (their loop unrolls) instead of refused.
-    ``suppress_errors`` stays off: a failure is ours to handle, rung by rung.
+    ``suppress_errors``: in pieces, a piece that Dynamo fails on runs eagerly; whole, the failure is ours to handle.
     """
     from torch._dynamo import config
 
-    with config.patch(allow_rnn=True):
+    with config.patch(allow_rnn=True, suppress_errors=not whole):
         yield
 
 
@@ -101,6 +109,29 @@ def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
 
     own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
     return bool(own or module._global_optimizer_pre_hooks or module._global_optimizer_post_hooks)
+
+
+def mark_stepped(optimizer: torch.optim.Optimizer) -> None:
+    """Tell torch's schedulers that the optimizer has stepped: they warn when ``optimizer.step`` never ran."""
+    optimizer._opt_called = True  # type: ignore[attr-defined]
+
+
+# -- looking inside a run ----------------------------------------------------------------------------------------
+
+
+def tensors_in(values: Any) -> list[torch.Tensor]:
+    """All tensors in nested lists, tuples and dicts."""
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+
+
+def forward_trace_of_backward() -> str:
+    """While a backward node runs under anomaly mode: the stack of the forward line it belongs to, printed."""
+    node = torch._C._current_autograd_node()
+    while node is not None:
+        if trace := node.metadata.get("traceback_"):
+            return "".join(trace)
+        node = node.metadata.get("parent_")
+    return ""
 
 
 # -- AOTAutograd: the joint graph --------------------------------------------------------------------------------
@@ -277,7 +308,7 @@ class InductorOutput:
     """What Inductor made of a graph.
 
     Attributes:
-        call: takes the list of inputs (and empties it), returns the outputs.
+        call: takes the list of inputs (and empties it), returns the outputs. Expects gradients to be off.
         source: the Python wrapper that Inductor wrote, as text; empty when there is none.
         names: the wrapper's global names, kernels among them.
     """
@@ -285,6 +316,9 @@ class InductorOutput:
     call: Callable[[list[Any]], Sequence[Any]]
     source: str
     names: dict[str, Any]
+
+
+PieceCompiler = Callable[[fx.GraphModule, Sequence[Any]], InductorOutput]
 
 
 def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> InductorOutput:
@@ -296,20 +330,101 @@ def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any]) -
     with inductor_settings():
         with V.set_fake_mode(fake_mode_of(inputs)):
             joint_graph_passes(graph_module)
-        compiled = compile_fx_inner(graph_module, list(inputs), is_inference=True)
-    run = getattr(compiled, "current_callable", None)
-    set_grad_enabled = torch._C._set_grad_enabled  # torch.no_grad() costs ten times as much
+        return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))
 
-    def call(inputs: list[Any]) -> Sequence[Any]:
+
+def _output(compiled: Any) -> InductorOutput:
+    run = getattr(compiled, "current_callable", None) or compiled
+    names = getattr(run, "__globals__", None) or getattr(getattr(run, "__func__", None), "__globals__", {})
+    return InductorOutput(run, getattr(compiled, "source_code", ""), names)
+
+
+def without_gradients(call: Callable[[list[Any]], Sequence[Any]]) -> Callable[[list[Any]], Sequence[Any]]:
+    """``call`` with gradients off, as compiled code expects; ``torch.no_grad()`` would cost ten times as much."""
+    set_grad_enabled = torch._C._set_grad_enabled
+
+    def run(inputs: list[Any]) -> Sequence[Any]:
         before = torch.is_grad_enabled()
         set_grad_enabled(False)
         try:
-            return (run or compiled)(inputs)  # type: ignore[no-any-return]
+            return call(inputs)
         finally:
             set_grad_enabled(before)
 
-    names = getattr(run, "__globals__", None) or getattr(getattr(run, "__func__", None), "__globals__", {})
-    return InductorOutput(call, getattr(compiled, "source_code", ""), names)
+    return run
+
+
+def compile_graph_pieces(
+    graph_module: fx.GraphModule,
+    inputs: Sequence[Any],
+    compile_one: Callable[[fx.GraphModule, Sequence[Any], str, PieceCompiler], InductorOutput],
+) -> Callable[..., Any]:
+    """Take a graph from Dynamo through AOTAutograd.
+
+    Every resulting piece goes to ``compile_one(piece, inputs, kind, inductor)`` with kind ``inference``, ``forward`` or
+    ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options.
+    """
+    from torch._functorch import config as functorch_config
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+    from torch._inductor.output_code import OutputCode
+
+    class Compiled(OutputCode):
+        """The smallest thing that AOTAutograd takes for Inductor's output."""
+
+        _boxed_call = True
+
+        def __init__(self, output: InductorOutput) -> None:
+            self._call = output.call
+
+        def __call__(self, inputs: Sequence[Any]) -> Any:
+            return self._call(inputs)  # type: ignore[arg-type]
+
+    def inner(piece: fx.GraphModule, example_inputs: Sequence[Any], **options: Any) -> OutputCode:
+        kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
+        made: list[OutputCode] = []
+
+        def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:
+            with inductor_settings():
+                made.append(compile_fx_inner(graph, list(values), **options))
+            return _output(made[0])
+
+        output = compile_one(piece, example_inputs, kind, inductor)
+        return made[0] if made else Compiled(output)
+
+    # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
+    with inductor_settings(), functorch_config.patch(enable_autograd_cache=False):
+        return compile_fx(graph_module, list(inputs), inner_compile=inner)  # type: ignore[return-value]
+
+
+def run_eagerly(graph_module: fx.GraphModule) -> InductorOutput:
+    """An ATen graph run one operation at a time, with the calling convention of compiled code."""
+
+    def call(inputs: list[Any]) -> Sequence[Any]:
+        values = list(inputs)
+        inputs.clear()
+        results: Sequence[Any] = graph_module(*values)
+        return results
+
+    return InductorOutput(call, "", {})
+
+
+def compiler_reason(error: BaseException) -> str:
+    """Why Inductor or the C++ compiler gave up, in one line."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if type(error).__name__ == "InvalidCxxCompiler":
+        return "no working C++ compiler was found; install g++ (Debian: apt install g++) to run compiled"
+    return f"{type(error).__name__}: {first}"
+
+
+def graph_breaks() -> list[tuple[str, str]]:
+    """Reason and printed user stack of every graph break since the last call."""
+    import traceback
+
+    from torch._dynamo.utils import graph_break_reasons
+
+    breaks = [(r.reason, "".join(traceback.format_list(list(r.user_stack)))) for r in graph_break_reasons]
+    graph_break_reasons.clear()
+    return breaks
 
 
 def tensor_data_pointer_function() -> int:

@@ -25,13 +25,17 @@ class Executable:
     compilation: Compilation
 
 
-def compile_program(program: Program, capture_seconds: float = 0.0) -> Executable:
+def compile_program(
+    program: Program,
+    capture_seconds: float = 0.0,
+    inductor: torch_internals.PieceCompiler = torch_internals.compile_with_inductor,
+) -> Executable:
     """Run the pipeline over ``program`` and compile it for the device its inputs are on."""
     started = time.perf_counter()
     passes = run_pipeline(program)
     operations = program.operations()
     piped = time.perf_counter()
-    output = torch_internals.compile_with_inductor(program.graph_module, [n.meta["val"] for n in program.placeholders])
+    output = inductor(program.graph_module, [node.meta["val"] for node in program.placeholders])
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,
@@ -43,7 +47,7 @@ def compile_program(program: Program, capture_seconds: float = 0.0) -> Executabl
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
     )
-    return Executable(output.call, output, compilation)
+    return Executable(torch_internals.without_gradients(output.call), output, compilation)
 
 
 _FUSED_KERNEL = re.compile(r"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\()", re.MULTILINE)

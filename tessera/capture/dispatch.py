@@ -29,7 +29,9 @@ class Dispatch:
         code = function.__code__.replace(co_name=function.__name__)
         self._function = types.FunctionType(code, function.__globals__, function.__name__)
         self._names = code.co_varnames[: code.co_argcount]
+        self._whole = whole
         self._through_dynamo = torch.compile(self._function, backend=backend, fullgraph=whole)
+        self.misses = 0
         self._hits: list[tuple[torch_internals.GuardedCode, Callable[..., Any]]] = []
 
     def __call__(self, *args: Any) -> Any:
@@ -38,7 +40,8 @@ class Dispatch:
             for guarded, run in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
                     return run(*args)
-        with torch_internals.capturing():
+        self.misses += 1
+        with torch_internals.capturing(whole=self._whole):
             result = self._through_dynamo(*args)
         self._hits = [
             (guarded, types.FunctionType(guarded.code, self._function.__globals__, self._function.__name__))

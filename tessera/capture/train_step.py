@@ -1,26 +1,235 @@
-"""Interim: the lowest rung of the ladder only (eager); the captured rungs replace this file."""
+"""``train_step``: a module, a loss and optimizers become one compiled call, and the ladder down when they cannot.
+
+    1 whole step   forward, loss, backward, clipping and update are one Program
+    2 pieces       forward and backward graphs through the same passes; clipping and update run eagerly
+    3 eager        whatever piece cannot be captured even so runs as plain PyTorch (Dynamo leaves it alone)
+
+Results and side effects are PyTorch's at every rung, and the Report names the line that caused each step down.
+"""
+
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
 import torch
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.entry import compile_pieces
+from tessera.capture.compile import plain_module
+from tessera.capture.dispatch import Dispatch
+from tessera.capture.finite import not_finite_error
+from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
+from tessera.capture.whole_step import StaleProgram, StepOptions, TrainingJob, WholeStep
+from tessera.errors import LossError, OptimizerError
+from tessera.nn.losses import resolve_loss
+from tessera.program import Report, StepDown
+from tessera.program.provenance import line_of_trace
+
+Metric = Callable[[Any, Any], torch.Tensor]
+
+
+def train_step(
+    module: torch.nn.Module,
+    loss: str | Callable[[Any, Any], torch.Tensor] | None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+    *,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    metrics: Mapping[str, Metric] | None = None,
+    check_finite: bool = False,
+) -> TrainStep:
+    """A whole training step as one call: ``value = step(*inputs, target)``.
+
+    Args:
+        module: any ``torch.nn.Module``. Its parameters and buffers are updated in place.
+        loss: a callable ``(prediction, target) -> 0-d tensor``, a name such as ``"cross_entropy"``, or None for a module
+            that returns its own loss (a 0-d tensor, or an output with a ``loss``); the whole batch then goes to it.
+        optimizer: any torch or Tessera optimizer over the module's parameters, or several over disjoint ones.
+        clip_norm: scale gradients so that their global L2 norm is at most this (Pascanu et al. 2013).
+        accumulate: average the gradients of this many calls for one update.
+        metrics: name -> callable ``(prediction, target)``; values of the last call are in ``step.metrics``.
+        check_finite: raise ``NonFiniteError``, leaving weights and state as they were, when the loss or a gradient is
+            not finite.
+
+    Returns:
+        The step. Calling it returns the loss before the update, a detached 0-d tensor.
+
+    Raises:
+        OptimizerError: the optimizer belongs to other parameters.
+    """
+    optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
+    _check_ownership(module, optimizers)
+    if accumulate < 1:
+        raise OptimizerError(
+            f"accumulate={accumulate} was passed.",
+            "It is the number of calls whose gradients are averaged, at least 1.",
+            "Write accumulate=1 for an update at every call.",
+        )
+    module = plain_module(module)
+    options = StepOptions(clip_norm, accumulate, check_finite)
+    return TrainStep(module, None if loss is None else resolve_loss(loss), optimizers, options, dict(metrics or {}))
+
 
 class TrainStep:
-    def __init__(self, module, loss, optimizer, *, clip_norm=None, accumulate=1, metrics=None):
-        self.module, self.loss, self.optimizer = module, loss, optimizer
-        self.clip_norm, self.metric_functions = clip_norm, dict(metrics or {})
-        self.metrics: dict[str, torch.Tensor] = {}
-    def __call__(self, *batch: Any) -> torch.Tensor:
-        *inputs, target = batch
-        prediction = self.module(*inputs)
-        loss = self.loss(prediction, target)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.clip_norm is not None:
-            self.metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip_norm)
-        self.optimizer.step()
-        with torch.no_grad():
-            self.metrics |= {k: f(prediction.detach(), target) for k, f in self.metric_functions.items()}
-        return loss.detach()
+    """See ``train_step``. ``report`` tells what was compiled and why anything was not; ``metrics`` the last values."""
 
-def train_step(module, loss, optimizer, *, clip_norm=None, accumulate=1, metrics=None) -> TrainStep:
-    from tessera.nn.losses import resolve_loss
-    return TrainStep(module, resolve_loss(loss), optimizer, clip_norm=clip_norm, accumulate=accumulate, metrics=metrics)
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        loss: Callable[[Any, Any], torch.Tensor] | None,
+        optimizers: list[torch.optim.Optimizer],
+        options: StepOptions,
+        metrics: dict[str, Metric],
+    ) -> None:
+        name = f"training step of {type(module).__name__}"
+        self.report = Report(name)
+        self.metrics: dict[str, torch.Tensor] = {}
+        self._module, self._loss, self._metric_functions = module, loss, metrics
+        self._job = TrainingJob(name, module, optimizers, options, self.report)
+        self._whole: Dispatch | None = Dispatch(_forward_and_loss, self._compile_whole, whole=True)
+        self._pieces: Dispatch | None = None
+        self._eager_steps_left = 2
+
+    def __call__(self, *batch: Any, **named: Any) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            with torch.enable_grad():
+                return self(*batch, **named)
+        loss, metrics = self._run(batch, named)
+        extra = self._job.extra
+        if metrics or extra:
+            self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
+            if "grad_norm" in extra:
+                self.metrics["grad_norm"] = extra["grad_norm"]
+        if self._job.options.check_finite and not extra["finite"]:
+            raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss)
+        return loss
+
+    def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        arguments = self._arguments(batch, named)
+        if self._whole is not None:
+            try:
+                loss, metrics = self._whole(*arguments)
+            except StaleProgram:
+                self._whole.forget()
+                return self._run(batch, named)
+            except CannotCapture as reason:
+                self._step_down(reason)
+            except Exception as error:
+                if (reason := _cause(error)) is None:
+                    raise
+                self._step_down(reason)
+            else:
+                self.report.rung = "whole step in one Program"
+                for optimizer in self._job.optimizers:
+                    torch_internals.mark_stepped(optimizer)
+                return loss.detach(), metrics
+        if self._whole is not None:  # the optimizer needs one eager step to make its state
+            return self._in_pieces(_forward_and_loss, arguments)
+        if self._pieces is None:
+            self._pieces = Dispatch(_forward_and_loss, compile_pieces(self.report), whole=False)
+        self.report.rung = "forward and backward in pieces, update eager"
+        return self._in_pieces(self._pieces, arguments)
+
+    def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
+
+    def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
+        return WholeStep(self._job, graph_module, inputs)
+
+    def _step_down(self, reason: CannotCapture) -> None:
+        if isinstance(reason, NeedsEagerStep) and self._eager_steps_left:
+            self._eager_steps_left -= 1
+            if self._whole is not None:
+                self._whole.forget()
+            return
+        self._whole = None
+        self.report.add(StepDown("forward and backward in pieces", reason.reason, reason.instead, reason.where))
+
+    def _in_pieces(
+        self, forward: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """Forward through ``forward``, then backward, clipping and update as PyTorch runs them."""
+        job, options = self._job, self._job.options
+        first = job.micro_step == 0
+        final = job.micro_step + 1 == options.accumulate
+        if first:
+            for optimizer in job.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+        loss, metrics = forward(*arguments)
+        _check_scalar(loss)
+        (loss / options.accumulate if options.accumulate > 1 else loss).backward()
+        job.micro_step = (job.micro_step + 1) % options.accumulate
+        owned = [p for o in job.optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
+        job.extra = {}
+        if final and options.clip_norm is not None:
+            job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(owned, options.clip_norm)
+        if options.check_finite:
+            checked = [loss, *(p.grad for p in owned)]
+            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in checked]).all()
+        if final:
+            if job.extra.get("finite", True):
+                for optimizer in job.optimizers:
+                    optimizer.step()
+            for optimizer in job.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+        return loss.detach(), [m.detach() for m in metrics]
+
+
+def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
+    """What Dynamo captures. Reads a batch as ``(*inputs, target)``, or hands all of it to a module with its own loss."""
+    if loss is None:
+        output = module(*batch, **named)
+        if isinstance(output, torch.Tensor):
+            return output, ()
+        return (output["loss"] if isinstance(output, dict) else output.loss), ()
+    prediction = module(*batch[:-1], **named)
+    value = loss(prediction, batch[-1])
+    return value, tuple(metric(prediction, batch[-1]) for metric in metrics)
+
+
+def _cause(error: Exception) -> CannotCapture | None:
+    """Why a capture failed, or None when the error is not the capture's."""
+    inner = torch_internals.backend_failure(error)
+    if isinstance(inner, CannotCapture):
+        return inner
+    if inner is not None:
+        return CannotCapture(f"{type(inner).__name__}: {inner}", where=line_of_error(inner))
+    if isinstance(error, torch_internals.capture_errors()):
+        stack = torch_internals.user_stack(error)
+        return CannotCapture(torch_internals.capture_reason(error), _INSTEAD, line_of_trace(stack))
+    return None
+
+
+_INSTEAD = "Move this out of the forward or the loss, or write it with tensor operations (torch.where, torch.cond)."
+
+
+def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    names = {id(p): name for name, p in module.named_parameters()}
+    for optimizer in optimizers:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        foreign = [p for p in parameters if id(p) not in names]
+        if foreign:
+            kind, model = type(optimizer).__name__, type(module).__name__
+            raise OptimizerError(
+                f"{len(foreign)} of the {len(parameters)} parameters of this {kind} are not parameters of this {model}.",
+                "A training step updates the parameters of the module it runs.",
+                f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change to its layers.",
+            )
+
+
+def _check_scalar(loss: Any) -> None:
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise LossError(
+            f"The loss returned {what}.",
+            "A loss is one number, a 0-d tensor.",
+            "Reduce it: write loss.mean() or loss.sum().",
+        )
+    if not loss.requires_grad:
+        raise LossError(
+            "The loss does not depend on any trainable parameter.",
+            "A training step needs a loss that is computed from parameters with requires_grad=True.",
+            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
+        )

@@ -1,0 +1,51 @@
+"""The ``tessera`` backend of torch.compile: graphs from Dynamo through Tessera's pipeline, piece by piece.
+
+A piece that cannot be compiled runs eagerly, and the Report says why: a compiler that gives up is never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.inductor import compile_program
+from tessera.program import Program, Report, Role, StepDown, Value
+
+Backend = Callable[[fx.GraphModule, Sequence[Any]], Callable[..., Any]]
+
+
+def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Callable[..., Any]:
+    """What ``torch.compile(model, backend="tessera")`` calls."""
+    return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
+
+
+def compile_pieces(report: Report) -> Backend:
+    """A torch.compile backend that writes what it does into ``report``."""
+
+    def compile_one(
+        piece: fx.GraphModule, inputs: Sequence[Any], kind: str, inductor: torch_internals.PieceCompiler
+    ) -> torch_internals.InductorOutput:
+        program = _program(piece, f"{kind} of {report.subject}")
+        try:
+            executable = compile_program(program, inductor=inductor)
+        except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
+            report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
+            return torch_internals.run_eagerly(piece)
+        report.add(executable.compilation)
+        return executable.wrapper
+
+    def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        return torch_internals.compile_graph_pieces(graph_module, inputs, compile_one)
+
+    return backend
+
+
+def _program(piece: fx.GraphModule, name: str) -> Program:
+    inputs = [Value(node.name, Role.BATCH) for node in piece.graph.find_nodes(op="placeholder")]
+    (returned,) = piece.graph.output_node().args
+    return Program(name, piece, inputs, [Value(f"output {i}", Role.RESULT) for i in range(len(returned))])  # type: ignore[arg-type]
+
+

@@ -1,0 +1,126 @@
+"""``tessera.compile``: a function or module, captured and compiled, with every guard checked at every call."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+
+from tessera import torch_internals
+from tessera.backend.entry import compile_pieces
+from tessera.capture.dispatch import Dispatch
+from tessera.program import Report, StepDown
+from tessera.program.provenance import line_of_trace
+
+Mode = Literal["default", "inference"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compile(function: F | None = None, *, mode: Mode = "default") -> F:  # noqa: A001 - the field's name for it
+    """Compile a function or a module; use as a call or as a decorator.
+
+    Results, side effects and exceptions are those of the plain function. What cannot be captured runs as plain PyTorch,
+    and ``compiled.report`` names the line and what to write instead.
+
+    Args:
+        function: a function, or a ``torch.nn.Module``. A module comes back as a module of the same class that shares
+            parameters, buffers and state_dict keys with the original.
+        mode: ``"inference"`` runs without recording gradients; ``"default"`` is differentiable.
+
+    Example:
+        >>> fast = tessera.compile(model)
+        >>> @tessera.compile(mode="inference")
+        ... def predict(x):
+        ...     return model(x).argmax(-1)
+    """
+    if mode not in ("default", "inference"):
+        raise ValueError(f"mode={mode!r} was passed. It is 'default' or 'inference'. Write tessera.compile(f).")
+    if function is None:
+        return cast("F", functools.partial(compile, mode=mode))
+    if isinstance(function, torch.nn.Module):
+        return cast("F", _compiled_module(plain_module(function), mode))
+    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode)
+
+    @functools.wraps(function)
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        return run(*args, **kwargs)
+
+    compiled.report = run.report  # type: ignore[attr-defined]
+    return cast("F", compiled)
+
+
+def plain_module(module: torch.nn.Module) -> torch.nn.Module:
+    """The module that ``tessera.compile`` was given, if ``module`` came from there; else ``module``."""
+    plain = getattr(module, "_plain", None)
+    return plain() if isinstance(module, _CompiledModule) and plain is not None else module
+
+
+class _Compiled:
+    """A callable behind capture and compilation."""
+
+    def __init__(self, function: Callable[..., Any], name: str, mode: Mode) -> None:
+        self.report = Report(name)
+        self._function, self._inference = function, mode == "inference"
+        self._dispatch = Dispatch(_call, compile_pieces(self.report), whole=False)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():  # inside another capture this is just the function
+            return self._function(*args, **kwargs)
+        if self._inference and torch.is_grad_enabled():
+            with torch.no_grad():
+                return self(*args, **kwargs)
+        misses = self._dispatch.misses
+        result = self._dispatch(self._function, args, kwargs)
+        if self._dispatch.misses != misses:
+            self._explain()
+        return result
+
+    def _explain(self) -> None:
+        for reason, stack in torch_internals.graph_breaks():
+            self.report.add(StepDown("pieces", reason.splitlines()[0], _INSTEAD, line_of_trace(stack)))
+        whole = "one graph" if not self.report.step_downs else "pieces"
+        self.report.rung = whole if self.report.compilations else "eager"
+
+
+_INSTEAD = "Write it with tensor operations (torch.where, torch.cond) or move it out of the compiled function."
+
+
+def _call(function: Any, args: Any, kwargs: Any) -> Any:
+    """What Dynamo captures."""
+    return function(*args, **kwargs)
+
+
+class _CompiledModule:
+    """Marks the classes that ``_compiled_module`` makes."""
+
+
+def _compiled_module(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+    kind = type(module)
+    run = _Compiled(module, kind.__name__, mode)
+
+    def __call__(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        return run(*args, **kwargs)
+
+    def __deepcopy__(self: torch.nn.Module, memo: dict[int, Any]) -> torch.nn.Module:  # noqa: N807
+        return _compiled_module(copy.deepcopy(module, memo), mode)
+
+    def __reduce_ex__(self: torch.nn.Module, protocol: Any) -> Any:  # noqa: N807
+        return _compiled_module, (module, mode)
+
+    methods = {
+        "__call__": __call__,
+        "__deepcopy__": __deepcopy__,
+        "__reduce_ex__": __reduce_ex__,
+        "__doc__": kind.__doc__,
+        "__module__": kind.__module__,
+        "report": property(lambda self: run.report),
+        "_plain": lambda self: module,
+    }
+    compiled = object.__new__(type(kind.__name__, (kind, _CompiledModule), methods))
+    # One set of parameters, buffers, modes and hooks for both: the same dictionary, not a copy.
+    object.__setattr__(compiled, "__dict__", module.__dict__)
+    return cast("torch.nn.Module", compiled)
+
