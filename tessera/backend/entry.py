@@ -27,7 +27,7 @@ def compile_pieces(report: Report) -> Backend:
 
     def compile_one(
         piece: fx.GraphModule, inputs: Sequence[Any], kind: str, inductor: torch_internals.PieceCompiler
-    ) -> torch_internals.InductorOutput:
+    ) -> Callable[[list[Any]], Sequence[Any]]:
         program = _program(piece, f"{kind} of {report.subject}")
         try:
             executable = compile_program(program, inductor=inductor)
@@ -35,7 +35,7 @@ def compile_pieces(report: Report) -> Backend:
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
             return torch_internals.run_eagerly(piece)
         report.add(executable.compilation)
-        return executable.wrapper
+        return executable.call
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         return torch_internals.compile_graph_pieces(graph_module, inputs, compile_one)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
+from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.runner import run_pipeline
 from tessera.program import Compilation, Program
 
@@ -17,11 +18,12 @@ from tessera.program import Compilation, Program
 class Executable:
     """A compiled Program. ``call`` takes the list of inputs (and empties it) and returns the outputs.
 
-    ``wrapper`` is what Inductor wrote, for those who read it.
+    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where that is possible.
     """
 
     call: Callable[[list[Any]], Sequence[Any]]
     wrapper: torch_internals.InductorOutput
+    native: NativeProgram | None
     compilation: Compilation
 
 
@@ -35,7 +37,9 @@ def compile_program(
     passes = run_pipeline(program)
     operations = program.operations()
     piped = time.perf_counter()
-    output = inductor(program.graph_module, [node.meta["val"] for node in program.placeholders])
+    inputs = [node.meta["val"] for node in program.placeholders]
+    output = inductor(program.graph_module, inputs)
+    native = make_native(output, inputs)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,
@@ -47,7 +51,9 @@ def compile_program(
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
     )
-    return Executable(torch_internals.without_gradients(output.call), output, compilation)
+    if native is not None:
+        compilation.notes.append("runs as one C call")
+    return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)
 
 
 _FUSED_KERNEL = re.compile(r"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\()", re.MULTILINE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
+    INLINE_TINY_PRODUCTS,  # matrix products too small for a library call join their neighbours' kernels
 )

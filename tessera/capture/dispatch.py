@@ -48,7 +48,17 @@ class Dispatch:
             for guarded in torch_internals.guarded_codes(self._function.__code__)
             if torch_internals.is_whole(guarded.code)
         ]
+        for guarded, _ in self._hits:
+            torch_internals.call_directly(guarded, self._function.__globals__)
         return result
+
+    def pure(self, *args: Any) -> Callable[..., Any] | None:
+        """The captured code for these arguments, if it was captured before and only calls its graph."""
+        values = dict(zip(self._names, args, strict=True))
+        for guarded, run in self._hits:
+            if guarded.valid() and guarded.check(values):
+                return run if torch_internals.only_calls_its_graph(guarded.code) else None
+        return None
 
     def forget(self) -> None:
         """Drop all captures: the next call captures anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from tessera.errors import SourceLine
-from tessera.program.provenance import line_of_trace
+from tessera.program.provenance import is_library, line_of_trace
 
 
 class CannotCapture(Exception):
@@ -27,5 +27,6 @@ class NeedsEagerStep(CannotCapture):
 
 
 def line_of_error(error: BaseException) -> SourceLine | None:
-    """The innermost line outside torch and Tessera that ``error`` passed through."""
-    return line_of_trace("".join(traceback.format_tb(error.__traceback__)))
+    """The innermost line outside torch, Tessera and Python itself that ``error`` passed through, if there is one."""
+    place = line_of_trace("".join(traceback.format_tb(error.__traceback__)))
+    return None if place is None or is_library(place.file) else place

@@ -21,7 +21,7 @@ from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
-from tessera.capture.whole_step import StaleProgram, StepOptions, TrainingJob, WholeStep
+from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
 from tessera.errors import LossError, OptimizerError
 from tessera.nn.losses import resolve_loss
 from tessera.program import Report, StepDown
@@ -106,6 +106,35 @@ class TrainStep:
             raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss)
         return loss
 
+    def run(self, *stacked: torch.Tensor) -> torch.Tensor | None:
+        """Run many steps in one call, for batches that are in memory already.
+
+        Args:
+            stacked: what ``__call__`` takes, each tensor with one more leading dimension ``[steps, ...]``.
+
+        Returns:
+            The losses ``[steps]`` (fewer when ``check_finite`` stopped at a step), or None when this step has to be called
+            once a batch: not captured yet for this shape, or its Program is not one C call. ``metrics`` are ``[steps]`` too.
+        """
+        if self._whole is None or not torch.is_grad_enabled() or not all(t.is_contiguous() for t in stacked):
+            return None
+        first = tuple(t[0] for t in stacked)
+        arguments = self._arguments(first, {})
+        captured = self._whole.pure(*arguments)
+        if captured is None:
+            return None
+        self._job.loop = Loop(first, stacked)
+        try:
+            losses, metrics = captured(*arguments)
+        except (CannotLoop, StaleProgram):
+            return None
+        finally:
+            self._job.loop = None
+        self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
+        if "grad_norm" in self._job.extra:
+            self.metrics["grad_norm"] = self._job.extra["grad_norm"]
+        return losses  # type: ignore[no-any-return]
+
     def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         arguments = self._arguments(batch, named)
         if self._whole is not None:
@@ -182,11 +211,11 @@ def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: A
     if loss is None:
         output = module(*batch, **named)
         if isinstance(output, torch.Tensor):
-            return output, ()
-        return (output["loss"] if isinstance(output, dict) else output.loss), ()
+            return output, []
+        return (output["loss"] if isinstance(output, dict) else output.loss), []
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
-    return value, tuple(metric(prediction, batch[-1]) for metric in metrics)
+    return value, [metric(prediction, batch[-1]) for metric in metrics]
 
 
 def _cause(error: Exception) -> CannotCapture | None:
@@ -195,7 +224,7 @@ def _cause(error: Exception) -> CannotCapture | None:
     if isinstance(inner, CannotCapture):
         return inner
     if inner is not None:
-        return CannotCapture(f"{type(inner).__name__}: {inner}", where=line_of_error(inner))
+        return CannotCapture(torch_internals.compiler_reason(inner), where=line_of_error(inner))
     if isinstance(error, torch_internals.capture_errors()):
         stack = torch_internals.user_stack(error)
         return CannotCapture(torch_internals.capture_reason(error), _INSTEAD, line_of_trace(stack))

@@ -44,11 +44,24 @@ class StepOptions:
     check_finite: bool = False
 
 
+@dataclass(frozen=True)
+class Loop:
+    """Many batches for one call: ``first`` are the tensors of the first batch, ``stacked`` have all in a leading dim."""
+
+    first: Sequence[torch.Tensor]
+    stacked: Sequence[torch.Tensor]
+
+
+class CannotLoop(Exception):
+    """This Program runs one step a call: it calls libraries between its kernels, or its results depend on Python."""
+
+
 @dataclass
 class TrainingJob:
     """The things a training step is about, named for the Report.
 
     ``extra`` receives what the last call computed besides the forward's outputs: gradient norm and the finite flag.
+    ``loop`` asks the next call to run many steps.
     """
 
     name: str
@@ -58,6 +71,7 @@ class TrainingJob:
     report: Report
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
     micro_step: int = 0
+    loop: Loop | None = None
 
 
 class WholeStep:
@@ -97,11 +111,33 @@ class WholeStep:
             if not update.current():
                 raise StaleProgram
         job = self.job
+        if job.loop is not None:
+            return self._run_loop(job.loop, inputs)
         job.micro_step = (job.micro_step + 1) % job.options.accumulate
         executable, extra = self._variants[job.micro_step == 0]
         results = executable.call([*inputs, *self._state, *self._hyper, *self._accumulators])
         if extra:
             job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
+        return results[: self._forward_outputs]
+
+    def _run_loop(self, loop: Loop, inputs: Sequence[Any]) -> Sequence[Any]:
+        executable, extra = self._variants[True]
+        batch = {id(t): whole for t, whole in zip(loop.first, loop.stacked, strict=True)}
+        memory = {whole.untyped_storage().data_ptr() for whole in loop.stacked}
+        stacked = [i for i, t in enumerate(inputs) if id(t) in batch]
+        for i, value in enumerate(inputs):
+            if not isinstance(value, torch.Tensor) or (
+                id(value) not in batch and value.untyped_storage().data_ptr() in memory
+            ):
+                raise CannotLoop
+        if executable.native is None or self.job.options.accumulate > 1:
+            raise CannotLoop
+        values = [batch.get(id(t), t) for t in inputs]
+        stop = self._forward_outputs + extra.index("finite") if "finite" in extra else None
+        everything = [*values, *self._state, *self._hyper]
+        ran, results = executable.native.loop(len(loop.stacked[0]), everything, stacked, stop)
+        results = [result[:ran] for result in results]
+        self.job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
         return results[: self._forward_outputs]
 
     def _trained_inputs(self) -> list[torch.nn.Parameter]:

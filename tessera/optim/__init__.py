@@ -1,1 +1,33 @@
-"""Table of contents only; see the files beside this one."""
+"""Optimizers as compositions of gradient transformations, and schedules as tensors."""
+
+from tessera.optim.adam import Adam as Adam
+from tessera.optim.adam import adam as adam
+from tessera.optim.adamw import AdamW as AdamW
+from tessera.optim.adamw import adamw as adamw
+from tessera.optim.chain import chain as chain
+from tessera.optim.lion import Lion as Lion
+from tessera.optim.lion import lion as lion
+from tessera.optim.optimizer import Optimizer as Optimizer
+from tessera.optim.rmsprop import RMSProp as RMSProp
+from tessera.optim.rmsprop import RMSprop as RMSprop
+from tessera.optim.rmsprop import rmsprop as rmsprop
+from tessera.optim.schedules import Schedule as Schedule
+from tessera.optim.schedules import constant as constant
+from tessera.optim.schedules import cosine_decay as cosine_decay
+from tessera.optim.schedules import exponential_decay as exponential_decay
+from tessera.optim.schedules import linear as linear
+from tessera.optim.schedules import piecewise_constant as piecewise_constant
+from tessera.optim.schedules import warmup_cosine_decay as warmup_cosine_decay
+from tessera.optim.sgd import SGD as SGD
+from tessera.optim.sgd import sgd as sgd
+from tessera.optim.transformation import GradientTransformation as GradientTransformation
+from tessera.optim.transformation import identity as identity
+from tessera.optim.transforms.add_decayed_weights import add_decayed_weights as add_decayed_weights
+from tessera.optim.transforms.clip_by_global_norm import clip_by_global_norm as clip_by_global_norm
+from tessera.optim.transforms.clip_by_value import clip_by_value as clip_by_value
+from tessera.optim.transforms.scale import scale as scale
+from tessera.optim.transforms.scale_by_adam import scale_by_adam as scale_by_adam
+from tessera.optim.transforms.scale_by_learning_rate import scale_by_learning_rate as scale_by_learning_rate
+from tessera.optim.transforms.scale_by_lion import scale_by_lion as scale_by_lion
+from tessera.optim.transforms.scale_by_rms import scale_by_rms as scale_by_rms
+from tessera.optim.transforms.trace import trace as trace

@@ -1,0 +1,144 @@
+"""Reads the Python wrapper that Inductor writes: which kernels run, in which order, on which buffers.
+
+A wrapper is straight-line code: unpack the inputs, allocate buffers, call kernels, return. Where every call is a C++
+kernel that Inductor compiled itself, the whole wrapper can be run without Python (see ``native.py``). Anything this
+reader does not know makes it return None, and the wrapper runs as it was written.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory the wrapper allocates: shape, strides in elements, dtype."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def bytes(self) -> int:
+        if 0 in self.shape:
+            return 0
+        span = 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        return span * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A place in the memory of an input or buffer: ``offset`` elements of ``dtype`` after its start."""
+
+    base: str
+    offset: int
+    dtype: torch.dtype
+
+    @property
+    def bytes(self) -> int:
+        return self.offset * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call: the wrapper's name of the kernel and its arguments."""
+
+    kernel: str
+    arguments: tuple[Pointer, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a wrapper does. ``outputs`` are names of buffers."""
+
+    inputs: tuple[str, ...]
+    buffers: dict[str, Buffer]
+    calls: tuple[Call, ...]
+    outputs: tuple[str, ...]
+
+
+def read_wrapper(source: str, dtypes: Sequence[torch.dtype]) -> Schedule | None:
+    """The schedule of a wrapper that only calls kernels on static shapes, or None.
+
+    Args:
+        source: the wrapper, as Python code.
+        dtypes: of its inputs, in order.
+    """
+    function = next((n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == "call"), None)
+    if function is None:
+        return None
+    reader = _Reader(dtypes)
+    try:
+        for statement in function.body:
+            reader.read(statement)
+    except _Unknown:
+        return None
+    if reader.outputs is None:
+        return None
+    return Schedule(tuple(reader.inputs), reader.buffers, tuple(reader.calls), reader.outputs)
+
+
+class _Unknown(Exception):
+    """Something a schedule does not hold."""
+
+
+class _Reader:
+    """Reads one statement after the other; ``read`` raises at the first that it does not know."""
+
+    def __init__(self, dtypes: Sequence[torch.dtype]) -> None:
+        self.inputs: list[str] = []
+        self.buffers: dict[str, Buffer] = {}
+        self.calls: list[Call] = []
+        self.outputs: tuple[str, ...] | None = None
+        self._dtypes = dtypes
+        self._names: dict[str, Pointer] = {}
+
+    def read(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.Delete() | ast.Expr(ast.Call(ast.Attribute(ast.Name("args"), "clear"))):
+                pass
+            case ast.Assign([ast.Tuple(names)], ast.Name("args")):
+                self.inputs = [name.id for name in names if isinstance(name, ast.Name)]
+                for name, dtype in zip(self.inputs, self._dtypes, strict=True):
+                    self._names[name] = Pointer(name, 0, dtype)
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("empty_strided_cpu"), [shape, strides, dtype])):
+                self._allocate(name, shape, strides, dtype)
+            case ast.Assign([ast.Name(name)], value):
+                self._names[name] = self._pointer(value)
+            case ast.Expr(ast.Call(ast.Name(kernel), arguments, [])) if kernel.startswith("cpp_fused"):
+                self.calls.append(Call(kernel, tuple(map(self._pointer, arguments))))
+            case ast.Return(ast.Tuple(values)):
+                self.outputs = tuple(map(self._output, values))
+            case _:
+                raise _Unknown
+
+    def _pointer(self, value: ast.expr) -> Pointer:
+        match value:
+            case ast.Name(name) if name in self._names:
+                return self._names[name]
+            case ast.Call(ast.Name("reinterpret_tensor"), [of, _, _, ast.Constant(int(offset))]):
+                base = self._pointer(of)
+                return Pointer(base.base, base.offset + offset, base.dtype)
+        raise _Unknown
+
+    def _output(self, value: ast.expr) -> str:
+        pointer = self._pointer(value)
+        if not isinstance(value, ast.Name) or pointer.base not in self.buffers or pointer.offset:
+            raise _Unknown
+        return pointer.base
+
+    def _allocate(self, name: str, shape: ast.expr, strides: ast.expr, dtype: ast.expr) -> None:
+        try:
+            sizes, steps = ast.literal_eval(shape), ast.literal_eval(strides)
+        except ValueError as error:  # a size that depends on the inputs
+            raise _Unknown from error
+        kind = getattr(torch, dtype.attr, None) if isinstance(dtype, ast.Attribute) else None
+        if not isinstance(kind, torch.dtype) or any(step < 0 for step in steps) or math.prod(sizes) == 0:
+            raise _Unknown
+        self.buffers[name] = Buffer(sizes, steps, kind)
+        self._names[name] = Pointer(name, 0, kind)

@@ -1,0 +1,120 @@
+"""Does an exported file answer what the model answers?"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tessera.export.example import Example
+
+# A file may round differently from the model, so it may be some times as far from the exact answer as the model is;
+# the second bound, relative to the largest answer, is for models that happen to hit the exact answer.
+_TIMES_THE_MODELS_ERROR = 10.0
+_RELATIVE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Outcome of a comparison: see ``Exported``."""
+
+    max_error: float
+    accepted: bool
+    reason: str
+
+
+def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]], example: Example) -> Agreement:
+    """Compare ``run`` (the file) with ``module`` (in eval mode) at several sizes of the example.
+
+    The exact answer is that of a float64 copy of the model, where the model can run in float64.
+    """
+    exact = _in_double(module)
+    worst, seen = 0.0, []
+    for words, case in example.cases():
+        try:
+            with torch.no_grad():
+                answers = list(tensors_of(case.call(module)))
+        except Exception:
+            if case is example:
+                raise
+            continue  # the model itself does not take this size
+        try:
+            found = run(case)
+        except Exception as error:  # noqa: BLE001 - a runtime may raise anything; whatever it is, the file does not work
+            return Agreement(float("inf"), False, f"With {words} it does not run: {_first_line(error)}.")
+        error, problem = _compare(answers, found, exact(case, answers))
+        worst = max(worst, error)
+        if problem:
+            return Agreement(worst, False, f"With {words} {problem}.")
+        seen.append(words)
+    return Agreement(worst, True, f"Its answers differ from the model's by {worst:.2g} at most ({'; '.join(seen)}).")
+
+
+def _compare(
+    answers: list[torch.Tensor], found: list[torch.Tensor], exact: list[torch.Tensor]
+) -> tuple[float, str]:
+    """The largest difference from the model's answers, and what is wrong with it (nothing: an empty string)."""
+    if [t.shape for t in answers] != [t.shape for t in found]:
+        return float("inf"), (
+            f"it answers with shapes {[list(t.shape) for t in found]}, the model with {[list(t.shape) for t in answers]}"
+        )
+    worst = 0.0
+    for answer, from_file, truth in zip(answers, found, exact, strict=True):
+        if not answer.numel():
+            continue
+        error = _distance(from_file, answer)
+        worst = max(worst, error)
+        relative = _RELATIVE.get(answer.dtype, 0.0)
+        scale = truth.double().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
+        allowed = _TIMES_THE_MODELS_ERROR * _distance(answer, truth) + relative * scale
+        from_truth = _distance(from_file, truth)
+        if not from_truth <= allowed:
+            return worst, f"its answers are {from_truth:.2g} away from the exact ones, where {allowed:.2g} is allowed"
+    return worst, ""
+
+
+def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    a, b = a.cpu().double(), b.cpu().double()
+    same = (a == b) | (a.isnan() & b.isnan())  # infinities and NaN in the same places agree
+    return torch.where(same, 0.0, (a - b).abs().nan_to_num(float("inf"))).max().item()
+
+
+def _in_double(module: torch.nn.Module) -> Callable[[Example, list[torch.Tensor]], list[torch.Tensor]]:
+    """The function that gives exact answers; the model's own where it does not run in float64."""
+    try:
+        twin = copy.deepcopy(module).double()
+    except Exception:  # noqa: BLE001 - a module may refuse to be copied for any reason
+        return lambda _, answers: answers
+
+    def exact(case: Example, answers: list[torch.Tensor]) -> list[torch.Tensor]:
+        try:
+            with torch.no_grad():
+                found = list(tensors_of(case.double().call(twin)))
+        except Exception:  # noqa: BLE001 - a model may be written for one dtype
+            return answers
+        return found if [t.shape for t in found] == [t.shape for t in answers] else answers
+
+    return exact
+
+
+def tensors_of(answer: Any) -> Iterator[torch.Tensor]:
+    """The tensors in what a model returned: a tensor, or a tuple, list, dict or dataclass of such, None left out."""
+    if isinstance(answer, torch.Tensor):
+        yield answer
+    elif isinstance(answer, Mapping):
+        for value in answer.values():
+            yield from tensors_of(value)
+    elif isinstance(answer, (tuple, list)):
+        for value in answer:
+            yield from tensors_of(value)
+    elif dataclasses.is_dataclass(answer):
+        for field in dataclasses.fields(answer):
+            yield from tensors_of(getattr(answer, field.name))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,180 @@
+"""What a model returns while it is training: a tensor that knows how it is trained.
+
+``optimizer.step(model(x).loss(y))`` can only be one program if the forward has not run when the step begins. So once
+a model has been trained that way, its calls wait. Everything else still sees an ordinary tensor: the first thing that
+looks at a prediction or at its loss runs the forward as plain eager PyTorch, and from then on it is that tensor.
+
+A call runs at once, as in PyTorch, unless all of this holds: the model's last step was ``optimizer.step(loss)`` on a
+prediction that nobody had looked at; its forward sets no attributes; the inputs are plain tensors without gradient
+history; no autocast is on; the call stands in the user's own code.
+
+Random numbers: a call that waits draws when it runs. If anything else drew from torch's generators in between, the
+step runs eagerly, and a forward that draws raises ``StalePredictionError`` instead of drawing out of turn. Prints and
+batch-norm statistics happen when the call runs as well.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from tessera.errors import LossError, OptimizerError
+from tessera.nn.deferred import Deferred
+from tessera.nn.forward_call import CALLS_WAIT, ForwardCall, same_later
+from tessera.nn.losses import LossFunction, resolve_loss
+from tessera.nn.snapshot import version
+from tessera.nn.whole_steps import Builder, WholeSteps, owns_all
+
+
+class Prediction(Deferred):
+    """The output of a model in training; an ordinary tensor to everything, with ``loss`` beside it."""
+
+    _call: ForwardCall
+    _build: Builder
+
+    @classmethod
+    def from_call(cls, call: ForwardCall, build: Builder) -> Prediction:
+        """The prediction of a call that has run or waits; ``build`` makes the training step."""
+        prediction = cls.without_value() if call.result is None else cls.of(call.result)
+        prediction._call, prediction._build = call, build
+        return prediction
+
+    def read(self) -> torch.Tensor:
+        """The plain tensor, with its autograd history.
+
+        Raises:
+            StalePredictionError: the forward has not run yet, and something that it reads has changed since the call.
+        """
+        self._call.was_read = True
+        return self._call.run()
+
+    def loss(self, target: Any, fn: str | LossFunction = "auto") -> DeferredLoss:
+        """The loss of this prediction, to be given to ``optimizer.step(loss)``, or used as any tensor.
+
+        Args:
+            target: what the prediction should have been, as ``fn`` takes it.
+            fn: a callable ``(prediction, target) -> 0-d tensor`` or a name that ``resolve_loss`` knows.
+
+        Raises:
+            LossError: ``fn`` is not known, or returns no tensor.
+        """
+        function, call = resolve_loss(fn), self._call
+        if call.result is None and same_later([target]):
+            loss, value = DeferredLoss.without_value(), None
+        else:
+            value = _tensor(function(call.run(), target))
+            loss = DeferredLoss.of(value)
+        loss.start(self, call, self._build, function, target, value)
+        return loss
+
+
+class DeferredLoss(Deferred):
+    """The loss of a Prediction; an ordinary tensor to everything, which ``optimizer.step(loss)`` trains with."""
+
+    _call: ForwardCall | None
+    _value: torch.Tensor | None
+
+    def start(
+        self,
+        prediction: Prediction,
+        call: ForwardCall,
+        build: Builder,
+        function: LossFunction,
+        target: Any,
+        value: torch.Tensor | None,
+    ) -> None:
+        """What ``__init__`` would do, were this not made from an existing tensor."""
+        self._prediction, self._call, self._build = weakref.ref(prediction), call, build
+        self._function, self._target, self._value = function, target, value
+        self._target_version = version(target) if value is None else 0
+        self._was_read = False
+
+    def read(self) -> torch.Tensor:
+        """The plain 0-d tensor: with its autograd history before the step, the loss before the update after it.
+
+        Raises:
+            StalePredictionError: it has not been computed yet, and something that it reads has changed since the call.
+        """
+        self._was_read = True
+        return self._evaluate()
+
+    def train_with(self, optimizer: torch.optim.Optimizer) -> None:
+        """One training step: gradients, then ``optimizer.step()``, in one program where that is possible.
+
+        Gradients live only during the step. Afterwards the loss has its value, and so has its Prediction if anyone
+        still holds it: both from before the update.
+
+        Raises:
+            OptimizerError: this loss has been trained with already.
+            LossError: the loss is not one number, or does not depend on a trainable parameter.
+            StalePredictionError: something that the forward reads has changed since the call.
+        """
+        call, function = self._call, self._function
+        if call is None:
+            raise OptimizerError(
+                "optimizer.step(loss) was given a loss that has been trained with already.",
+                "One loss is one step: it belongs to the weights from before the update.",
+                "Write loss = model(x).loss(y) anew before every optimizer.step(loss).",
+            )
+        steps = WholeSteps.of(optimizer)
+        unseen = not (self._was_read or call.was_read)
+        if unseen and steps.knows(call.module, function) and call.can_join_a_program():
+            self._train_whole(call, steps, optimizer)
+        else:
+            self._train_eagerly(optimizer)
+            if unseen and not call.sets_attributes and owns_all(call.module, optimizer):
+                steps.note(call.module, function)
+                CALLS_WAIT.add(call.module)
+        self._call = self._target = None
+
+    def _train_whole(self, call: ForwardCall, steps: WholeSteps, optimizer: torch.optim.Optimizer) -> None:
+        self._check_nothing_changed()
+        held = self._prediction() is not None
+        step = steps.step(call.module, self._function, optimizer, self._build, keep_prediction=held)
+        self._value = step(*call.args, self._target, **call.named)
+        # A program writes parameters below autograd; whatever still waits or saved them must see that they changed.
+        torch.autograd.graph.increment_version(p for group in optimizer.param_groups for p in group["params"])
+        if held:
+            call.result = step.metrics["prediction"]
+
+    def _train_eagerly(self, optimizer: torch.optim.Optimizer) -> None:
+        value = self._evaluate()
+        if value.numel() != 1 or not value.requires_grad:
+            raise LossError(
+                f"The loss has shape {list(value.shape)} and requires_grad={value.requires_grad}.",
+                "A training step needs one number that is computed from parameters with requires_grad=True.",
+                "Write a loss that ends in .mean() or .sum(), and look for .detach() or frozen parameters before it.",
+            )
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        self._value = value.detach()
+
+    def _evaluate(self) -> torch.Tensor:
+        if self._value is not None:
+            return self._value
+        prediction = self._call.run()
+        self._check_nothing_changed()
+        with self._call.as_at_the_call():
+            self._value = _tensor(self._function(prediction, self._target))
+        return self._value
+
+    def _check_nothing_changed(self) -> None:
+        """What the call itself does not watch: the target, and the prediction since it was computed."""
+        if version(self._target) != self._target_version:
+            raise self._call.stale("its target was changed in place")
+        if self._call.result_was_changed():
+            raise self._call.stale("the prediction was changed in place")
+
+
+def _tensor(value: Any) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor):
+        raise LossError(
+            f"The loss function returned a {type(value).__name__}.",
+            "It returns one number as a tensor.",
+            "Write a function (prediction, target) -> 0-d tensor, without .item().",
+        )
+    return value

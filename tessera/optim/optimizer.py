@@ -1,0 +1,259 @@
+"""The torch-style optimizer around gradient transformations: groups, state, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from tessera.errors import LossError, OptimizerError
+from tessera.optim.parameter_groups import Parameters, ParamGroup, check_keywords, checked_group, parameter_groups
+from tessera.optim.saved_state import (
+    check_groups,
+    check_shapes,
+    readable,
+    refill,
+    restored,
+    saveable,
+    states_by_parameter,
+)
+from tessera.optim.transformation import GradientTransformation
+from tessera.optim.transforms.on_real_views import on_real_views
+
+
+@runtime_checkable
+class DeferredLoss(Protocol):
+    """A loss that is not computed yet and can run the whole training step itself."""
+
+    def train_with(self, optimizer: Optimizer) -> Tensor: ...
+
+
+class Optimizer(torch.optim.Optimizer):
+    """Trains parameters by a gradient transformation; everything that takes a `torch.optim.Optimizer` takes this.
+
+    Wrapped around one transformation it sees the parameters of all groups as one list, so a global norm is global. A
+    subclass that defines `transformation` gets one for each group instead, made of the group's hyper-parameters.
+
+    State tensors keep their identity from the first step on, through `load_state_dict` as well, and so do the dicts
+    that hold them: a compiled step may hold on to them. A parameter without gradient is left alone, its state too.
+
+    Args:
+        params: a module, an iterable of parameters or of ``(name, parameter)``, or parameter groups.
+        transformation: turns gradients into updates.
+        defaults: hyper-parameters for groups that do not have their own; for subclasses.
+
+    Raises:
+        OptimizerError: nothing to train, a tensor that is not a leaf, an unknown keyword, an invalid hyper-parameter.
+
+    Example:
+        >>> import torch
+        >>> from tessera.optim import adam, chain, clip_by_global_norm, cosine_decay
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = Optimizer(model, chain(clip_by_global_norm(1.0), adam(cosine_decay(1e-3, decay_steps=100))))
+        >>> loss = optimizer.step(model(torch.ones(4, 2)).square().mean())
+        >>> loss.shape
+        torch.Size([])
+    """
+
+    def __new__(cls, *_: object, **keywords: object) -> Self:
+        check_keywords(cls, keywords)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        params: Parameters,
+        transformation: GradientTransformation | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        by_group = type(self).transformation is not Optimizer.transformation
+        if not by_group and not isinstance(transformation, GradientTransformation):
+            raise OptimizerError(
+                f"Optimizer was given {transformation!r} as its transformation.",
+                "It is a gradient transformation, such as adam(1e-3) or a chain of several.",
+                "Write for example Optimizer(model, chain(clip_by_global_norm(1.0), adam(1e-3))).",
+            )
+        self._whole = transformation
+        super().__init__(parameter_groups(params), dict(defaults or {}))
+
+    def transformation(self, group: ParamGroup) -> GradientTransformation:
+        """What updates the parameters of one group; a named optimizer composes it of the group's hyper-parameters."""
+        if self._whole is None:
+            raise NotImplementedError
+        return self._whole
+
+    def hyper_parameters(self, group: ParamGroup) -> dict[str, Any]:
+        """A group's hyper-parameters, without what schedulers and users keep there beside them."""
+        # torch adds a default of its own, `differentiable`, when it loads a state_dict.
+        return {name: group[name] for name in self.defaults if name != "differentiable"}
+
+    def parts(self, groups: Sequence[ParamGroup] | None = None) -> list[tuple[GradientTransformation, list[Tensor]]]:
+        """Which transformation updates which parameters.
+
+        Args:
+            groups: used in place of ``param_groups``: the same parameters under other hyper-parameters, for instance
+                symbolic ones.
+        """
+        groups = self.param_groups if groups is None else groups
+        if self._whole is None:
+            parts = [(self.transformation(group), group["params"]) for group in groups]
+        else:
+            parts = [(self._whole, [param for group in groups for param in group["params"]])]
+        return [
+            (on_real_views(transformation) if any(param.is_complex() for param in params) else transformation, params)
+            for transformation, params in parts
+        ]
+
+    def add_param_group(self, param_group: ParamGroup) -> None:
+        """Train more parameters, under hyper-parameters of their own; missing ones are the optimizer's defaults.
+
+        Raises:
+            OptimizerError: as the constructor; the optimizer is as it was before.
+        """
+        group = checked_group(param_group, self.defaults)
+        if self._whole is None:
+            self.transformation({**self.defaults, **group})  # checks each hyper-parameter
+        elif unused := group.keys() - {"params", "param_names"}:
+            raise OptimizerError(
+                f"A parameter group of a wrapped transformation has {', '.join(sorted(unused))}.",
+                "A wrapped transformation has its hyper-parameters inside, the same for every group.",
+                "Use a named optimizer such as tessera.optim.Adam, whose groups have their own.",
+            )
+        super().add_param_group(group)
+
+    @torch.no_grad()
+    def initialise_state(self, params: Iterable[Tensor] | None = None) -> None:
+        """Make the state that is missing.
+
+        Args:
+            params: whose; without it that of each parameter that has a gradient, as torch does at its first step.
+
+        Raises:
+            OptimizerError: a parameter that this optimizer does not train.
+        """
+        wanted = None if params is None else set(params)
+        for transformation, members in self.parts():
+            for param in members:
+                if (param.grad is not None) if wanted is None else (param in wanted):
+                    missing = transformation.state.keys() - self.state.get(param, {}).keys()
+                    if missing:
+                        self.adopt(self.state[param])
+                        fresh = {name: make(param) for name, make in transformation.state.items() if name in missing}
+                        self.state[param] |= fresh | self.state[param]
+                    if wanted is not None:
+                        wanted.remove(param)
+        if wanted:
+            raise OptimizerError(
+                f"{len(wanted)} of the parameters belong to another optimizer or to none.",
+                "An optimizer keeps state for the parameters it was made with.",
+                "Make the optimizer of the model that is trained, or add them with add_param_group.",
+            )
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        """Complete, in place, a parameter's state that was made elsewhere; for subclasses that keep more than torch."""
+
+    def step(self, closure: Callable[[], Any] | Tensor | DeferredLoss | None = None) -> Any:
+        """Update the parameters once.
+
+        Args:
+            closure: None, when gradients are there already; a function that computes gradients and returns the loss,
+                as in torch; or the loss itself, a scalar: then gradients are cleared and computed from it first.
+
+        Returns:
+            None, what the function returned, or the detached loss.
+
+        Raises:
+            LossError: a loss that is not a scalar or does not depend on anything trainable.
+        """
+        if isinstance(closure, DeferredLoss):
+            return closure.train_with(self)
+        if isinstance(closure, Tensor):
+            _check_loss(closure)
+            self.zero_grad(set_to_none=True)
+            closure.backward()
+            loss = closure.detach()
+        elif closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        else:
+            loss = None
+        self.update_parameters()
+        return loss
+
+    @torch.no_grad()
+    def update_parameters(self) -> None:
+        """What `step` does once gradients are there: compute all updates, then write parameters and state in place."""
+        self.initialise_state()
+        for transformation, members in self.parts():
+            params = [param for param in members if param.grad is not None]
+            grads = [_dense(param.grad) for param in members if param.grad is not None]
+            states = [self.state.get(param, {}) for param in params]
+            updates, new_states = transformation.update(grads, states, params)
+            for param, update, state, new_state in zip(params, updates, states, new_states, strict=True):
+                param.add_(update)
+                for name, value in new_state.items():
+                    state[name].copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's, in torch's names; a schedule is a dict of its numbers, so that no class is pickled."""
+        saved = super().state_dict()
+        return {**saved, "param_groups": [saveable(group) for group in saved["param_groups"]]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state_dict of this optimizer or of its twin in `torch.optim`, hyper-parameters included.
+
+        Raises:
+            OptimizerError: other groups, other shapes; the optimizer is as it was before.
+        """
+        saved_states: dict[Tensor, dict[str, Any]] = {}
+
+        def check(_: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+            check_groups(saved, self.param_groups)
+            new_groups = [{**self.defaults, **readable(group)} for group in saved["param_groups"]]
+            ours = (group["params"] for group in self.param_groups)
+            parts = self.parts([{**group, "params": params} for group, params in zip(new_groups, ours, strict=True)])
+            saved_states.update(states_by_parameter(saved, self.param_groups))
+            check_shapes(saved_states, parts)
+            return {**saved, "param_groups": new_groups}
+
+        groups, states = self.param_groups, dict(self.state)
+        # Registered last, it sees what the user's own hooks have made of the state_dict.
+        handle = self.register_load_state_dict_pre_hook(check)
+        try:
+            super().load_state_dict(dict(state_dict))
+        finally:
+            handle.remove()
+        for group, loaded in zip(groups, self.param_groups, strict=True):
+            refill(group, loaded)
+        self.param_groups = groups
+        for transformation, params in self.parts():
+            for param in params:
+                saved, state = saved_states[param], states.get(param, {})
+                self.adopt(saved)
+                unknown = {name: value for name, value in self.state.pop(param, {}).items() if name in saved}
+                refill(state, unknown | restored(transformation, param, saved, state))
+                if state:
+                    self.state[param] = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_whole": self._whole}
+
+
+def _dense(grad: Tensor) -> Tensor:
+    return grad.to_dense() if grad.is_sparse else grad
+
+
+def _check_loss(loss: Tensor) -> None:
+    if loss.numel() != 1:
+        raise LossError(
+            f"step() was given a loss of shape {list(loss.shape)}.",
+            "A loss is one number.",
+            "Write step(loss.mean()).",
+        )
+    if not loss.requires_grad:
+        raise LossError(
+            "step() was given a loss that does not depend on any trainable parameter.",
+            "A loss is computed from parameters that require gradients, outside torch.no_grad().",
+            "Compute it from the model's output, without detach() or item().",
+        )

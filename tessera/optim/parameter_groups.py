@@ -1,0 +1,128 @@
+"""What an optimizer is told to train: a module, parameters or groups of them, checked before anything is made."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from tessera.errors import OptimizerError
+
+ParamGroup = dict[str, Any]
+"""One parameter group, as torch keeps it: ``params`` and the hyper-parameters that hold for them."""
+
+Parameters = nn.Module | Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[ParamGroup]
+
+_PICKS_AN_IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")
+
+
+def parameter_groups(params: Parameters) -> list[Any]:
+    """The first argument of an optimizer as a list of parameters, ``(name, parameter)`` pairs or groups.
+
+    Raises:
+        OptimizerError: a single tensor, or nothing to train.
+    """
+    if isinstance(params, Tensor):
+        raise OptimizerError(
+            f"A single tensor of shape {list(params.shape)} was passed to an optimizer.",
+            "An optimizer takes a module, an iterable of parameters or a list of parameter groups.",
+            "Write [tensor], or pass the module itself.",
+        )
+    groups = list(params.parameters() if isinstance(params, nn.Module) else params)
+    if not groups:
+        source = f"A {type(params).__name__} without parameters" if isinstance(params, nn.Module) else "An empty list"
+        raise OptimizerError(
+            f"{source} was passed to an optimizer.",
+            "An optimizer needs at least one parameter.",
+            "Pass a module that has parameters; an iterator such as model.parameters() is empty once it has been used.",
+        )
+    return groups
+
+
+def checked_group(group: ParamGroup, known: Mapping[str, Any]) -> ParamGroup:
+    """A parameter group whose ``params`` is a list of distinct leaf tensors and whose names are not misspelt.
+
+    Args:
+        group: as the user wrote it; ``params`` may also be a module.
+        known: the hyper-parameters of the optimizer. Other names are allowed, for torch's schedulers and users keep
+            their own things in a group, unless they look like a misspelt one.
+
+    Raises:
+        OptimizerError: a set, something that is not a leaf tensor, a tensor twice, or a misspelt name.
+    """
+    if not isinstance(group, dict) or "params" not in group:
+        raise OptimizerError(
+            f"{group!r} was passed as a parameter group.",
+            'A parameter group is a dict with the key "params".',
+            'Write for example {"params": model.head.parameters(), "lr": 1e-4}.',
+        )
+    params = group["params"]
+    if isinstance(params, set | frozenset):
+        raise OptimizerError(
+            "A set of parameters was passed to an optimizer.",
+            "Parameters come in an order that is the same in every run.",
+            "Write a list instead.",
+        )
+    if isinstance(params, nn.Module):
+        params = params.parameters()
+    group["params"] = [params] if isinstance(params, Tensor) else list(params)
+    seen: set[Tensor] = set()
+    for position, entry in enumerate(group["params"]):
+        param = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
+        _check_parameter(param, position)
+        if param in seen:
+            raise OptimizerError(
+                f"The parameter at position {position} was passed twice in one group.",
+                "Each parameter belongs to an optimizer once.",
+                "Pass the module itself, or leave the second one out.",
+            )
+        seen.add(param)
+    for name in group:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        # A longer name (`max_momentum`, `lr_scale`) is another name, not a misspelt one.
+        if name not in known and close and close[0] not in name:
+            raise OptimizerError(
+                f"A parameter group has the key {name!r}.",
+                f"This optimizer's hyper-parameters are {', '.join(known)}.",
+                f"Write {close[0]!r}.",
+            )
+    return group
+
+
+def check_keywords(optimizer: type, keywords: Mapping[str, object]) -> None:
+    """Raise when an optimizer's constructor has no argument of a name, and say which one is nearest."""
+    known = inspect.signature(optimizer.__init__).parameters  # type: ignore[misc]  # this very class's is meant
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    names = [name for name in known if name not in {"self", "params"}]
+    for unknown in keywords:
+        if unknown in known:
+            continue
+        close = difflib.get_close_matches(unknown, names, n=1)
+        if unknown in _PICKS_AN_IMPLEMENTATION:
+            fix = "Leave it out: it chooses one of torch's implementations, and here the compiler chooses."
+        elif close:
+            fix = f"Write {close[0]}=."
+        else:
+            fix = "Leave it out."
+        raise OptimizerError(
+            f"{optimizer.__name__} was given {unknown}={keywords[unknown]!r}.", f"It takes {', '.join(names)}.", fix
+        )
+
+
+def _check_parameter(param: object, position: int) -> None:
+    if not isinstance(param, Tensor):
+        raise OptimizerError(
+            f"{param!r} was passed as the parameter at position {position}.",
+            "An optimizer trains tensors.",
+            "Pass the module itself, or model.parameters().",
+        )
+    if not (param.is_leaf or param.retains_grad):
+        raise OptimizerError(
+            f"The parameter at position {position} is the result of a computation ({param.grad_fn}).",
+            "An optimizer trains leaf tensors: only they keep a gradient.",
+            "Write torch.nn.Parameter(tensor.detach()), or pass the tensor it was computed from.",
+        )

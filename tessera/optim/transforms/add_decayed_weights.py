@@ -1,0 +1,33 @@
+"""Weight decay as a transformation."""
+
+from __future__ import annotations
+
+from tessera.optim.hyperparameters import Hyper, check_number, is_zero
+from tessera.optim.transformation import GradientTransformation, identity, stateless
+
+
+def add_decayed_weights(weight_decay: Hyper) -> GradientTransformation:
+    """Add ``weight_decay * parameter`` to each update.
+
+    Its place in the chain is its meaning: before the moments it is an L2 penalty (SGD, Adam), after them it is
+    decoupled decay (AdamW).
+
+    Args:
+        weight_decay: at least 0; the plain number 0 adds nothing at all.
+
+    Raises:
+        OptimizerError: ``weight_decay`` is negative or not finite.
+
+    References:
+        Loshchilov and Hutter, Decoupled weight decay regularization, 2019, arXiv:1711.05101.
+
+    Example:
+        >>> import torch
+        >>> updates, _ = add_decayed_weights(0.1).update([torch.tensor(1.0)], [{}], [torch.tensor(2.0)])
+        >>> updates
+        [tensor(1.2000)]
+    """
+    check_number("weight_decay", weight_decay, 0.01)
+    if is_zero(weight_decay):
+        return identity()
+    return stateless(lambda grad, param: grad + weight_decay * param)

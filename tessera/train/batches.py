@@ -1,0 +1,195 @@
+"""What a batch is, whatever container it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tessera.errors import BatchError
+
+LABEL_KEYS = ("labels", "label", "targets", "target")
+INPUT_ATTRIBUTES = ("images", "inputs")
+
+_EXPECTED = (
+    "A batch is (inputs, labels), (input_1, input_2, ..., labels), a dict with a key 'labels' or 'target', "
+    "or an object with .images or .inputs and .labels or .targets."
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The tensors of one training step.
+
+    Attributes:
+        inputs: what the model is called with, in order.
+        target: what the loss gets beside the prediction: a tensor, or a tuple or dict of tensors.
+        names: the keyword of each input; empty when they are positional.
+    """
+
+    inputs: tuple[torch.Tensor, ...]
+    target: Any
+    names: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Samples in the batch: the target's first dimension, 1 for a target without dimensions."""
+        first = next(_tensors(self.target), None)
+        return 1 if first is None or first.dim() == 0 else len(first)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """``steps`` batches of one size for one call of a looped program: every tensor is ``[steps, size, ...]``."""
+
+    inputs: tuple[torch.Tensor, ...]
+    target: torch.Tensor
+    steps: int
+    size: int
+    names: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Batch]:
+        for tensors in zip(*(t.unbind(0) for t in (*self.inputs, self.target)), strict=True):
+            yield Batch(tensors[:-1], tensors[-1], self.names)
+
+
+@dataclass(frozen=True)
+class BatchReader:
+    """Turns what a user's data yields into batches of tensors.
+
+    Tensors are taken as they are. Arrays, lists and numbers become tensors: floats in the model's own dtype, and
+    whole-number labels as int64, since NumPy's default dtypes say nothing about what is meant.
+
+    Attributes:
+        dtype: the model's floating dtype.
+        device: the model's device; every batch is moved there.
+    """
+
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def of(cls, module: torch.nn.Module) -> BatchReader:
+        """The reader for ``module``."""
+        parameters = list(module.parameters())
+        floating = (p.dtype for p in parameters if p.is_floating_point())
+        device = parameters[0].device if parameters else torch.device("cpu")
+        return cls(next(floating, torch.get_default_dtype()), device)
+
+    def read(self, found: object, name: str) -> Batch:
+        """The batch in ``found``, on the model's device.
+
+        Args:
+            found: one item of the user's data.
+            name: what to call it in an error, such as ``"Batch 3 of the training data"``.
+
+        Raises:
+            BatchError: it has no labels, no samples, or something no tensor can be made of.
+        """
+        batch = self.convert(found, name)
+        if batch.size == 0:
+            raise BatchError(
+                f"{name} has no samples: its labels are of shape {_shape(batch.target)}.",
+                "Every batch has at least one sample.",
+                "Leave empty batches out of the data, for example with `if len(labels):` before they are yielded.",
+            )
+        return Batch(tuple(t.to(self.device) for t in batch.inputs), _to(batch.target, self.device), batch.names)
+
+    def convert(self, found: object, name: str) -> Batch:
+        """As ``read``, but left on the device where it is and possibly without samples."""
+        inputs, target = _split(found, name)
+        names: tuple[str, ...] = ()
+        if isinstance(inputs, Mapping):
+            names, inputs = tuple(inputs), tuple(inputs.values())
+        elif not _holds_arrays(inputs):
+            inputs = (inputs,)
+        return Batch(tuple(self._input(x, name) for x in inputs), self._target(target, name), names)
+
+    def _input(self, value: object, name: str) -> torch.Tensor:
+        return value if isinstance(value, torch.Tensor) else self._tensor(value, name)
+
+    def _target(self, value: object, name: str) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value
+        if isinstance(value, Mapping):
+            return {key: self._target(v, name) for key, v in value.items()}
+        if _holds_arrays(value):
+            return tuple(self._target(v, name) for v in value)
+        made = self._tensor(value, name)
+        return made if made.is_floating_point() or made.dtype is torch.bool else made.long()
+
+    def _tensor(self, value: object, name: str) -> torch.Tensor:
+        try:
+            array = np.asarray(value)
+            # A copy: torch warns about read-only memory and refuses negative strides.
+            tensor = torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BatchError(
+                f"{name} holds {describe(value)}, which is no tensor and cannot become one ({error}).",
+                "Inputs and labels are tensors, NumPy arrays, or nested lists of numbers of one length.",
+                "Turn it into a tensor before it is yielded, for example in the `collate_fn` of the DataLoader.",
+            ) from error
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+
+def _split(found: object, name: str) -> tuple[Any, Any]:
+    if isinstance(found, Mapping):
+        key = next((key for key in LABEL_KEYS if key in found), None)
+        if key is not None and len(found) > 1:
+            return {k: v for k, v in found.items() if k != key}, found[key]
+    elif isinstance(found, (tuple, list)):
+        if len(found) == 2:
+            return found[0], found[1]
+        if len(found) > 2:
+            return tuple(found[:-1]), found[-1]
+    else:
+        inputs = next((key for key in INPUT_ATTRIBUTES if hasattr(found, key)), None)
+        labels = next((key for key in LABEL_KEYS if hasattr(found, key)), None)
+        if inputs and labels:
+            return getattr(found, inputs), getattr(found, labels)
+    raise BatchError(
+        f"{name} is {describe(found)}: it has no labels.",
+        _EXPECTED,
+        "Yield the labels beside the inputs, as in `yield inputs, labels`.",
+    )
+
+
+def _holds_arrays(value: object) -> bool:
+    """Whether a tuple or list is several tensors or arrays rather than one in the making."""
+    return isinstance(value, (tuple, list)) and any(isinstance(v, (torch.Tensor, np.ndarray)) for v in value)
+
+
+def describe(value: object) -> str:
+    """What ``value`` is, in the words of an error message."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {list(value.shape)} and dtype {value.dtype}"
+    if isinstance(value, Mapping):
+        return f"a dict with the keys {sorted(map(str, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"an object of type {type(value).__name__}"
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    else:
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
+
+
+def _shape(target: Any) -> list[int]:
+    return list(next(_tensors(target)).shape)
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _to(part, device) for key, part in value.items()}
+    return tuple(_to(part, device) for part in value)

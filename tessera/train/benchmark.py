@@ -1,0 +1,86 @@
+"""How long a call takes, as a number that compares and prints well."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+import torch
+
+from tessera.train.modes import mode
+
+_LEAST_RUN_S = 5e-5  # shorter calls are timed several at a time: the clock itself takes about 0.1 microseconds
+_LEAST_RUNS = 5
+
+
+class Timing(float):
+    """The median time of one call in milliseconds.
+
+    Attributes:
+        min: of the fastest run, milliseconds a call.
+        max: of the slowest run, milliseconds a call.
+        runs: how many runs were measured.
+    """
+
+    min: float
+    max: float
+    runs: int
+
+    @classmethod
+    def of(cls, milliseconds: list[float]) -> Self:
+        """The timing of several runs."""
+        timing = cls(statistics.median(milliseconds))
+        timing.min, timing.max, timing.runs = min(milliseconds), max(milliseconds), len(milliseconds)
+        return timing
+
+    def __str__(self) -> str:
+        return f"{float(self):.4g} ms (median of {self.runs} runs, {self.min:.4g} to {self.max:.4g})"
+
+    __repr__ = __str__
+
+
+def benchmark(
+    call: Callable[..., Any], *args: object, warmup: int = 3, min_time_s: float = 0.2, **named: object
+) -> Timing:
+    """Time ``call(*args, **named)``: the median over as many runs as fit into ``min_time_s``, five at least.
+
+    A ``torch.nn.Module`` is timed as it serves: in eval mode and without gradients; its modes are put back after.
+    Anything else is called as it is, so a whole training step can be timed as well. Devices are waited for.
+
+    Args:
+        call: a module or any callable.
+        warmup: calls before the measurement; the first ones compile.
+        min_time_s: seconds to measure for.
+
+    Returns:
+        Milliseconds a call, a ``float``: ``assert tessera.benchmark(model, x) < 5``.
+    """
+    with ExitStack() as stack:
+        if isinstance(call, torch.nn.Module):
+            stack.enter_context(mode(call, training=False))
+            stack.enter_context(torch.no_grad())
+        for _ in range(warmup):
+            call(*args, **named)
+        calls = max(1, round(_LEAST_RUN_S / max(1e-7, _seconds(call, args, named, 1))))
+        runs: list[float] = []
+        end = time.perf_counter() + min_time_s
+        while len(runs) < _LEAST_RUNS or time.perf_counter() < end:
+            runs.append(_seconds(call, args, named, calls) * 1000 / calls)
+    return Timing.of(runs)
+
+
+def _seconds(call: Callable[..., Any], args: tuple[object, ...], named: dict[str, object], calls: int) -> float:
+    wait = torch.accelerator.synchronize if torch.accelerator.is_available() else _nothing
+    wait()
+    started = time.perf_counter()
+    for _ in range(calls):
+        call(*args, **named)
+    wait()
+    return time.perf_counter() - started
+
+
+def _nothing() -> None:
+    """What there is to wait for on a CPU."""

@@ -1,0 +1,124 @@
+"""Takes the batches of a training through its step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from tessera.errors import BatchError, NonFiniteError
+from tessera.train.batches import Batch, Stack
+from tessera.train.history import History
+from tessera.train.labels import LabelCheck
+from tessera.train.pace import Pace
+from tessera.train.progress import ProgressBar
+from tessera.train.step import Step, run_steps
+from tessera.train.tape import Tape
+
+
+@dataclass
+class Loop:
+    """Trains on batch after batch and keeps what the step answers.
+
+    Attributes:
+        make_step: makes the training step when the first batch is known.
+        labels: checks the labels of a batch before the step sees them.
+        history: gets the losses of every finished epoch.
+        done: steps so far.
+    """
+
+    make_step: Callable[[Batch], Step]
+    labels: LabelCheck
+    history: History
+    bar: ProgressBar
+    pace: Pace = field(default_factory=Pace)
+    done: int = 0
+    _step: Step | None = None
+    _names: tuple[str, ...] = ()
+    _steps_in_epoch: int | None = None
+    _tape: Tape = field(default_factory=Tape)
+
+    def run(self, pieces: Iterator[Batch | Stack], steps_in_epoch: int | None) -> None:
+        """Train on all of ``pieces`` and write them into the history as epochs of ``steps_in_epoch`` (None: one epoch).
+
+        Raises:
+            NonFiniteError: a loss or gradient was not finite; what was trained before is in the history.
+            LabelError, BatchError: a batch cannot be trained on; likewise.
+        """
+        before, epochs, started = self.done, len(self.history.epochs), time.perf_counter()
+        self._steps_in_epoch = steps_in_epoch
+        try:
+            for piece in pieces:
+                began = time.perf_counter()
+                self._take(piece)
+                steps = piece.steps if isinstance(piece, Stack) else 1
+                self.pace.follow(steps, time.perf_counter() - began)
+        finally:
+            taken = self.done - before
+            if taken:
+                self._tape.write(self.history, steps_in_epoch or taken, time.perf_counter() - started)
+        for results in self.history.epochs[epochs:]:
+            self.bar.close_epoch(results)
+
+    def _take(self, piece: Batch | Stack) -> None:
+        step = self._step or self._first(piece)
+        if piece.names != self._names:
+            raise BatchError(
+                f"Batch {self.done + 1} has the inputs {list(piece.names)}.",
+                f"All batches have the inputs of the first one: {list(self._names)}.",
+                "Yield the same keys in the same order in every batch.",
+            )
+        if not isinstance(piece, Stack):
+            self._single(step, piece)
+            return
+        losses = run_steps(step, piece)
+        if losses is None:
+            for batch in piece:
+                self._single(step, batch)
+        else:
+            self._keep_run(step, piece, losses)
+
+    def _first(self, piece: Batch | Stack) -> Step:
+        batch = next(iter(piece)) if isinstance(piece, Stack) else piece
+        self._names = batch.names
+        self.labels.begin(batch)
+        self._step = step = self.make_step(batch)
+        self.history.report = step.report
+        return step
+
+    def _single(self, step: Step, batch: Batch) -> None:
+        self.labels.check(batch, self.done + 1)
+        try:
+            loss = step(*batch.inputs, batch.target)
+        except NonFiniteError as error:
+            raise self._at_this_step(error) from error
+        except (IndexError, RuntimeError) as error:
+            self.labels.explain(batch, self.done + 1, error)
+            raise
+        self._keep(loss, step.metrics, 1, batch.size)
+
+    def _keep_run(self, step: Step, stack: Stack, losses: torch.Tensor) -> None:
+        finite = losses.isfinite()
+        good = stack.steps if bool(finite.all()) else int(finite.int().argmin())
+        if good:
+            metrics = {name: values[:good] if values.dim() else values for name, values in step.metrics.items()}
+            self._keep(losses[:good], metrics, good, stack.size)
+        # The step that stopped the run changed nothing: taken on its own, it raises with the name of the node.
+        for batch in list(stack)[good:] if good < stack.steps else ():
+            self._single(step, batch)
+
+    def _keep(self, losses: torch.Tensor, metrics: Mapping[str, torch.Tensor], steps: int, size: int) -> None:
+        self._tape.add(losses, metrics, steps, size)
+        self.done += steps
+        self.bar.advance(self.done, self._epoch, losses, metrics)
+
+    @property
+    def _epoch(self) -> int:
+        done = self.done - len(self.history.loss) - 1
+        return len(self.history.epochs) + 1 + (done // self._steps_in_epoch if self._steps_in_epoch else 0)
+
+    def _at_this_step(self, error: NonFiniteError) -> NonFiniteError:
+        place = f"In step {self.done + 1} (epoch {self._epoch}): "
+        return NonFiniteError(place + error.received, error.expected, error.fix, error.where)
