@@ -64,7 +64,7 @@ class _Compiled:
     def __init__(self, function: Callable[..., Any], name: str, mode: Mode) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
-        self._dispatch = Dispatch(_call, compile_pieces(self.report), whole=False)
+        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report), whole=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -91,6 +91,10 @@ _INSTEAD = "Write it with tensor operations (torch.where, torch.cond) or move it
 def _call(function: Any, args: Any, kwargs: Any) -> Any:
     """What Dynamo captures."""
     return function(*args, **kwargs)
+
+
+def _bind(function: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    return locals()
 
 
 class _CompiledModule:

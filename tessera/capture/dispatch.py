@@ -20,15 +20,23 @@ class Dispatch:
 
     Args:
         function: a plain function with positional parameters only, no closure and no defaults.
+        bind: a function of the same parameters that returns its ``locals()``: what the guards look at.
         backend: a torch.compile backend.
         whole: raise when the function cannot be captured in one piece, instead of breaking it up.
     """
 
-    def __init__(self, function: types.FunctionType, backend: Callable[..., Any], *, whole: bool) -> None:
+    def __init__(
+        self,
+        function: types.FunctionType,
+        bind: Callable[..., dict[str, Any]],
+        backend: Callable[..., Any],
+        *,
+        whole: bool,
+    ) -> None:
         # A code object of its own: Dynamo keeps captures, and counts them against its limit, for each code object.
         code = function.__code__.replace(co_name=function.__name__)
         self._function = types.FunctionType(code, function.__globals__, function.__name__)
-        self._names = code.co_varnames[: code.co_argcount]
+        self._bind = bind
         self._whole = whole
         self._through_dynamo = torch.compile(self._function, backend=backend, fullgraph=whole)
         self.misses = 0
@@ -36,7 +44,7 @@ class Dispatch:
 
     def __call__(self, *args: Any) -> Any:
         if self._hits:
-            values = dict(zip(self._names, args, strict=True))
+            values = self._bind(*args)
             for guarded, run in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
                     return run(*args)
@@ -54,7 +62,7 @@ class Dispatch:
 
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""
-        values = dict(zip(self._names, args, strict=True))
+        values = self._bind(*args)
         for guarded, run in self._hits:
             if guarded.valid() and guarded.check(values):
                 return run if torch_internals.only_calls_its_graph(guarded.code) else None

@@ -88,7 +88,7 @@ class TrainStep:
         self.metrics: dict[str, torch.Tensor] = {}
         self._module, self._loss, self._metric_functions = module, loss, metrics
         self._job = TrainingJob(name, module, optimizers, options, self.report)
-        self._whole: Dispatch | None = Dispatch(_forward_and_loss, self._compile_whole, whole=True)
+        self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
         self._eager_steps_left = 2
 
@@ -150,14 +150,11 @@ class TrainStep:
                     raise
                 self._step_down(reason)
             else:
-                self.report.rung = "whole step in one Program"
-                for optimizer in self._job.optimizers:
-                    torch_internals.mark_stepped(optimizer)
-                return loss.detach(), metrics
+                return loss, metrics
         if self._whole is not None:  # the optimizer needs one eager step to make its state
             return self._in_pieces(_forward_and_loss, arguments)
         if self._pieces is None:
-            self._pieces = Dispatch(_forward_and_loss, compile_pieces(self.report), whole=False)
+            self._pieces = Dispatch(_forward_and_loss, _bind, compile_pieces(self.report), whole=False)
         self.report.rung = "forward and backward in pieces, update eager"
         return self._in_pieces(self._pieces, arguments)
 
@@ -165,6 +162,7 @@ class TrainStep:
         return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
 
     def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
+        self.report.rung = "whole step in one Program"
         return WholeStep(self._job, graph_module, inputs)
 
     def _step_down(self, reason: CannotCapture) -> None:
@@ -216,6 +214,10 @@ def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: A
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
     return value, [metric(prediction, batch[-1]) for metric in metrics]
+
+
+def _bind(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> dict[str, Any]:
+    return locals()
 
 
 def _cause(error: Exception) -> CannotCapture | None:

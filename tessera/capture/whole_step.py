@@ -101,6 +101,8 @@ class WholeStep:
             self._build(final=False, started=time.perf_counter())
         self._state = [slot.tensor for update in self.updates for slot in update.slots]
         self._hyper = [t for update in self.updates for t in update.hyper_parameters.tensors]
+        for optimizer in job.optimizers:
+            torch_internals.mark_stepped(optimizer)
         del self._joint, self._inputs
 
     def __call__(self, *inputs: Any) -> Sequence[Any]:
@@ -113,11 +115,13 @@ class WholeStep:
         job = self.job
         if job.loop is not None:
             return self._run_loop(job.loop, inputs)
-        job.micro_step = (job.micro_step + 1) % job.options.accumulate
+        if job.options.accumulate > 1:
+            job.micro_step = (job.micro_step + 1) % job.options.accumulate
         executable, extra = self._variants[job.micro_step == 0]
         results = executable.call([*inputs, *self._state, *self._hyper, *self._accumulators])
-        if extra:
-            job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
+        if not extra:
+            return results
+        job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
         return results[: self._forward_outputs]
 
     def _run_loop(self, loop: Loop, inputs: Sequence[Any]) -> Sequence[Any]:

@@ -35,6 +35,16 @@ class Batch:
     names: tuple[str, ...] = ()
 
     @property
+    def positional(self) -> tuple[torch.Tensor, ...]:
+        """The inputs to pass by position."""
+        return () if self.names else self.inputs
+
+    @property
+    def named(self) -> dict[str, torch.Tensor]:
+        """The inputs to pass by keyword."""
+        return dict(zip(self.names, self.inputs, strict=True)) if self.names else {}
+
+    @property
     def size(self) -> int:
         """Samples in the batch: the target's first dimension, 1 for a target without dimensions."""
         first = next(_tensors(self.target), None)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from tessera.capture.train_step import TrainStep
 from tessera.errors import BatchError, NonFiniteError
 from tessera.train.batches import Batch, Stack
 from tessera.train.history import History
 from tessera.train.labels import LabelCheck
 from tessera.train.pace import Pace
 from tessera.train.progress import ProgressBar
-from tessera.train.step import Step, run_steps
 from tessera.train.tape import Tape
 
 
@@ -23,19 +23,19 @@ class Loop:
     """Trains on batch after batch and keeps what the step answers.
 
     Attributes:
-        make_step: makes the training step when the first batch is known.
+        make_step: makes the training step, once the labels of the first batch have been checked.
         labels: checks the labels of a batch before the step sees them.
         history: gets the losses of every finished epoch.
         done: steps so far.
     """
 
-    make_step: Callable[[Batch], Step]
+    make_step: Callable[[], TrainStep]
     labels: LabelCheck
     history: History
     bar: ProgressBar
     pace: Pace = field(default_factory=Pace)
     done: int = 0
-    _step: Step | None = None
+    _step: TrainStep | None = None
     _names: tuple[str, ...] = ()
     _steps_in_epoch: int | None = None
     _tape: Tape = field(default_factory=Tape)
@@ -73,25 +73,25 @@ class Loop:
         if not isinstance(piece, Stack):
             self._single(step, piece)
             return
-        losses = run_steps(step, piece)
+        losses = None if piece.names else step.run(*piece.inputs, piece.target)
         if losses is None:
             for batch in piece:
                 self._single(step, batch)
         else:
             self._keep_run(step, piece, losses)
 
-    def _first(self, piece: Batch | Stack) -> Step:
+    def _first(self, piece: Batch | Stack) -> TrainStep:
         batch = next(iter(piece)) if isinstance(piece, Stack) else piece
         self._names = batch.names
         self.labels.begin(batch)
-        self._step = step = self.make_step(batch)
+        self._step = step = self.make_step()
         self.history.report = step.report
         return step
 
-    def _single(self, step: Step, batch: Batch) -> None:
+    def _single(self, step: TrainStep, batch: Batch) -> None:
         self.labels.check(batch, self.done + 1)
         try:
-            loss = step(*batch.inputs, batch.target)
+            loss = step(*batch.positional, batch.target, **batch.named)
         except NonFiniteError as error:
             raise self._at_this_step(error) from error
         except (IndexError, RuntimeError) as error:
@@ -99,9 +99,9 @@ class Loop:
             raise
         self._keep(loss, step.metrics, 1, batch.size)
 
-    def _keep_run(self, step: Step, stack: Stack, losses: torch.Tensor) -> None:
+    def _keep_run(self, step: TrainStep, stack: Stack, losses: torch.Tensor) -> None:
         finite = losses.isfinite()
-        good = stack.steps if bool(finite.all()) else int(finite.int().argmin())
+        good = len(losses) if bool(finite.all()) else int(finite.int().argmin())
         if good:
             metrics = {name: values[:good] if values.dim() else values for name, values in step.metrics.items()}
             self._keep(losses[:good], metrics, good, stack.size)

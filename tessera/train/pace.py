@@ -10,9 +10,9 @@ _TARGET_S = 0.1  # a progress bar that moves ten times a second looks alive
 
 @dataclass
 class Pace:
-    """``steps`` of the next call, following how long the last one took."""
+    """``steps`` of the next call, following how long the last one took. The first call is one step: it compiles."""
 
-    steps: int = 16
+    steps: int = 1
 
     def follow(self, steps: int, seconds: float) -> None:
         """Note that ``steps`` steps took ``seconds``."""

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from tessera.train.batches import Batch
-from tessera.train.step import ByKeyword
 
 
 def probe(module: torch.nn.Module, batch: Batch) -> Any | None:
@@ -20,8 +19,7 @@ def probe(module: torch.nn.Module, batch: Batch) -> Any | None:
     devices = {x.device for x in batch.inputs if x.device.type == "cuda"}
     try:
         twin = copy.deepcopy(module, {id(p): p for p in module.parameters()}).eval()
-        called = ByKeyword(twin, batch.names) if batch.names else twin
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            return called(*batch.inputs)
+            return twin(*batch.positional, **batch.named)
     except Exception:  # noqa: BLE001 - whatever is wrong with the model is told better by the step itself
         return None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 
+from tessera.nn.losses import LossFunction
 from tessera.train.metrics import Metric
 from tessera.train.modes import mode
 from tessera.train.source import Source
-from tessera.train.step import ByKeyword
 
 
 def validate(
     module: torch.nn.Module,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    loss: LossFunction,
     metrics: Mapping[str, Metric],
     source: Source,
 ) -> dict[str, float]:
@@ -23,8 +23,7 @@ def validate(
     samples = 0
     with mode(module, training=False), torch.no_grad():
         for batch in source.batches():
-            called = ByKeyword(module, batch.names) if batch.names else module
-            prediction = called(*batch.inputs)
+            prediction = module(*batch.positional, **batch.named)
             for name, measure in {"loss": loss, **metrics}.items():
                 value = measure(prediction, batch.target).double() * batch.size
                 totals[name] = totals[name] + value if name in totals else value
