@@ -182,7 +182,7 @@ class JointGraph:
         results: position among the graph's outputs of each output of the function.
         mutations: input position -> position among the graph's outputs of its new value.
         gradients: input position -> position among the graph's outputs of its gradient.
-        tangents: placeholder position -> output of the function it belongs to.
+        tangents: placeholder position -> output of the function it belongs to, None for the new value of an input.
         aliases: outputs of the function that are views of an input or are an input.
     """
 
@@ -190,7 +190,7 @@ class JointGraph:
     results: dict[int, int]
     mutations: dict[int, int]
     gradients: dict[int, int]
-    tangents: dict[int, int]
+    tangents: dict[int, int | None]
     aliases: list[int]
 
 
@@ -223,7 +223,8 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
             raise NotImplementedError(f"an output described as {described}")
     for position, node in enumerate(joint.graph.find_nodes(op="placeholder")):
         if isinstance(node.meta["desc"], d.TangentAOTInput):
-            tangents[position] = node.meta["desc"].output.idx
+            of = node.meta["desc"].output
+            tangents[position] = of.idx if isinstance(of, d.PlainAOTOutput) else None
     kinds = [info.output_type for info in exported._aot_state.fw_metadata.output_info]
     aliases = [i for i, kind in enumerate(kinds) if kind in (OutputType.alias_of_input, OutputType.is_input)]
     return JointGraph(joint, results, mutations, gradients, tangents, aliases)
@@ -429,10 +430,9 @@ def compile_graph_pieces(
     class Compiled(OutputCode):
         """The smallest thing that AOTAutograd takes for Inductor's output."""
 
-        _boxed_call = True
-
         def __init__(self, call: Callable[[list[Any]], Sequence[Any]]) -> None:
-            self._call = call
+            # On the object: AOTAutograd wraps it, and wrapping copies what the object itself holds.
+            self._call, self._boxed_call = call, True
 
         def __call__(self, inputs: Sequence[Any]) -> Any:
             return self._call(inputs)  # type: ignore[arg-type]

@@ -1,79 +1,95 @@
-"""Hyper-parameters of an optimizer as 0-d tensors, so that a schedule or a user who changes one never recompiles.
+"""Hyper-parameters of an optimizer as tensors, so that a schedule or a user who changes one never recompiles.
 
 Every float of a param group (``lr``, each of ``betas``, ``weight_decay`` ...) is a float64 0-d tensor input of the
-Program. Everything else (``nesterov``, ``maximize``, a schedule object) is structure: changing it captures anew.
+Program; a tensor (``lr=torch.tensor(1e-3)``) is an input itself. Everything else (``nesterov``, a schedule object, which
+parameters a group holds) is structure: changing it captures anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-# Which kernel eager torch would pick: says nothing about the arithmetic.
-_KERNEL_CHOICE = ("foreach", "fused", "capturable", "differentiable")
+Place = tuple[int, str, int | None]  # param group, key, position within a tuple of floats
 
 
 class HyperParameters:
-    """The floats of an optimizer's param groups and the tensors that carry them into a Program."""
+    """The numbers of an optimizer's param groups and the tensors that carry them into a Program.
+
+    Attributes:
+        names: of ``tensors``, as the Report shows them.
+        values: the floats as last read; they come first in ``tensors``, the user's own tensors follow.
+    """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self._groups = optimizer.param_groups
-        self.names: list[str] = []
-        self._seen = self._read()
-        self._places: list[tuple[int, str, int | None]] = []
-        for index, group in enumerate(self._groups):
+        self._optimizer = optimizer
+        self._floats: list[Place] = []
+        self._own_tensors: list[Place] = []
+        for index, group in enumerate(optimizer.param_groups):
             for key, value in group.items():
                 if isinstance(value, float):
-                    self._places.append((index, key, None))
+                    self._floats.append((index, key, None))
+                elif isinstance(value, torch.Tensor):
+                    self._own_tensors.append((index, key, None))
                 elif _is_floats(value):
-                    self._places += [(index, key, position) for position in range(len(value))]
-        self.names = [f"{key}" if p is None else f"{key}[{p}]" for _, key, p in self._places]
-        self.values = self._floats()
+                    self._floats += [(index, key, position) for position in range(len(value))]
+        self._seen, self._parameters = self._read(), self._parameter_ids()
+        self.names = [key if p is None else f"{key}[{p}]" for _, key, p in (*self._floats, *self._own_tensors)]
+        self.values: list[float] = [self._at(place) for place in self._floats]
         self.tensors = [torch.tensor(value, dtype=torch.float64) for value in self.values]
+        self.tensors += [self._at(place) for place in self._own_tensors]
 
-    def refresh(self, holds: Any) -> bool:
+    def refresh(self, holds: Callable[[Sequence[float]], bool]) -> bool:
         """Bring the tensors up to the groups' present values; False when the Program no longer fits them.
 
         Args:
-            holds: check of new values against what the traced update assumed (``weight_decay != 0`` and the like).
+            holds: check of new values against what the recorded update assumed (``weight_decay != 0`` and the like).
         """
+        if len(self._optimizer.param_groups) != len(self._seen) or self._parameter_ids() != self._parameters:
+            return False
+        for place, tensor in zip(self._own_tensors, self.tensors[len(self.values) :], strict=True):
+            if self._optimizer.param_groups[place[0]].get(place[1]) is not tensor:
+                return False
         now = self._read()
         if now == self._seen:
             return True
         if _structure(now) != _structure(self._seen):
             return False
-        values = self._floats()
+        values = [self._at(place) for place in self._floats]
         if not holds(values):
             return False
-        for tensor, old, new in zip(self.tensors, self.values, values, strict=True):
+        for tensor, old, new in zip(self.tensors, self.values, values, strict=False):
             if old != new:
                 tensor.fill_(new)
         self._seen, self.values = now, values
         return True
 
-    def groups_with(self, numbers: list[Any]) -> list[dict[str, Any]]:
-        """Copies of the param groups (without ``params``) in which ``numbers`` stand for the floats."""
+    def groups_with(self, numbers: Sequence[Any]) -> list[dict[str, Any]]:
+        """Copies of the param groups (without ``params``) in which ``numbers`` stand for ``tensors``, one for one."""
         groups = [
             {key: list(value) if _is_floats(value) else value for key, value in group.items() if key != "params"}
-            for group in self._groups
+            for group in self._optimizer.param_groups
         ]
-        for (index, key, position), number in zip(self._places, numbers, strict=True):
+        for (index, key, position), number in zip((*self._floats, *self._own_tensors), numbers, strict=True):
             if position is None:
                 groups[index][key] = number
             else:
                 groups[index][key][position] = number
         return groups
 
-    def _read(self) -> list[list[Any]]:
-        # The list of parameters rides along: comparing it to itself is one pointer.
-        return [list(group.values()) for group in self._groups]
+    def _at(self, place: Place) -> Any:
+        index, key, position = place
+        value = self._optimizer.param_groups[index][key]
+        return value if position is None else value[position]
 
-    def _floats(self) -> list[float]:
-        return [
-            self._groups[index][key] if position is None else self._groups[index][key][position]
-            for index, key, position in self._places
-        ]
+    def _read(self) -> list[list[Any]]:
+        # Lists of parameters and tensors ride along: each compares to itself by identity.
+        return [list(group.values()) for group in self._optimizer.param_groups]
+
+    def _parameter_ids(self) -> list[tuple[int, ...]]:
+        return [tuple(map(id, group["params"])) for group in self._optimizer.param_groups]
 
 
 def _is_floats(value: object) -> bool:
@@ -81,4 +97,4 @@ def _is_floats(value: object) -> bool:
 
 
 def _structure(read: list[list[Any]]) -> list[list[Any]]:
-    return [[float if isinstance(v, float) or _is_floats(v) else v for v in group] for group in read]
+    return [[len(v) if _is_floats(v) else float if isinstance(v, float) else v for v in group] for group in read]

@@ -20,9 +20,10 @@ from tessera.backend.entry import compile_pieces
 from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
+from tessera.capture.pieces import run_in_pieces
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
-from tessera.errors import LossError, OptimizerError
+from tessera.errors import OptimizerError
 from tessera.nn.losses import resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
@@ -102,7 +103,7 @@ class TrainStep:
             self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
             if "grad_norm" in extra:
                 self.metrics["grad_norm"] = extra["grad_norm"]
-        if self._job.options.check_finite and not extra["finite"]:
+        if self._job.options.check_finite and not extra.get("finite", True):
             raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss)
         return loss
 
@@ -152,11 +153,11 @@ class TrainStep:
             else:
                 return loss, metrics
         if self._whole is not None:  # the optimizer needs one eager step to make its state
-            return self._in_pieces(_forward_and_loss, arguments)
+            return run_in_pieces(self._job, _forward_and_loss, arguments)
         if self._pieces is None:
             self._pieces = Dispatch(_forward_and_loss, _bind, compile_pieces(self.report), whole=False)
         self.report.rung = "forward and backward in pieces, update eager"
-        return self._in_pieces(self._pieces, arguments)
+        return run_in_pieces(self._job, self._pieces, arguments)
 
     def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
@@ -173,35 +174,6 @@ class TrainStep:
             return
         self._whole = None
         self.report.add(StepDown("forward and backward in pieces", reason.reason, reason.instead, reason.where))
-
-    def _in_pieces(
-        self, forward: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """Forward through ``forward``, then backward, clipping and update as PyTorch runs them."""
-        job, options = self._job, self._job.options
-        first = job.micro_step == 0
-        final = job.micro_step + 1 == options.accumulate
-        if first:
-            for optimizer in job.optimizers:
-                optimizer.zero_grad(set_to_none=True)
-        loss, metrics = forward(*arguments)
-        _check_scalar(loss)
-        (loss / options.accumulate if options.accumulate > 1 else loss).backward()
-        job.micro_step = (job.micro_step + 1) % options.accumulate
-        owned = [p for o in job.optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
-        job.extra = {}
-        if final and options.clip_norm is not None:
-            job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(owned, options.clip_norm)
-        if options.check_finite:
-            checked = [loss, *(p.grad for p in owned)]
-            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in checked]).all()
-        if final:
-            if job.extra.get("finite", True):
-                for optimizer in job.optimizers:
-                    optimizer.step()
-            for optimizer in job.optimizers:
-                optimizer.zero_grad(set_to_none=True)
-        return loss.detach(), [m.detach() for m in metrics]
 
 
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
@@ -248,19 +220,3 @@ def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.O
                 "A training step updates the parameters of the module it runs.",
                 f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change to its layers.",
             )
-
-
-def _check_scalar(loss: Any) -> None:
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
-        raise LossError(
-            f"The loss returned {what}.",
-            "A loss is one number, a 0-d tensor.",
-            "Reduce it: write loss.mean() or loss.sum().",
-        )
-    if not loss.requires_grad:
-        raise LossError(
-            "The loss does not depend on any trainable parameter.",
-            "A training step needs a loss that is computed from parameters with requires_grad=True.",
-            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
-        )

@@ -2,7 +2,8 @@
 
 The optimizer's own ``step`` runs once, on a stand-in whose parameters, gradients and state are fake tensors and whose
 floats are symbols. What it does is recorded, made functional, and the symbols become 0-d float64 tensors. So the
-arithmetic is the optimizer's own, whoever wrote it, as long as it does not branch on the data.
+arithmetic is the optimizer's own. Only optimizers of torch.optim and tessera.optim are recorded: a stranger's step may
+keep Python state of its own (a counter, a list, a random draw), which a recording would freeze in silence.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.func import functionalize
 
 from tessera import torch_internals
 from tessera.capture.hyper_parameters import HyperParameters
+from tessera.capture.closure import needs_closure
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.tensorify import Tensorify, fix_numbers
 from tessera.program import COPY
@@ -67,7 +69,7 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
         NeedsEagerStep: the optimizer makes its state in its first ``step``.
         CannotCapture: its ``step`` does something no pure function of tensors does.
     """
-    _refuse_hooks(optimizer)
+    _refuse(optimizer)
     owned = [p for group in optimizer.param_groups for p in group["params"]]
     chosen = {id(p) for p in parameters}
     parameters = [p for p in owned if id(p) in chosen]
@@ -91,7 +93,7 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
             problems.append(error)
     else:
         raise CannotCapture(
-            f"the update of {type(optimizer).__name__} cannot be recorded: {problems[0]}",
+            f"the update of {type(optimizer).__name__} cannot be recorded: {_first_line(problems[0])}",
             "Write its step as arithmetic on tensors, without .item(), math.sqrt or an if on their values.",
             line_of_error(problems[0]),
         ) from problems[0]
@@ -103,18 +105,28 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
     return Update(optimizer, parameters, slots, hyper_parameters, apply, holds)
 
 
-def _refuse_hooks(optimizer: torch.optim.Optimizer) -> None:
+def _refuse(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse optimizers whose step is more than arithmetic on their own tensors."""
+    kind = type(optimizer).__name__
+    strangers = [c for c in type(optimizer).__mro__ if c.__module__.partition(".")[0] not in ("torch", "tessera", "builtins")]
+    if strangers:
+        raise CannotCapture(
+            f"{kind} is defined in {strangers[0].__module__}, and its step may keep Python state of its own",
+            "Write it as a gradient transformation: tessera.optim.Optimizer(model, transformation).",
+        )
     step = optimizer.__dict__.get("step")
     if step is not None and not hasattr(step, "_wrapped_by_lr_sched"):
-        raise CannotCapture(f"the step of this {type(optimizer).__name__} was replaced on the object itself")
+        raise CannotCapture(f"the step of this {kind} was replaced on the object itself")
     if torch_internals.has_step_hooks(optimizer):
         raise CannotCapture(
-            f"{type(optimizer).__name__} has step hooks, which see gradients that one Program never stores",
+            f"{kind} has step hooks, which see gradients that one Program never stores",
             "Remove the hooks, or do their work after the training step.",
         )
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        raise CannotCapture(f"{type(optimizer).__name__} evaluates the loss several times in one step")
+    if needs_closure(optimizer):
+        raise CannotCapture(f"{kind} evaluates the loss several times in one step")
+    for name in ("capturable", "differentiable"):
+        if any(group.get(name) for group in optimizer.param_groups):
+            raise CannotCapture(f"{kind} was made with {name}=True", f"Leave {name} out: a Program needs no such mode.")
 
 
 def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -122,11 +134,7 @@ def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.
     if hasattr(optimizer, "initialise_state"):
         optimizer.initialise_state(parameters)
         return
-    make = getattr(optimizer, "_init_group", None)
-    if make is None or not type(optimizer).__module__.startswith("torch.optim"):
-        if any(not optimizer.state.get(p) for p in parameters):
-            raise NeedsEagerStep(f"{type(optimizer).__name__} makes its state in its first step")
-        return
+    make = optimizer._init_group  # type: ignore[attr-defined]
     lists = len(inspect.signature(make).parameters) - 1
     kept = {p: p.grad for group in optimizer.param_groups for p in group["params"]}
     try:
@@ -150,14 +158,15 @@ def _record(
 ) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
     """Trace ``step`` on a stand-in.
 
-    ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor; the plain ones, tried
-    first, are closer to eager: they compute bias corrections in float64.
+    ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor instead of branching on the
+    count; most optimizers need no such branch and are recorded by their plain formulas.
     """
     fake_mode = torch_internals.new_fake_mode()
     numbers = [
         torch_internals.symbolic_float(fake_mode, f"hyper_parameter_{i}", value)
         for i, value in enumerate(hyper_parameters.values)
     ]
+    own_tensors = hyper_parameters.tensors[len(numbers) :]
     count, slots_of = len(parameters), defaultdict(list)
     for index, slot in enumerate(slots):
         slots_of[id(slot.parameter)].append((index, slot.name))
@@ -165,13 +174,12 @@ def _record(
 
     def step(*flat: Any) -> tuple[Any, ...]:
         params, grads = flat[:count], flat[count : 2 * count]
-        states, floats = flat[2 * count : 2 * count + len(slots)], flat[2 * count + len(slots) :]
+        states, hypers = flat[2 * count : 2 * count + len(slots)], flat[2 * count + len(slots) :]
         stand_in = object.__new__(type(optimizer))
         stand_in.__dict__.update({k: v for k, v in optimizer.__dict__.items() if k != "step"})
         stand_in.state = defaultdict(dict)
-        stand_in.param_groups = hyper_parameters.groups_with(list(floats))
+        stand_in.param_groups = hyper_parameters.groups_with(hypers)
         updated = list(states)
-        counters = {}
         for group, real in zip(stand_in.param_groups, optimizer.param_groups, strict=True):
             group["params"] = [params[owner[id(p)]] for p in real["params"] if id(p) in owner]
             group |= {key: False for key in ("foreach", "fused", "differentiable") if key in group}
@@ -183,8 +191,8 @@ def _record(
             table = dict(optimizer.state.get(real, {}))
             for index, name in slots_of[id(real)]:
                 value = states[index]
-                if branch_free and name == "step":
-                    value = counters[index] = value.to(torch.float64)
+                if branch_free and value.dim() == 0 and value.is_floating_point():
+                    value = value.to(torch.float64)  # eager computes with counts and the like as Python numbers
                 table[name] = value
             stand_in.state[param] = table
             tables.append((real, param, dict(table)))
@@ -204,7 +212,8 @@ def _record(
     fakes += [torch_internals.fake_copy(fake_mode, torch.empty_like(p).detach()) for p in parameters]
     fakes += [torch_internals.fake_copy(fake_mode, slot.tensor.detach()) for slot in slots]
     with torch_internals.answer_is_compiling(branch_free):
-        recorded = torch_internals.trace(functionalize(step), *fakes, *numbers)
+        own_fakes = [torch_internals.fake_copy(fake_mode, tensor.detach()) for tensor in own_tensors]
+        recorded = torch_internals.trace(functionalize(step), *fakes, *numbers, *own_fakes)
     for copy in recorded.graph.find_nodes(op="call_function", target=COPY):
         recorded.graph.erase_node(copy)  # the new values are returned; the Program decides what is written where
     fix_numbers(recorded)
@@ -218,6 +227,10 @@ def _refuse_new_state(optimizer: torch.optim.Optimizer, before: dict[str, Any], 
     for key, value in after.items():
         if not isinstance(value, torch.Tensor) and value is not before[key] and not _equal(value, before[key]):
             raise CannotCapture(f"{name} counts in the Python number state[{key!r}]")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _equal(a: object, b: object) -> bool:

@@ -61,7 +61,8 @@ class TrainingJob:
     """The things a training step is about, named for the Report.
 
     ``extra`` receives what the last call computed besides the forward's outputs: gradient norm and the finite flag.
-    ``loop`` asks the next call to run many steps.
+    ``loop`` asks the next call to run many steps. ``accumulators`` hold the sum of the gradients of the micro-batches since
+    the last update for every parameter that took part in them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class TrainingJob:
     report: Report
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
     micro_step: int = 0
+    accumulators: dict[torch.nn.Parameter, torch.Tensor] = field(default_factory=dict)
     loop: Loop | None = None
 
 
@@ -89,15 +91,13 @@ class WholeStep:
             raise CannotCapture(f"output {aliases[0]} of the step is a view of one of its inputs")
         if LOSS not in self._joint.results or not self._joint.gradients:
             raise CannotCapture("the loss does not depend on any trainable parameter")
-        trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
-        self.updates = [record_update(o, _of(o, trained)) for o in job.optimizers]
-        self._accumulators: list[torch.Tensor] = []
+        self._trained = [self._inputs[i] for i in self._joint.gradients if id(self._inputs[i]) in self._owned]
+        self.updates = [record_update(o, _of(o, self._trained)) for o in job.optimizers]
         self._variants: dict[bool, tuple[Executable, list[str]]] = {}
         self._forward_outputs = len(self._joint.results)
-        if job.options.accumulate > 1:
-            self._accumulators = [torch.zeros_like(p) for p in self._trained_inputs()]
+        self._accumulates = job.options.accumulate > 1
         self._build(final=True, started=started)
-        if job.options.accumulate > 1:
+        if self._accumulates:
             self._build(final=False, started=time.perf_counter())
         self._state = [slot.tensor for update in self.updates for slot in update.slots]
         self._hyper = [t for update in self.updates for t in update.hyper_parameters.tensors]
@@ -115,13 +115,31 @@ class WholeStep:
         job = self.job
         if job.loop is not None:
             return self._run_loop(job.loop, inputs)
-        if job.options.accumulate > 1:
-            job.micro_step = (job.micro_step + 1) % job.options.accumulate
-        executable, extra = self._variants[job.micro_step == 0]
-        results = executable.call([*inputs, *self._state, *self._hyper, *self._accumulators])
+        if self._accumulates:
+            return self._accumulate(inputs)
+        executable, extra = self._variants[True]
+        results = executable.call([*inputs, *self._state, *self._hyper])
         if not extra:
             return results
         job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
+        return results[: self._forward_outputs]
+
+    def _accumulate(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        job = self.job
+        sums = [job.accumulators.get(p) for p in self._trained]
+        final = job.micro_step + 1 == job.options.accumulate
+        if final and len(job.accumulators) > sum(s is not None for s in sums):
+            raise CannotCapture("other parameters took part in the micro-batches before")
+        for index, parameter in enumerate(self._trained):
+            if sums[index] is None:
+                sums[index] = job.accumulators[parameter] = torch.zeros_like(parameter)
+        executable, extra = self._variants[final]
+        results = executable.call([*inputs, *self._state, *self._hyper, *sums])
+        job.micro_step = 0 if final else job.micro_step + 1
+        if final:
+            job.accumulators.clear()
+        if extra:
+            job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
         return results[: self._forward_outputs]
 
     def _run_loop(self, loop: Loop, inputs: Sequence[Any]) -> Sequence[Any]:
@@ -143,9 +161,6 @@ class WholeStep:
         results = [result[:ran] for result in results]
         self.job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
         return results[: self._forward_outputs]
-
-    def _trained_inputs(self) -> list[torch.nn.Parameter]:
-        return [self._inputs[i] for i in self._joint.gradients if id(self._inputs[i]) in self._owned]
 
     # -- building the Program ------------------------------------------------------------------------------------
 
@@ -171,7 +186,7 @@ class WholeStep:
 
         states = [splicer.input(f"state_{i}_{s.name}", s.tensor) for u in self.updates for i, s in enumerate(u.slots)]
         hypers = [splicer.input(f"hyper_{i}", t) for u in self.updates for i, t in enumerate(u.hyper_parameters.tensors)]
-        sums = [splicer.input(f"accumulator_{i}", t) for i, t in enumerate(self._accumulators)]
+        sums = [splicer.input(f"sum_{i}", p.detach()) for i, p in enumerate(self._trained if self._accumulates else ())]
 
         loss = returned[joint.results[LOSS]]
         owned = [i for i in joint.gradients if id(self._inputs[i]) in self._owned]
@@ -181,7 +196,8 @@ class WholeStep:
         if sums:
             added = splicer.append(_add, [*sums, *gradients.values()], Phase.BACKWARD)
             gradients = dict(zip(owned, added, strict=True))
-            new_values |= dict(zip(sums, splicer.append(_zeros, added, Phase.UPDATE) if final else added, strict=True))
+            if not final:
+                new_values |= dict(zip(sums, added, strict=True))
         if final:
             if options.clip_norm is not None:
                 limit = options.clip_norm
@@ -212,14 +228,14 @@ class WholeStep:
     def _replace_tangents(self, graph: fx.Graph, placeholders: list[fx.Node], scale: float) -> None:
         for position, of in self._joint.tangents.items():
             tangent = placeholders[position]
-            if of != LOSS:
-                raise CannotCapture(f"output {of} of the step takes part in the gradient")
+            # Nothing follows the step, so the new value of an input has no gradient.
+            number = scale if of == LOSS else 0.0
             value = tangent.meta["val"]
             with graph.inserting_after(placeholders[-1]):
                 options = {"dtype": value.dtype, "device": value.device}
-                one = graph.call_function(torch.ops.aten.full.default, (list(value.shape), scale), options)
-            one.meta |= {"val": value, "phase": Phase.BACKWARD}
-            tangent.replace_all_uses_with(one)
+                constant = graph.call_function(torch.ops.aten.full.default, (list(value.shape), number), options)
+            constant.meta |= {"val": value, "phase": Phase.BACKWARD}
+            tangent.replace_all_uses_with(constant)
             graph.erase_node(tangent)
 
     def _append_updates(
@@ -236,9 +252,11 @@ class WholeStep:
         for update in self.updates:
             at = [position[id(p)] for p in update.parameters]
             parameters, grads = [inputs[i] for i in at], [gradients[i] for i in at]
+            # The forward may have edited a parameter (weights clamped under no_grad): the update starts from there.
+            edited = [new_values.get(p, p) for p in parameters]
             own_states = [states.pop(0) for _ in update.slots]
             own_hypers = [hypers.pop(0) for _ in update.hyper_parameters.tensors]
-            new = splicer.append(_applied(update), [*parameters, *grads, *own_states, *own_hypers], Phase.UPDATE)
+            new = splicer.append(_applied(update), [*edited, *grads, *own_states, *own_hypers], Phase.UPDATE)
             new_values |= dict(zip([*parameters, *own_states], new, strict=True))
 
     def _named_inputs(self, placeholders: Sequence[fx.Node]) -> list[Value]:
@@ -259,7 +277,7 @@ class WholeStep:
             ]
         for update in self.updates:
             values += [Value(name, Role.HYPER_PARAMETER) for name in update.hyper_parameters.names]
-        return values + [Value(f"sum of gradients {i}", Role.ACCUMULATOR) for i in range(len(self._accumulators))]
+        return values + [Value(names[id(p)], Role.ACCUMULATOR) for p in self._trained if self._accumulates]
 
     def _named_outputs(self, extra: Sequence[str]) -> list[Value]:
         results = [Value("loss", Role.LOSS)]
@@ -342,10 +360,6 @@ def _applied(update: Update) -> Any:
 def _add(*flat: torch.Tensor) -> list[torch.Tensor]:
     half = len(flat) // 2
     return [total + gradient for total, gradient in zip(flat[:half], flat[half:], strict=True)]
-
-
-def _zeros(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    return [torch.zeros_like(t) for t in tensors]
 
 
 def _clip(gradients: Sequence[torch.Tensor], limit: float) -> list[torch.Tensor]:

@@ -122,7 +122,7 @@ def _check_parameter(param: object, position: int) -> None:
         )
     if not (param.is_leaf or param.retains_grad):
         raise OptimizerError(
-            f"The parameter at position {position} is the result of a computation ({param.grad_fn}).",
+            f"The parameter at position {position} is the result of a computation ({type(param.grad_fn).__name__}).",
             "An optimizer trains leaf tensors: only they keep a gradient.",
             "Write torch.nn.Parameter(tensor.detach()), or pass the tensor it was computed from.",
         )

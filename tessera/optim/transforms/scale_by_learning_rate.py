@@ -48,7 +48,11 @@ def _scale_by_schedule(schedule: Schedule) -> GradientTransformation:
         # One value for all parameters: the schedule is one small computation, whatever the number of parameters.
         step = torch.stack([count.to(counts[0].device) for count in counts]).amax()
         rate = _scalar(schedule, step.to(torch.float64))
-        updates = [(grad * -rate.to(grad.device)).to(param.dtype) for grad, param in zip(grads, params, strict=True)]
+        updates = [
+            # No device computes with a number wider than this; some have no float64 at all.
+            (grad * -rate.to(grad.device, torch.promote_types(grad.dtype, torch.float32))).to(param.dtype)
+            for grad, param in zip(grads, params, strict=True)
+        ]
         return updates, [{"step": (step + 1).to(count.device)} for count in counts]
 
     return GradientTransformation({"step": zero_count}, update)

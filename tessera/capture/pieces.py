@@ -1,0 +1,102 @@
+"""The lower rungs of a training step: forward and backward as graphs where they can be, the rest as PyTorch runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tessera.capture.closure import needs_closure
+from tessera.capture.whole_step import TrainingJob
+from tessera.errors import LossError
+
+Forward = Callable[..., tuple[torch.Tensor, Sequence[torch.Tensor]]]
+
+
+def run_in_pieces(
+    job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    """One training step: ``forward``, then backward, clipping and update. Returns loss and metrics, detached."""
+    if any(needs_closure(optimizer) for optimizer in job.optimizers):
+        return _step_with_closure(job, forward, arguments)
+    options = job.options
+    buffers = [(b, b.clone()) for b in job.module.buffers()] if options.check_finite else []
+    _forget_gradients(job)
+    loss, metrics = _forward_backward(job, forward, arguments)
+    parameters = _parameters(job)
+    for p in parameters if options.accumulate > 1 else ():
+        if p.grad is not None:
+            job.accumulators[p] = job.accumulators[p] + p.grad if p in job.accumulators else p.grad
+        p.grad = job.accumulators.get(p)
+    job.micro_step = (job.micro_step + 1) % options.accumulate
+    job.extra = {}
+    if job.micro_step == 0:
+        job.accumulators.clear()
+        if options.clip_norm is not None:
+            job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
+        if options.check_finite:
+            checked = [loss, *(p.grad for p in parameters if p.grad is not None)]
+            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in checked]).all()
+        if job.extra.get("finite", True):
+            for optimizer in job.optimizers:
+                optimizer.step()
+        else:
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+    _forget_gradients(job)
+    return loss.detach(), [m.detach() for m in metrics]
+
+
+def _step_with_closure(
+    job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    first: list[tuple[torch.Tensor, Sequence[torch.Tensor]]] = []
+
+    def closure() -> torch.Tensor:
+        _forget_gradients(job)
+        loss, metrics = _forward_backward(job, forward, arguments)
+        if job.options.clip_norm is not None:
+            job.extra = {"grad_norm": torch.nn.utils.clip_grad_norm_(_parameters(job), job.options.clip_norm)}
+        first.append((loss.detach(), [m.detach() for m in metrics]))
+        return loss
+
+    for optimizer in job.optimizers:
+        optimizer.step(closure)
+    _forget_gradients(job)
+    return first[0]
+
+
+def _forward_backward(
+    job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    loss, metrics = forward(*arguments)
+    _check_scalar(loss)
+    (loss / job.options.accumulate if job.options.accumulate > 1 else loss).backward()
+    return loss, metrics
+
+
+def _parameters(job: TrainingJob) -> list[torch.nn.Parameter]:
+    return [p for optimizer in job.optimizers for group in optimizer.param_groups for p in group["params"]]
+
+
+def _forget_gradients(job: TrainingJob) -> None:
+    for optimizer in job.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _check_scalar(loss: Any) -> None:
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise LossError(
+            f"The loss returned {what}.",
+            "A loss is one number, a 0-d tensor.",
+            "Reduce it: write loss.mean() or loss.sum().",
+        )
+    if not loss.requires_grad:
+        raise LossError(
+            "The loss does not depend on any trainable parameter.",
+            "A training step needs a loss that is computed from parameters with requires_grad=True.",
+            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
+        )
