@@ -22,6 +22,8 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.nn.modules import module as _all_modules
+from torch.optim import optimizer as _all_optimizers
 from torch.utils._python_dispatch import TorchDispatchMode as DispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -128,10 +130,16 @@ def capturing(*, whole: bool) -> Iterator[None]:
     ``allow_rnn``: LSTM and GRU are captured (their loop unrolls) instead of refused.
     ``suppress_errors``: in pieces, a piece that Dynamo fails on runs eagerly; whole, the failure is ours to handle.
     ``record_runtime_overhead``: no profiler marks in the generated code; they cost two microseconds a call.
+    ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen.
     """
     from torch._dynamo import config
 
-    settings = {"allow_rnn": True, "suppress_errors": not whole, "record_runtime_overhead": False}
+    settings = {
+        "allow_rnn": True,
+        "suppress_errors": not whole,
+        "record_runtime_overhead": False,
+        "skip_nnmodule_hook_guards": False,
+    }
     with config.patch(**settings):
         yield
 
@@ -141,10 +149,8 @@ def capturing(*, whole: bool) -> Iterator[None]:
 
 def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
     """Whether code of the user's runs before or after ``optimizer.step``."""
-    from torch.optim import optimizer as module
-
     own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    return bool(own or module._global_optimizer_pre_hooks or module._global_optimizer_post_hooks)
+    return bool(own or _all_optimizers._global_optimizer_pre_hooks or _all_optimizers._global_optimizer_post_hooks)
 
 
 def mark_stepped(optimizer: torch.optim.Optimizer) -> None:
@@ -170,6 +176,54 @@ def forward_trace_of_backward() -> str:
     return ""
 
 
+def has_global_module_hooks() -> bool:
+    """Whether hooks are registered for every module there is; Dynamo has no guard for them."""
+    return bool(_all_modules._has_any_global_hook())
+
+
+def mark_written(tensors: Sequence[torch.Tensor]) -> None:
+    """Count a write to ``tensors``, as an in-place operation would: autograd and others look at the count."""
+    torch.autograd.graph.increment_version(tensors)
+
+
+def shares_memory(inputs: Sequence[Any]) -> bool:
+    """Whether two of the tensors lie in the same storage."""
+    storages = [t.untyped_storage()._cdata for t in inputs if isinstance(t, torch.Tensor) and t.layout is torch.strided]
+    return len(set(storages)) < len(storages)
+
+
+def writes_in_place(graph_module: fx.GraphModule) -> bool:
+    """Whether a captured graph holds an in-place operation (``add_``, ``__iadd__``, ``out=``)."""
+    for node in graph_module.graph.nodes:
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        plain = name.rstrip("_") + "_" == name and not name.startswith("_")
+        if node.op in ("call_function", "call_method") and (plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs):
+            return True
+    return False
+
+
+_IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")
+
+
+def has_gradient_hooks(tensor: torch.Tensor) -> bool:
+    """Whether code of the user's runs when the gradient of ``tensor`` is computed or stored."""
+    return bool(tensor._backward_hooks or tensor._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
+
+
+def loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
+    """Whether tracing would drop the dropout between the layers of an LSTM, GRU or RNN.
+
+    torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).
+    """
+    for node in graph_module.graph.nodes:
+        if node.op == "call_function" and getattr(node.target, "__name__", "") in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+            numbers = [a for a in node.args if isinstance(a, (bool, int, float))]
+            # has_biases, num_layers, dropout, train, bidirectional[, batch_first]
+            if len(numbers) >= 4 and numbers[1] > 1 and numbers[2] > 0 and numbers[3]:
+                return True
+    return False
+
+
 # -- AOTAutograd: the joint graph --------------------------------------------------------------------------------
 
 
@@ -183,7 +237,8 @@ class JointGraph:
         mutations: input position -> position among the graph's outputs of its new value.
         gradients: input position -> position among the graph's outputs of its gradient.
         tangents: placeholder position -> output of the function it belongs to, None for the new value of an input.
-        aliases: outputs of the function that are views of an input or are an input.
+        views: outputs of the function that are views of an input.
+        same: output of the function -> the input that it is.
     """
 
     graph_module: fx.GraphModule
@@ -191,7 +246,8 @@ class JointGraph:
     mutations: dict[int, int]
     gradients: dict[int, int]
     tangents: dict[int, int | None]
-    aliases: list[int]
+    views: list[int]
+    same: dict[int, int]
 
 
 def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGraph:
@@ -218,16 +274,18 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
         elif isinstance(described, d.InputMutationAOTOutput):
             mutations[_input_index(described.mutated_input)] = position
         elif isinstance(described, d.GradAOTOutput):
-            gradients[_input_index(described.grad_of)] = position
+            if values[position] is not None:  # None: a parameter that only takes part detached
+                gradients[_input_index(described.grad_of)] = position
         elif described is not None:
             raise NotImplementedError(f"an output described as {described}")
     for position, node in enumerate(joint.graph.find_nodes(op="placeholder")):
         if isinstance(node.meta["desc"], d.TangentAOTInput):
             of = node.meta["desc"].output
             tangents[position] = of.idx if isinstance(of, d.PlainAOTOutput) else None
-    kinds = [info.output_type for info in exported._aot_state.fw_metadata.output_info]
-    aliases = [i for i, kind in enumerate(kinds) if kind in (OutputType.alias_of_input, OutputType.is_input)]
-    return JointGraph(joint, results, mutations, gradients, tangents, aliases)
+    information = exported._aot_state.fw_metadata.output_info
+    views = [i for i, info in enumerate(information) if info.output_type is OutputType.alias_of_input]
+    same = {i: info.base_idx for i, info in enumerate(information) if info.output_type is OutputType.is_input}
+    return JointGraph(joint, results, mutations, gradients, tangents, views, same)
 
 
 def _input_index(described: Any) -> int:
@@ -265,7 +323,7 @@ def replace_call(graph_module: fx.GraphModule, node: fx.Node, function: Callable
         return function(*args, **kwargs)
 
     values = [n.meta["val"] for n in nodes]
-    traced = trace(on_values, *values, fake_mode=fake_mode_of(values), decompose=False)
+    traced = trace(on_values, *values, fake_mode=fake_mode_of(values))
     mapping = dict(zip(traced.graph.find_nodes(op="placeholder"), nodes, strict=True))
     with graph_module.graph.inserting_before(node):
         for inner in traced.graph.nodes:
@@ -345,8 +403,15 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     from torch._inductor.decomposition import select_decomp_table
 
     with inductor_settings():
-        table: dict[Any, Callable[..., Any]] = select_decomp_table()
-        return table
+        table: dict[Any, Callable[..., Any]] = dict(select_decomp_table())
+    table[torch.ops.aten.bernoulli.default] = _bernoulli
+    return table
+
+
+def _bernoulli(probability: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Draws what eager draws: doubles for float64, in memory order. Inductor's own draws float32, in logical order."""
+    precision = torch.float64 if probability.dtype == torch.float64 else torch.float32
+    return (torch.rand_like(probability, dtype=precision) < probability).to(probability.dtype)
 
 
 @contextlib.contextmanager
@@ -390,6 +455,15 @@ def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any]) -
         with V.set_fake_mode(fake_mode_of(inputs)):
             joint_graph_passes(graph_module)
         return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))
+
+
+@contextlib.contextmanager
+def without_patterns() -> Iterator[None]:
+    """Inductor without its own graph patterns, one of which may fail on a graph that is right."""
+    from torch._inductor import config
+
+    with config.patch(pattern_matcher=False):
+        yield
 
 
 def _output(compiled: Any) -> InductorOutput:
@@ -448,7 +522,9 @@ def compile_graph_pieces(
 
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
     with inductor_settings(), functorch_config.patch(enable_autograd_cache=False):
-        return compile_fx(graph_module, list(inputs), inner_compile=inner)  # type: ignore[return-value]
+        return compile_fx(  # type: ignore[return-value]
+            graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions()
+        )
 
 
 def run_eagerly(graph_module: fx.GraphModule) -> Callable[[list[Any]], Sequence[Any]]:
@@ -469,6 +545,11 @@ def compiler_reason(error: BaseException) -> str:
     if type(error).__name__ == "InvalidCxxCompiler":
         return "no working C++ compiler was found; install g++ (Debian: apt install g++) to run compiled"
     return f"{type(error).__name__}: {first}"
+
+
+def is_index_error(error: RuntimeError) -> bool:
+    """Whether a kernel of Inductor's met an index that is out of range; eager raises IndexError there."""
+    return "index out of bounds" in str(error)
 
 
 def graph_breaks() -> list[tuple[str, str]]:
@@ -494,21 +575,52 @@ def empty_strided_cpu(shape: Sequence[int], strides: Sequence[int], dtype: torch
     return tensor
 
 
+def view_of_memory(block: torch.Tensor, shape: Sequence[int], strides: Sequence[int]) -> torch.Tensor:
+    """A tensor of another shape over the memory of ``block``, a new reference to its storage."""
+    tensor: torch.Tensor = torch._C._dynamo.guards._reinterpret_tensor(block, shape, strides, 0)
+    return tensor
+
+
+def storage_handle(tensor: torch.Tensor) -> int:
+    """The identity of a tensor's memory, for ``storage_users``; valid while the tensor lives."""
+    handle: int = tensor.untyped_storage()._cdata
+    return handle
+
+
+def storage_users(handle: int) -> int:
+    """How many tensors and storages refer to the memory."""
+    count: int = torch._C._storage_Use_Count(handle)  # type: ignore[attr-defined]
+    return count
+
+
+def allocate_with(output: InductorOutput, allocate: Callable[..., torch.Tensor]) -> None:
+    """Let the wrapper that Inductor wrote allocate its CPU buffers with ``allocate``: a global of that wrapper alone."""
+    if "empty_strided_cpu" in output.names:
+        output.names["empty_strided_cpu"] = allocate
+
+
+def compute_before_use(node: fx.Node) -> bool:
+    """Have Inductor compute ``node`` into a buffer instead of inlining it into its users; False if it was marked already."""
+    marked = bool(node.meta.get("inductor_realize_to_strides"))
+    node.meta["inductor_realize_to_strides"] = True
+    return not marked
+
+
 def kernel_address(kernel: Any) -> int:
     """Address of the C++ function behind a kernel that Inductor compiled and bound to Python."""
     library = ctypes.CDLL(kernel.__self__.__file__)
     return ctypes.cast(library.kernel, ctypes.c_void_p).value or 0
 
 
-def load_c_extension(name: str, source: str) -> types.ModuleType:
-    """Compile a small C source with the C++ compiler that Inductor uses and import it as an extension module."""
+def load_cpp_extension(name: str, source: str) -> types.ModuleType:
+    """Compile a small C++ source with the compiler that Inductor uses and import it as an extension module."""
     from torch._inductor.cpp_builder import get_cpp_compiler
 
     folder = Path(tempfile.mkdtemp(prefix=f"{name}_"))
     try:
-        written, library = folder / f"{name}.c", folder / f"{name}.so"
+        written, library = folder / f"{name}.cpp", folder / f"{name}.so"
         written.write_text(source)
-        command = [get_cpp_compiler(), "-x", "c", "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+        command = [get_cpp_compiler(), "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
         subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)
         spec = importlib.util.spec_from_file_location(name, library)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ A piece that cannot be compiled runs eagerly, and the Report says why: a compile
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
-from tessera.program import Program, Report, Role, StepDown, Value
+from tessera.program import Program, Report, Role, StepDown, Value, copy_graph
 
+RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 Backend = Callable[[fx.GraphModule, Sequence[Any]], Callable[..., Any]]
 
 
@@ -38,7 +40,21 @@ def compile_pieces(report: Report) -> Backend:
         return executable.call
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        return torch_internals.compile_graph_pieces(graph_module, inputs, compile_one)
+        if torch_internals.loses_recurrent_dropout(graph_module):
+            report.add(StepDown("eager", RECURRENT_DROPOUT))
+            return graph_module.forward
+        if torch_internals.shares_memory(inputs) and torch_internals.writes_in_place(graph_module):
+            # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
+            report.add(StepDown("eager", "inputs share memory and one of them is written to"))
+            return graph_module.forward
+        for patterns in (contextlib.nullcontext(), torch_internals.without_patterns()):
+            try:
+                with patterns:
+                    return torch_internals.compile_graph_pieces(copy_graph(graph_module), inputs, compile_one)
+            except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
+                reason = torch_internals.compiler_reason(error)
+        report.add(StepDown("eager", reason))
+        return graph_module.forward
 
     return backend
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
+from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.runner import run_pipeline
-from tessera.program import Compilation, Program
+from tessera.program import Compilation, Program, copy_graph
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,13 @@ def compile_program(
     operations = program.operations()
     piped = time.perf_counter()
     inputs = [node.meta["val"] for node in program.placeholders]
-    output = inductor(program.graph_module, inputs)
+    try:
+        output = inductor(copy_graph(program.graph_module), inputs)
+    except Exception:  # one of Inductor's own patterns may fail on a graph that is right
+        with torch_internals.without_patterns():
+            output = inductor(program.graph_module, inputs)
     native = make_native(output, inputs)
+    torch_internals.allocate_with(output, MemoryPool().allocate)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,

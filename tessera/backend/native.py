@@ -73,7 +73,7 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
         return None
     addresses = [torch_internals.kernel_address(output.names[call.kernel]) for call in schedule.calls]
     source = _source(schedule, places, size, addresses)
-    module = torch_internals.load_c_extension("tessera_native", source)
+    module = torch_internals.load_cpp_extension("tessera_native", source)
     return NativeProgram(tuple(schedule.buffers[name] for name in schedule.outputs), module)
 
 
@@ -106,20 +106,30 @@ def _source(schedule: Schedule, places: dict[str, int], size: int, addresses: Se
         size=max(size, 1),
         alignment=_ALIGNMENT,
         data_pointer=torch_internals.tensor_data_pointer_function(),
-        calls="\n    ".join(lines),
+        calls="\n        ".join(lines),
     )
 
 
 _TEMPLATE = """
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <exception>
 
 enum {{ INPUTS = {inputs}, OUTPUTS = {outputs} }};
 static char arena[{size}] __attribute__((aligned({alignment})));
 static void* (*const data_pointer)(PyObject*) = (void* (*)(PyObject*)){data_pointer}ULL;
 
-static void step(char** out, char** in) {{
-    {calls}
+// A kernel throws when an index is out of range.
+static bool step(char** out, char** in) {{
+    try {{
+        {calls}
+        return true;
+    }} catch (const std::exception& error) {{
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }} catch (...) {{
+        PyErr_SetString(PyExc_RuntimeError, "a kernel failed");
+    }}
+    return false;
 }}
 
 static int fill(char** to, PyObject* list, Py_ssize_t expected) {{
@@ -134,7 +144,7 @@ static int fill(char** to, PyObject* list, Py_ssize_t expected) {{
 static PyObject* run(PyObject* self, PyObject* const* args, Py_ssize_t count) {{
     char *out[OUTPUTS + 1], *in[INPUTS + 1];
     if (count != 2 || !fill(out, args[0], OUTPUTS) || !fill(in, args[1], INPUTS)) return NULL;
-    step(out, in);
+    if (!step(out, in)) return NULL;
     Py_RETURN_NONE;
 }}
 
@@ -147,7 +157,7 @@ static PyObject* loop(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     if (PyErr_Occurred()) return NULL;
     Py_ssize_t ran = 0;
     while (ran < steps) {{
-        step(at, at + OUTPUTS);
+        if (!step(at, at + OUTPUTS)) return NULL;
         ran++;
         if (stop >= 0 && !*at[stop]) break;
         for (Py_ssize_t i = 0; i < OUTPUTS + INPUTS; i++) at[i] += strides[i];

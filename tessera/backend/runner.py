@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Sequence
 
-from torch import fx
-
 from tessera.backend.pipeline import PIPELINE
 from tessera.backend.rewrite import Pass
 from tessera.backend.verify import verify
-from tessera.program import PassRecord, Program
+from tessera.program import PassRecord, Program, copy_graph
 
 logger = logging.getLogger("tessera")
 
@@ -28,7 +25,7 @@ def run_pipeline(program: Program, passes: Sequence[Pass] = PIPELINE) -> list[Pa
 
 def _run(rewrite: Pass, program: Program) -> PassRecord:
     before, started = program.operations(), time.perf_counter()
-    saved = _copy(program.graph_module)
+    saved = copy_graph(program.graph_module)
     note = ""
     try:
         matches = rewrite.apply(program)
@@ -42,16 +39,3 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
         logger.warning("pass %s was left out of %s: %s", rewrite.name, program.name, error)
     seconds = time.perf_counter() - started
     return PassRecord(rewrite.name, rewrite.promise, matches, seconds, before, program.operations(), note)
-
-
-def _copy(graph_module: fx.GraphModule) -> fx.GraphModule:
-    # A shallow copy of the graph: metadata values (fake tensors, symbols) are shared, they are never changed in place.
-    graph = fx.Graph()
-    returned = graph.graph_copy(graph_module.graph, mapping := {})
-    graph.output(returned)
-    for old, new in mapping.items():
-        new.meta = copy.copy(old.meta)
-    graph.output_node().meta = copy.copy(graph_module.graph.output_node().meta)
-    return fx.GraphModule(graph_module, graph)
-
-

@@ -73,7 +73,12 @@ class _Compiled:
             with torch.no_grad():
                 return self(*args, **kwargs)
         misses = self._dispatch.misses
-        result = self._dispatch(self._function, args, kwargs)
+        try:
+            result = self._dispatch(self._function, args, kwargs)
+        except RuntimeError as error:
+            if torch_internals.is_index_error(error):
+                self._function(*args, **kwargs)  # raises what plain PyTorch raises
+            raise
         if self._dispatch.misses != misses:
             self._explain()
         return result

@@ -40,9 +40,13 @@ class Dispatch:
         self._whole = whole
         self._through_dynamo = torch.compile(self._function, backend=backend, fullgraph=whole)
         self.misses = 0
+        self._hooked = torch_internals.has_global_module_hooks()
         self._hits: list[tuple[torch_internals.GuardedCode, Callable[..., Any]]] = []
 
     def __call__(self, *args: Any) -> Any:
+        if torch_internals.has_global_module_hooks() != self._hooked:
+            self._hooked = not self._hooked
+            self.forget()
         if self._hits:
             values = self._bind(*args)
             for guarded, run in self._hits:
@@ -59,6 +63,11 @@ class Dispatch:
         for guarded, _ in self._hits:
             torch_internals.call_directly(guarded, self._function.__globals__)
         return result
+
+    @property
+    def captured(self) -> bool:
+        """Whether some call could be captured."""
+        return bool(self._hits)
 
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""

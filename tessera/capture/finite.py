@@ -23,7 +23,7 @@ def not_finite_error(
 
     Buffers, gradients and the random stream are left as they were found.
     """
-    found = _first(forward, arguments, module)
+    found = _first_input(arguments, module) or _first(forward, arguments, module)
     value = loss.item()
     what = f"The loss became {value}." if value != value or value in (float("inf"), -float("inf")) else (
         f"A gradient is not finite although the loss is {value:.6g}."
@@ -39,6 +39,17 @@ def not_finite_error(
         "Lower the learning rate, pass clip_norm=1.0, or write that line in a form that is stable for its inputs.",
         found[1] if found else None,
     )
+
+
+def _first_input(arguments: Sequence[Any], module: torch.nn.Module) -> tuple[str, None] | None:
+    for index, tensor in enumerate(torch_internals.tensors_in(arguments[3:])):
+        if _bad(tensor):
+            return f"the batch: tensor {index} of it holds NaN or infinity", None
+    for kind, named in (("parameter", module.named_parameters()), ("buffer", module.named_buffers())):
+        for name, tensor in named:
+            if _bad(tensor.detach()):
+                return f"the {kind} {name}, which held it before the step", None
+    return None
 
 
 def _first(

@@ -9,9 +9,26 @@ import torch
 
 from tessera.capture.closure import needs_closure
 from tessera.capture.whole_step import TrainingJob
-from tessera.errors import LossError
 
 Forward = Callable[..., tuple[torch.Tensor, Sequence[torch.Tensor]]]
+
+
+class Snapshot:
+    """What a forward changes besides the weights: buffers, the random stream and the count of micro-batches."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._job, self._micro_step, self._sums = job, job.micro_step, dict(job.accumulators)
+        self._buffers = [(buffer, buffer.clone()) for buffer in job.module.buffers()]
+        self._random = torch.get_rng_state()
+
+    def restore(self) -> None:
+        self._job.micro_step = self._micro_step
+        self._job.accumulators.clear()
+        self._job.accumulators.update(self._sums)
+        torch.set_rng_state(self._random)
+        with torch.no_grad():
+            for buffer, before in self._buffers:
+                buffer.copy_(before)
 
 
 def run_in_pieces(
@@ -21,7 +38,7 @@ def run_in_pieces(
     if any(needs_closure(optimizer) for optimizer in job.optimizers):
         return _step_with_closure(job, forward, arguments)
     options = job.options
-    buffers = [(b, b.clone()) for b in job.module.buffers()] if options.check_finite else []
+    found = Snapshot(job) if options.check_finite else None
     _forget_gradients(job)
     loss, metrics = _forward_backward(job, forward, arguments)
     parameters = _parameters(job)
@@ -37,14 +54,13 @@ def run_in_pieces(
             job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
         if options.check_finite:
             checked = [loss, *(p.grad for p in parameters if p.grad is not None)]
-            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in checked]).all()
+            dense = [t.coalesce().values() if t.is_sparse else t for t in checked]
+            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in dense]).all()
         if job.extra.get("finite", True):
             for optimizer in job.optimizers:
                 optimizer.step()
-        else:
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+        elif found is not None:
+            found.restore()
     _forget_gradients(job)
     return loss.detach(), [m.detach() for m in metrics]
 
@@ -72,7 +88,6 @@ def _forward_backward(
     job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     loss, metrics = forward(*arguments)
-    _check_scalar(loss)
     (loss / job.options.accumulate if job.options.accumulate > 1 else loss).backward()
     return loss, metrics
 
@@ -84,19 +99,3 @@ def _parameters(job: TrainingJob) -> list[torch.nn.Parameter]:
 def _forget_gradients(job: TrainingJob) -> None:
     for optimizer in job.optimizers:
         optimizer.zero_grad(set_to_none=True)
-
-
-def _check_scalar(loss: Any) -> None:
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
-        raise LossError(
-            f"The loss returned {what}.",
-            "A loss is one number, a 0-d tensor.",
-            "Reduce it: write loss.mean() or loss.sum().",
-        )
-    if not loss.requires_grad:
-        raise LossError(
-            "The loss does not depend on any trainable parameter.",
-            "A training step needs a loss that is computed from parameters with requires_grad=True.",
-            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
-        )

@@ -20,9 +20,9 @@ class Splicer:
     def input(self, name: str, value: Any) -> fx.Node:
         """Add an input after the last one; ``value`` is a real example."""
         graph = self.graph_module.graph
-        last = list(graph.find_nodes(op="placeholder"))[-1]
-        with graph.inserting_after(last):
-            node = graph.placeholder(name)
+        placeholders = list(graph.find_nodes(op="placeholder"))
+        with graph.inserting_after(placeholders[-1]):
+            node = graph.placeholder(f"{name}_{len(placeholders)}")
         node.meta["val"] = torch_internals.fake_copy(self.fake_mode, value)
         return node
 

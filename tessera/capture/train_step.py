@@ -10,7 +10,7 @@ Results and side effects are PyTorch's at every rung, and the Report names the l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx
@@ -20,14 +20,15 @@ from tessera.backend.entry import compile_pieces
 from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
-from tessera.capture.pieces import run_in_pieces
+from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
-from tessera.errors import OptimizerError
+from tessera.errors import LossError, OptimizerError, TesseraError
 from tessera.nn.losses import resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
 
+_PATIENCE = 3  # failed captures after which the whole step is given up
 Metric = Callable[[Any, Any], torch.Tensor]
 
 
@@ -91,7 +92,8 @@ class TrainStep:
         self._job = TrainingJob(name, module, optimizers, options, self.report)
         self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
-        self._eager_steps_left = 2
+        self._plain = False
+        self._failures = 0
 
     def __call__(self, *batch: Any, **named: Any) -> torch.Tensor:
         if not torch.is_grad_enabled():
@@ -138,26 +140,79 @@ class TrainStep:
 
     def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         arguments = self._arguments(batch, named)
-        if self._whole is not None:
-            try:
-                loss, metrics = self._whole(*arguments)
-            except StaleProgram:
-                self._whole.forget()
-                return self._run(batch, named)
-            except CannotCapture as reason:
-                self._step_down(reason)
-            except Exception as error:
-                if (reason := _cause(error)) is None:
-                    raise
-                self._step_down(reason)
-            else:
-                return loss, metrics
-        if self._whole is not None:  # the optimizer needs one eager step to make its state
+        if self._whole is None:
+            return self._below(arguments)
+        try:
+            return self._whole(*arguments)  # type: ignore[no-any-return]
+        except StaleProgram:
+            self._whole.forget()
+            return self._run(batch, named)
+        except CannotCapture as error:
+            reason = error
+        except Exception as error:
+            if (found := _cause(error)) is None:
+                self._raise_as_eager(arguments, error)
+            reason = found
+        # Whatever is wrong with this batch is raised below, and costs later batches nothing.
+        result = self._once_eager(arguments) if isinstance(reason, NeedsEagerStep) else self._below(arguments)
+        self._step_down(reason)
+        return result
+
+    def _below(self, arguments: tuple[Any, ...]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        if self._plain:
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         if self._pieces is None:
             self._pieces = Dispatch(_forward_and_loss, _bind, compile_pieces(self.report), whole=False)
-        self.report.rung = "forward and backward in pieces, update eager"
-        return run_in_pieces(self._job, self._pieces, arguments)
+        return self._pieces_or_plain(self._pieces, arguments)
+
+    def _once_eager(self, arguments: tuple[Any, ...]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        return run_in_pieces(self._job, _forward_and_loss, arguments)
+
+    def _raise_as_eager(self, arguments: tuple[Any, ...], error: Exception) -> NoReturn:
+        """Raise what plain PyTorch raises for these arguments; ``error`` where it raises nothing."""
+        found = Snapshot(self._job)
+        try:
+            _forward_and_loss(*arguments)
+        finally:
+            found.restore()
+        raise error
+
+    def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
+
+    def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
+        step = WholeStep(self._job, graph_module, inputs)
+        self.report.rung = "whole step in one Program"
+        return step
+
+    def _step_down(self, reason: CannotCapture) -> None:
+        """Give up the whole step, at once if it never worked, after some failures if other batches could be captured."""
+        self._failures += 1
+        captured = self._whole is not None and self._whole.captured
+        if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
+            return
+        self.report.add(StepDown("forward and backward in pieces", reason.reason, reason.instead, reason.where))
+        if not captured or self._failures >= _PATIENCE:
+            self._whole = None
+            if not self._plain:
+                self.report.rung = "forward and backward in pieces, update eager"
+
+    def _pieces_or_plain(
+        self, pieces: Dispatch, arguments: tuple[Any, ...]
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """In pieces; where that raises, the same step as plain PyTorch, which raises the user's own error if there is one."""
+        found = Snapshot(self._job)
+        try:
+            return run_in_pieces(self._job, pieces, arguments)
+        except TesseraError:
+            raise
+        except Exception as error:  # compiled code may fail where eager does not, double backward for one
+            found.restore()
+            result = run_in_pieces(self._job, _forward_and_loss, arguments)
+            self._plain = True
+            self.report.rung = "eager"
+            self.report.add(StepDown("eager", torch_internals.compiler_reason(error), where=line_of_error(error)))
+            return result
 
     def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
@@ -180,12 +235,30 @@ def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: A
     """What Dynamo captures. Reads a batch as ``(*inputs, target)``, or hands all of it to a module with its own loss."""
     if loss is None:
         output = module(*batch, **named)
-        if isinstance(output, torch.Tensor):
-            return output, []
-        return (output["loss"] if isinstance(output, dict) else output.loss), []
+        if not isinstance(output, torch.Tensor):
+            output = output["loss"] if isinstance(output, dict) else output.loss
+        _check_scalar(output)
+        return output, []
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
+    _check_scalar(value)
     return value, [metric(prediction, batch[-1]) for metric in metrics]
+
+
+def _check_scalar(loss: Any) -> None:
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise LossError(
+            f"The loss returned {what}.",
+            "A loss is one number, a 0-d tensor.",
+            "Reduce it: write loss.mean() or loss.sum().",
+        )
+    if not loss.requires_grad:
+        raise LossError(
+            "The loss does not depend on any trainable parameter.",
+            "A training step needs a loss that is computed from parameters with requires_grad=True.",
+            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
+        )
 
 
 def _bind(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Update:
 
     def current(self) -> bool:
         """Whether state and hyper-parameters are still those the Program was made for; brings the latter up to date."""
+        if torch_internals.has_step_hooks(self.optimizer) or _is_replaced(self.optimizer):
+            return False
         state = self.optimizer.state
         for slot in self.slots:
             if slot.table.get(slot.name) is not slot.tensor or state.get(slot.parameter) is not slot.table:
@@ -114,8 +116,7 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
             f"{kind} is defined in {strangers[0].__module__}, and its step may keep Python state of its own",
             "Write it as a gradient transformation: tessera.optim.Optimizer(model, transformation).",
         )
-    step = optimizer.__dict__.get("step")
-    if step is not None and not hasattr(step, "_wrapped_by_lr_sched"):
+    if _is_replaced(optimizer):
         raise CannotCapture(f"the step of this {kind} was replaced on the object itself")
     if torch_internals.has_step_hooks(optimizer):
         raise CannotCapture(
@@ -129,12 +130,19 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
             raise CannotCapture(f"{kind} was made with {name}=True", f"Leave {name} out: a Program needs no such mode.")
 
 
+def _is_replaced(optimizer: torch.optim.Optimizer) -> bool:
+    step = optimizer.__dict__.get("step")
+    return step is not None and not hasattr(step, "_wrapped_by_lr_sched")  # torch's schedulers wrap it to count calls
+
+
 def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> None:
     """Have the optimizer make the state it makes lazily, where it offers a way that updates nothing."""
     if hasattr(optimizer, "initialise_state"):
         optimizer.initialise_state(parameters)
         return
-    make = optimizer._init_group  # type: ignore[attr-defined]
+    make = getattr(optimizer, "_init_group", None)
+    if make is None:
+        raise CannotCapture(f"{type(optimizer).__name__} has no dense state to prepare")
     lists = len(inspect.signature(make).parameters) - 1
     kept = {p: p.grad for group in optimizer.param_groups for p in group["params"]}
     try:

@@ -16,11 +16,12 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.entry import RECURRENT_DROPOUT
 from tessera.backend.inductor import Executable, compile_program
 from tessera.capture.splice import Splicer
 from tessera.capture.step_down import CannotCapture
 from tessera.capture.update import Update, record_update
-from tessera.program import COPY, Phase, Program, Report, Role, Value
+from tessera.program import COPY, Phase, Program, Report, Role, Value, copy_graph, source_line
 
 LOSS = 0  # the loss is what the captured function returns first
 
@@ -82,32 +83,53 @@ class WholeStep:
     def __init__(self, job: TrainingJob, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> None:
         started = time.perf_counter()
         self.job = job
-        self._owned = {id(p): p for o in job.optimizers for group in o.param_groups for p in group["params"]}
+        parameters = [p for o in job.optimizers for group in o.param_groups for p in group["params"]]
+        self._owned = {id(p): p for p in parameters}
+        if len(self._owned) < len(parameters):
+            raise CannotCapture("a parameter is updated twice in one step: it stands in two groups or optimizers")
         self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
         _refuse(graph_module, inputs, self._owned)
         self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
         self._inputs = inputs
-        if aliases := [i for i in self._joint.aliases if i != LOSS]:
-            raise CannotCapture(f"output {aliases[0]} of the step is a view of one of its inputs")
-        if LOSS not in self._joint.results or not self._joint.gradients:
-            raise CannotCapture("the loss does not depend on any trainable parameter")
-        self._trained = [self._inputs[i] for i in self._joint.gradients if id(self._inputs[i]) in self._owned]
-        self.updates = [record_update(o, _of(o, self._trained)) for o in job.optimizers]
+        if self._joint.views:
+            raise CannotCapture(
+                "a tensor that leaves the forward by an attribute or a list is a view of a parameter, a buffer or the batch",
+                "Keep a copy instead: write .clone().",
+                source_line(_returned(graph_module)[self._joint.views[0]]),
+            )
+        self._trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
+        if not self._trained:
+            raise CannotCapture("the loss depends on no parameter of the optimizer")
+        # What the captured function returns: a result of the Program, or an input itself.
+        self._graph_outputs = [i for i in sorted(self._joint.results) if i not in self._joint.same]
+        self._same = dict(self._joint.same)
+        self._forward_outputs = len(self._graph_outputs)
         self._variants: dict[bool, tuple[Executable, list[str]]] = {}
-        self._forward_outputs = len(self._joint.results)
-        self._accumulates = job.options.accumulate > 1
-        self._build(final=True, started=started)
-        if self._accumulates:
-            self._build(final=False, started=time.perf_counter())
+        state_before = [(o, set(o.state)) for o in job.optimizers]
+        try:
+            self._compile(started)
+        except BaseException:
+            for optimizer, known in state_before:
+                for parameter in set(optimizer.state) - known:
+                    del optimizer.state[parameter]
+            raise
         self._state = [slot.tensor for update in self.updates for slot in update.slots]
         self._hyper = [t for update in self.updates for t in update.hyper_parameters.tensors]
         for optimizer in job.optimizers:
             torch_internals.mark_stepped(optimizer)
         del self._joint, self._inputs
 
+    def _compile(self, started: float) -> None:
+        job = self.job
+        self.updates = [record_update(o, _of(o, self._trained)) for o in job.optimizers]
+        self._accumulates = job.options.accumulate > 1
+        self._build(final=True, started=started)
+        if self._accumulates:
+            self._build(final=False, started=time.perf_counter())
+
     def __call__(self, *inputs: Any) -> Sequence[Any]:
         for index, parameter in self._expected:
-            if inputs[index] is not parameter:
+            if inputs[index] is not parameter or torch_internals.has_gradient_hooks(parameter):
                 raise StaleProgram
         for update in self.updates:
             if not update.current():
@@ -119,10 +141,18 @@ class WholeStep:
             return self._accumulate(inputs)
         executable, extra = self._variants[True]
         results = executable.call([*inputs, *self._state, *self._hyper])
-        if not extra:
+        torch_internals.mark_written(self._trained)
+        if not extra and not self._same:
             return results
-        job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
-        return results[: self._forward_outputs]
+        return self._returned(results, extra, inputs)
+
+    def _returned(self, results: Sequence[Any], extra: Sequence[str], inputs: Sequence[Any]) -> Sequence[Any]:
+        """Take out what the job keeps, put in what is an input itself."""
+        if extra:
+            self.job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
+        outputs = dict(zip(self._graph_outputs, results, strict=False))
+        outputs |= {i: inputs[at] for i, at in self._same.items()}
+        return [outputs[i] for i in range(len(outputs))]
 
     def _accumulate(self, inputs: Sequence[Any]) -> Sequence[Any]:
         job = self.job
@@ -135,12 +165,12 @@ class WholeStep:
                 sums[index] = job.accumulators[parameter] = torch.zeros_like(parameter)
         executable, extra = self._variants[final]
         results = executable.call([*inputs, *self._state, *self._hyper, *sums])
+        if final:
+            torch_internals.mark_written(self._trained)
         job.micro_step = 0 if final else job.micro_step + 1
         if final:
             job.accumulators.clear()
-        if extra:
-            job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
-        return results[: self._forward_outputs]
+        return self._returned(results, extra, inputs)
 
     def _run_loop(self, loop: Loop, inputs: Sequence[Any]) -> Sequence[Any]:
         executable, extra = self._variants[True]
@@ -152,15 +182,14 @@ class WholeStep:
                 id(value) not in batch and value.untyped_storage().data_ptr() in memory
             ):
                 raise CannotLoop
-        if executable.native is None or self.job.options.accumulate > 1:
+        if executable.native is None or self._accumulates or self._same:
             raise CannotLoop
         values = [batch.get(id(t), t) for t in inputs]
         stop = self._forward_outputs + extra.index("finite") if "finite" in extra else None
         everything = [*values, *self._state, *self._hyper]
         ran, results = executable.native.loop(len(loop.stacked[0]), everything, stacked, stop)
-        results = [result[:ran] for result in results]
-        self.job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
-        return results[: self._forward_outputs]
+        torch_internals.mark_written(self._trained)
+        return self._returned([result[:ran] for result in results], extra, inputs)
 
     # -- building the Program ------------------------------------------------------------------------------------
 
@@ -172,7 +201,7 @@ class WholeStep:
 
     def _program(self, final: bool) -> tuple[Program, list[str]]:
         options, joint = self.job.options, self._joint
-        graph_module = _copy(joint.graph_module)
+        graph_module = copy_graph(joint.graph_module)
         graph = graph_module.graph
         placeholders = list(graph.find_nodes(op="placeholder"))
         (returned,) = graph.output_node().args
@@ -184,9 +213,9 @@ class WholeStep:
         inputs = placeholders[: len(self._inputs)]
         self._replace_tangents(graph, placeholders, 1.0 / options.accumulate)
 
-        states = [splicer.input(f"state_{i}_{s.name}", s.tensor) for u in self.updates for i, s in enumerate(u.slots)]
-        hypers = [splicer.input(f"hyper_{i}", t) for u in self.updates for i, t in enumerate(u.hyper_parameters.tensors)]
-        sums = [splicer.input(f"sum_{i}", p.detach()) for i, p in enumerate(self._trained if self._accumulates else ())]
+        states = [splicer.input(f"state_{slot.name}", slot.tensor) for u in self.updates for slot in u.slots]
+        hypers = [splicer.input("hyper", tensor) for u in self.updates for tensor in u.hyper_parameters.tensors]
+        sums = [splicer.input("sum", p.detach()) for p in self._trained if self._accumulates]
 
         loss = returned[joint.results[LOSS]]
         owned = [i for i in joint.gradients if id(self._inputs[i]) in self._owned]
@@ -217,7 +246,7 @@ class WholeStep:
             for destination, source in new_values.items():
                 copy = graph.call_function(COPY, (destination, source))
                 copy.meta |= {"val": destination.meta["val"], "phase": Phase.UPDATE}
-        results = [returned[joint.results[i]] for i in sorted(joint.results)] + [node for _, node in extra]
+        results = [returned[joint.results[i]] for i in self._graph_outputs] + [node for _, node in extra]
         output.args = (tuple(results),)
         output.meta = {}
         graph.eliminate_dead_code()
@@ -281,19 +310,21 @@ class WholeStep:
 
     def _named_outputs(self, extra: Sequence[str]) -> list[Value]:
         results = [Value("loss", Role.LOSS)]
-        results += [Value(f"output {i}", Role.RESULT) for i in range(1, self._forward_outputs)]
+        results += [Value(f"output {i}", Role.RESULT) for i in self._graph_outputs[1:]]
         return results + [Value(name, Role.METRIC) for name in extra]
 
 
 def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
     """Refuse what one Program would get wrong in silence."""
+    if torch_internals.loses_recurrent_dropout(graph_module):
+        raise CannotCapture(RECURRENT_DROPOUT)
     tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
     for tensor in tensors:
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
             raise CannotCapture(f"an input is a {type(tensor).__name__}, a tensor subclass")
         if tensor.requires_grad and id(tensor) not in owned and not isinstance(tensor, torch.nn.Parameter):
             raise CannotCapture("a batch tensor requires a gradient, which one Program never stores")
-        if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+        if torch_internals.has_gradient_hooks(tensor):
             raise CannotCapture(
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",
@@ -303,38 +334,33 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
         first = storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)
         if first is not tensor and tensor.numel() and (id(tensor) in owned or id(first) in owned):
             raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
-    results = graph_module.graph.output_node().args[0]
-    loss = results[LOSS] if results else None  # type: ignore[index]
+    results = _returned(graph_module)
+    loss = results[LOSS] if results else None
     example = loss.meta.get("example_value") if isinstance(loss, fx.Node) else None
     if not isinstance(example, torch.Tensor) or example.numel() != 1 or not example.requires_grad:
         raise CannotCapture("the loss is not a scalar tensor that depends on trainable parameters")
 
 
+def _returned(graph_module: fx.GraphModule) -> list[fx.Node]:
+    (results,) = graph_module.graph.output_node().args
+    return list(results)  # type: ignore[arg-type]
+
+
 def _detached(graph_module: fx.GraphModule) -> fx.GraphModule:
     """A copy in which only the loss carries a gradient: other outputs leave the step as plain values."""
-    copied = _copy(graph_module)
+    copied = copy_graph(graph_module)
     output = copied.graph.output_node()
-    (results,) = output.args
-    loss, *others = list(results)  # type: ignore[arg-type]
+    loss, *others = _returned(copied)
     with copied.graph.inserting_before(output):
         detached = [
             copied.graph.call_method("detach", (node,))
-            if isinstance(node, fx.Node) and isinstance(node.meta.get("example_value"), torch.Tensor)
+            if isinstance(node, fx.Node) and getattr(node.meta.get("example_value"), "requires_grad", False)
             else node
             for node in others
         ]
     output.args = ((loss, *detached),)
     copied.recompile()
     return copied
-
-
-def _copy(graph_module: fx.GraphModule) -> fx.GraphModule:
-    graph = fx.Graph()
-    mapping: dict[fx.Node, fx.Node] = {}
-    graph.output(graph.graph_copy(graph_module.graph, mapping))
-    for old, new in mapping.items():
-        new.meta = dict(old.meta)
-    return fx.GraphModule(graph_module, graph)
 
 
 def _of(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> list[torch.nn.Parameter]:

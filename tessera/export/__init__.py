@@ -1,1 +1,3 @@
-"""Table of contents only; see the files beside this one."""
+"""What `tessera.export` returns."""
+
+from tessera.export.exported import Exported as Exported

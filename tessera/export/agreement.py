@@ -12,9 +12,9 @@ import torch
 
 from tessera.export.example import Example
 
-# A file may round differently from the model, so it may be some times as far from the exact answer as the model is;
-# the second bound, relative to the largest answer, is for models that happen to hit the exact answer.
-_TIMES_THE_MODELS_ERROR = 10.0
+# A file may round differently from the model, so it may be some times as far from the exact answer as the model is, up
+# to a share of the largest answer; the relative bounds are for models that happen to hit the exact answer.
+_TIMES_THE_MODELS_ERROR, _LARGEST_SHARE = 10.0, 1e-2
 _RELATIVE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
@@ -37,40 +37,41 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
     for words, case in example.cases():
         try:
             with torch.no_grad():
-                answers = list(tensors_of(case.call(module)))
+                answers, again = list(tensors_of(case.call(module))), list(tensors_of(case.call(module)))
         except Exception:
             if case is example:
                 raise
             continue  # the model itself does not take this size
+        if any(a.numel() and _distance(a, b) for a, b in zip(answers, again, strict=True)):
+            return Agreement(float("inf"), False, "The model itself answers differently the second time it is called.")
         try:
             found = run(case)
         except Exception as error:  # noqa: BLE001 - a runtime may raise anything; whatever it is, the file does not work
             return Agreement(float("inf"), False, f"With {words} it does not run: {_first_line(error)}.")
-        error, problem = _compare(answers, found, exact(case, answers))
-        worst = max(worst, error)
+        distance, problem = _compare(answers, found, exact(case, answers))
+        worst = max(worst, distance)
         if problem:
             return Agreement(worst, False, f"With {words} {problem}.")
         seen.append(words)
     return Agreement(worst, True, f"Its answers differ from the model's by {worst:.2g} at most ({'; '.join(seen)}).")
 
 
-def _compare(
-    answers: list[torch.Tensor], found: list[torch.Tensor], exact: list[torch.Tensor]
-) -> tuple[float, str]:
+def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list[torch.Tensor]) -> tuple[float, str]:
     """The largest difference from the model's answers, and what is wrong with it (nothing: an empty string)."""
     if [t.shape for t in answers] != [t.shape for t in found]:
         return float("inf"), (
-            f"it answers with shapes {[list(t.shape) for t in found]}, the model with {[list(t.shape) for t in answers]}"
+            f"it answers with shapes {[list(t.shape) for t in found]} "
+            f"and the model with {[list(t.shape) for t in answers]}"
         )
     worst = 0.0
     for answer, from_file, truth in zip(answers, found, exact, strict=True):
         if not answer.numel():
             continue
-        error = _distance(from_file, answer)
-        worst = max(worst, error)
+        worst = max(worst, _distance(from_file, answer))
         relative = _RELATIVE.get(answer.dtype, 0.0)
         scale = truth.double().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
-        allowed = _TIMES_THE_MODELS_ERROR * _distance(answer, truth) + relative * scale
+        own_error = min(_TIMES_THE_MODELS_ERROR * _distance(answer, truth), _LARGEST_SHARE * scale)
+        allowed = own_error + relative * scale
         from_truth = _distance(from_file, truth)
         if not from_truth <= allowed:
             return worst, f"its answers are {from_truth:.2g} away from the exact ones, where {allowed:.2g} is allowed"

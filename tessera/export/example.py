@@ -91,12 +91,12 @@ class Example:
 
     def double(self) -> Self:
         """The same in float64, whole numbers left alone."""
-        return dataclasses.replace(self, tensors=tuple(t.double() if t.is_floating_point() else t for t in self.tensors))
+        return dataclasses.replace(
+            self, tensors=tuple(t.double() if t.is_floating_point() else t for t in self.tensors)
+        )
 
 
-def _dims(
-    tensors: Sequence[torch.Tensor], names: Sequence[str], dims: Dims | None
-) -> tuple[Mapping[int, str], ...]:
+def _dims(tensors: Sequence[torch.Tensor], names: Sequence[str], dims: Dims | None) -> tuple[Mapping[int, str], ...]:
     if isinstance(dims, Mapping):
         return tuple(dims.get(name, {}) for name in names)
     if dims is not None:

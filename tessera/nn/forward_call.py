@@ -6,6 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class ForwardCall:
         """Run at the call, as PyTorch does."""
         before = Snapshot(self.module)
         self.result = self._forward(*self.args, **self.named)
-        self.sets_attributes = not before.same_attributes(Snapshot(self.module))
+        self.sets_attributes = before.attributes_changed()
         self.args, self.named = (), {}
         return self.result
 
@@ -76,8 +77,8 @@ class ForwardCall:
             with self.as_at_the_call():
                 self.result = self._tensor(self._forward(*self.args, **self.named))
             self._result_version = version(self.result)
-            del self._before  # a loss that is kept for a log does not keep its batch
             self.args, self.named = (), {}
+            del self._before
         return self.result
 
     def can_join_a_program(self) -> bool:
@@ -150,7 +151,7 @@ def user_line() -> SourceLine | None:
     call and takes them away after it, so inside them a call has to run at once.
     """
     caller = sys._getframe(2)  # noqa: SLF001 - the documented way to the caller
-    frame = caller
+    frame: FrameType | None = caller
     while frame is not None:
         name = frame.f_globals.get("__name__") or ""
         if name.partition(".")[0] in {"torch", "tessera"} and not name.startswith(_LAUNCHERS):

@@ -99,6 +99,6 @@ def _check_heads(embed_dim: int, num_heads: int, num_kv_heads: int | None, head_
         raise LayerError(
             f"GroupedQueryAttention was given embed_dim={embed_dim}, num_heads={num_heads}, "
             f"num_kv_heads={num_kv_heads} and head_dim={head_dim}.",
-            "All are positive, num_kv_heads divides num_heads, and num_heads divides embed_dim unless head_dim is given.",
+            "All are positive, num_kv_heads divides num_heads, and num_heads divides embed_dim or head_dim is given.",
             "Write GroupedQueryAttention(512, num_heads=8, num_kv_heads=2).",
         )

@@ -26,7 +26,7 @@ def resolve_loss(loss: str | LossFunction) -> LossFunction:
     if isinstance(loss, str):
         if loss in LOSSES:
             return LOSSES[loss]
-        nearest = difflib.get_close_matches(loss, LOSSES, n=1, cutoff=0.0)[0]
+        nearest = difflib.get_close_matches(loss.lower(), LOSSES, n=1, cutoff=0.0)[0]
         raise LossError(
             f"There is no loss named {loss!r}.",
             f"The names are {', '.join(LOSSES)}.",
@@ -52,9 +52,9 @@ def cross_entropy(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tenso
     """Mean cross-entropy of logits.
 
     Shapes:
-        prediction ``[batch, classes]``, ``[batch, seq, classes]`` or, as in torch, ``[batch, classes, ...]``; target the
-        same without classes, integers; or of the prediction's shape in torch's layout, floating: class probabilities.
-        Where ``[batch, n, n]`` could be read both ways it is read as ``[batch, seq, classes]``.
+        prediction ``[batch, classes]``, ``[batch, seq, classes]`` or, as in torch, ``[batch, classes, ...]``; target
+        the same without classes, integers; or of the prediction's shape in torch's layout, floating: probabilities of
+        the classes. ``[batch, n, n]``, which could be both, is read as ``[batch, seq, classes]``.
 
     Raises:
         LabelError: the target has another dtype or shape, or there is only one class.
@@ -148,7 +148,7 @@ def _by_class(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Ten
     if classes < 2 or target.shape != without:
         raise LabelError(
             f"The prediction has shape {list(prediction.shape)}, the target {list(target.shape)} {target.dtype}.",
-            "Integer targets number the classes of a prediction [batch, classes] or [batch, seq, classes], of 2 or more.",
+            "Integer targets number the two or more classes of a prediction [batch, classes] or [batch, seq, classes].",
             'Write loss="bce_with_logits" for one yes-or-no output, or target.float() and loss="mse" for numbers.',
         )
     return prediction, target.long()

@@ -26,7 +26,7 @@ class Model(Module):
     plain ``torch.nn.Module``. What is not a tensor is returned as the forward returned it.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
         instance = super().__new__(cls)
         torch.nn.Module.__init__(instance)
         return instance
@@ -51,9 +51,9 @@ class Model(Module):
 def model(cls: type[T]) -> type[T]:
     """Make a class with a ``forward`` a model; class decorator.
 
-    The class need not inherit anything nor call ``super().__init__()``. The model is a ``tessera.nn.Module`` of the same
-    name: parameters, state_dict, ``fit``, ``export``, ``save``, ``load`` and ``summary`` included. While it is training,
-    ``model(x)`` is a tensor that has ``loss(target)`` as well::
+    The class need not inherit anything nor call ``super().__init__()``. The model is a ``tessera.nn.Module`` of the
+    same name, with parameters, state_dict, ``fit``, ``export``, ``save``, ``load`` and ``summary``. While it is
+    training, ``model(x)`` is a tensor that has ``loss(target)`` as well::
 
         loss = model(x).loss(y)
         optimizer.step(loss)  # gradients and update in one program

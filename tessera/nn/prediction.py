@@ -31,15 +31,16 @@ from tessera.nn.whole_steps import Builder, WholeSteps, owns_all
 class Prediction(Deferred):
     """The output of a model in training; an ordinary tensor to everything, with ``loss`` beside it."""
 
-    _call: ForwardCall
-    _build: Builder
-
     @classmethod
     def from_call(cls, call: ForwardCall, build: Builder) -> Prediction:
         """The prediction of a call that has run or waits; ``build`` makes the training step."""
         prediction = cls.without_value() if call.result is None else cls.of(call.result)
-        prediction._call, prediction._build = call, build
+        prediction.start(call, build)
         return prediction
+
+    def start(self, call: ForwardCall, build: Builder) -> None:
+        """What ``__init__`` would do, were this not made from a tensor."""
+        self._call, self._build = call, build
 
     def read(self) -> torch.Tensor:
         """The plain tensor, with its autograd history.
@@ -73,9 +74,6 @@ class Prediction(Deferred):
 class DeferredLoss(Deferred):
     """The loss of a Prediction; an ordinary tensor to everything, which ``optimizer.step(loss)`` trains with."""
 
-    _call: ForwardCall | None
-    _value: torch.Tensor | None
-
     def start(
         self,
         prediction: Prediction,
@@ -85,11 +83,11 @@ class DeferredLoss(Deferred):
         target: Any,
         value: torch.Tensor | None,
     ) -> None:
-        """What ``__init__`` would do, were this not made from an existing tensor."""
+        """What ``__init__`` would do, were this not made from a tensor."""
         self._prediction, self._call, self._build = weakref.ref(prediction), call, build
         self._function, self._target, self._value = function, target, value
         self._target_version = version(target) if value is None else 0
-        self._was_read = False
+        self._was_read = self._trained = False
 
     def read(self) -> torch.Tensor:
         """The plain 0-d tensor: with its autograd history before the step, the loss before the update after it.
@@ -100,46 +98,51 @@ class DeferredLoss(Deferred):
         self._was_read = True
         return self._evaluate()
 
-    def train_with(self, optimizer: torch.optim.Optimizer) -> None:
+    def train_with(self, optimizer: torch.optim.Optimizer) -> torch.Tensor:
         """One training step: gradients, then ``optimizer.step()``, in one program where that is possible.
 
-        Gradients live only during the step. Afterwards the loss has its value, and so has its Prediction if anyone
-        still holds it: both from before the update.
+        Gradients live only during the step.
+
+        Returns:
+            The loss before the update, detached. This loss has it as its value from now on, and its Prediction, if
+            anyone still holds it, is that from before the update too.
 
         Raises:
             OptimizerError: this loss has been trained with already.
             LossError: the loss is not one number, or does not depend on a trainable parameter.
             StalePredictionError: something that the forward reads has changed since the call.
         """
-        call, function = self._call, self._function
-        if call is None:
+        if self._trained:
             raise OptimizerError(
                 "optimizer.step(loss) was given a loss that has been trained with already.",
                 "One loss is one step: it belongs to the weights from before the update.",
                 "Write loss = model(x).loss(y) anew before every optimizer.step(loss).",
             )
-        steps = WholeSteps.of(optimizer)
+        call, steps = self._call, WholeSteps.of(optimizer)
         unseen = not (self._was_read or call.was_read)
-        if unseen and steps.knows(call.module, function) and call.can_join_a_program():
-            self._train_whole(call, steps, optimizer)
+        if unseen and steps.knows(call.module, self._function) and call.can_join_a_program():
+            value = self._train_whole(call, steps, optimizer)
         else:
-            self._train_eagerly(optimizer)
+            value = self._train_eagerly(optimizer)
             if unseen and not call.sets_attributes and owns_all(call.module, optimizer):
-                steps.note(call.module, function)
+                steps.note(call.module, self._function)
                 CALLS_WAIT.add(call.module)
-        self._call = self._target = None
+        self._value, self._trained = value, True
+        del self._call, self._target  # a loss that is kept for a log does not keep its batch
+        return value
 
-    def _train_whole(self, call: ForwardCall, steps: WholeSteps, optimizer: torch.optim.Optimizer) -> None:
+    def _train_whole(self, call: ForwardCall, steps: WholeSteps, optimizer: torch.optim.Optimizer) -> torch.Tensor:
         self._check_nothing_changed()
         held = self._prediction() is not None
         step = steps.step(call.module, self._function, optimizer, self._build, keep_prediction=held)
-        self._value = step(*call.args, self._target, **call.named)
+        value = step(*call.args, self._target, **call.named)
         # A program writes parameters below autograd; whatever still waits or saved them must see that they changed.
         torch.autograd.graph.increment_version(p for group in optimizer.param_groups for p in group["params"])
         if held:
             call.result = step.metrics["prediction"]
+        return value
 
-    def _train_eagerly(self, optimizer: torch.optim.Optimizer) -> None:
+    def _train_eagerly(self, optimizer: torch.optim.Optimizer) -> torch.Tensor:
         value = self._evaluate()
         if value.numel() != 1 or not value.requires_grad:
             raise LossError(
@@ -151,7 +154,7 @@ class DeferredLoss(Deferred):
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
-        self._value = value.detach()
+        return value.detach()
 
     def _evaluate(self) -> torch.Tensor:
         if self._value is not None:

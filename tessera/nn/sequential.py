@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -22,24 +23,25 @@ class Sequential(torch.nn.Sequential):
     """
 
     def __init__(self, *layers: torch.nn.Module | Iterable[torch.nn.Module] | Mapping[str, torch.nn.Module]) -> None:
-        given = layers[0] if len(layers) == 1 and not _is_layer(layers[0]) else layers
-        if not isinstance(given, Iterable):
-            given = (given,)
-        named = given if isinstance(given, Mapping) else {str(place): layer for place, layer in enumerate(given)}
+        named = _named(layers)
         for name, layer in named.items():
             if not isinstance(layer, torch.nn.Module):
+                given = f"the class {layer.__name__} itself" if isinstance(layer, type) else f"a {type(layer).__name__}"
                 raise LayerError(
-                    f"Layer {name!r} of a Sequential is {_describe(layer)}.",
+                    f"Layer {name!r} of a Sequential is {given}.",
                     "A Sequential takes modules: as arguments, as one list, or as one dict from names to modules.",
-                    "Write Sequential([Linear(8, 4), ReLU()]), with tessera.nn.ReLU() where a function stands.",
+                    "Write Sequential([Linear(8, 4), ReLU()]), a module such as ReLU() in place of a function.",
                 )
         super().__init__(OrderedDict(named))
 
 
-def _is_layer(given: object) -> bool:
-    """A ``Sequential`` or ``ModuleList`` can be iterated over; a Sequential is a layer, a ModuleList a list of them."""
-    return isinstance(given, torch.nn.Module) and not isinstance(given, (torch.nn.ModuleList, torch.nn.ModuleDict))
-
-
-def _describe(given: object) -> str:
-    return f"the class {given.__name__} itself" if isinstance(given, type) else f"a {type(given).__name__}"
+def _named(layers: tuple[Any, ...]) -> dict[str, Any]:
+    """One list or dict of layers is unpacked; a Sequential is a layer, although it can be iterated over."""
+    is_collection = len(layers) == 1 and (
+        isinstance(layers[0], (torch.nn.ModuleList, torch.nn.ModuleDict))
+        or (isinstance(layers[0], Iterable) and not isinstance(layers[0], torch.nn.Module))
+    )
+    given = layers[0] if is_collection else layers
+    if isinstance(given, (Mapping, torch.nn.ModuleDict)):
+        return dict(given.items())
+    return {str(place): layer for place, layer in enumerate(given)}

@@ -54,8 +54,10 @@ class WholeSteps:
             return
 
     def knows(self, module: torch.nn.Module, loss: LossFunction) -> bool:
-        """Whether the pair was noted before: a lambda written inside the loop is a new function at every step, and
-        compiling for it would never pay."""
+        """Whether the pair was noted before.
+
+        A lambda written inside the loop is a new function at every step, and compiling for it would never pay.
+        """
         return self._seen.get(_key(module, loss)) is _owner(loss)
 
     def step(
@@ -84,7 +86,7 @@ def owns_all(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> bool:
     return all(id(parameter) in owned for group in optimizer.param_groups for parameter in group["params"])
 
 
-def _prediction(prediction: torch.Tensor, target: Any) -> torch.Tensor:
+def _prediction(prediction: torch.Tensor, _: Any) -> torch.Tensor:
     return prediction
 
 

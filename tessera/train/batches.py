@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -167,7 +167,7 @@ def _split(found: object, name: str) -> tuple[Any, Any]:
     )
 
 
-def _holds_arrays(value: object) -> bool:
+def _holds_arrays(value: object) -> TypeGuard[Sequence[object]]:
     """Whether a tuple or list is several tensors or arrays rather than one in the making."""
     return isinstance(value, (tuple, list)) and any(isinstance(v, (torch.Tensor, np.ndarray)) for v in value)
 
@@ -175,7 +175,7 @@ def _holds_arrays(value: object) -> bool:
 def describe(value: object) -> str:
     """What ``value`` is, in the words of an error message."""
     if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {list(value.shape)}"
+        return f"a {value.dtype} tensor of shape {list(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"an array of shape {list(value.shape)} and dtype {value.dtype}"
     if isinstance(value, Mapping):

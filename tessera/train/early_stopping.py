@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from tessera.errors import TesseraError
+from tessera.train.errors import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +32,13 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         if self.patience < 0 or self.min_delta < 0:
-            raise TesseraError(
+            raise SettingError(
                 f"EarlyStopping got patience={self.patience} and min_delta={self.min_delta}.",
                 "Both are zero or more.",
                 "Write for example EarlyStopping(patience=3).",
             )
         if self.better is None and self.monitor not in ("loss", "accuracy"):
-            raise TesseraError(
+            raise SettingError(
                 f"EarlyStopping got monitor={self.monitor!r}, and whether higher is better is not known.",
                 "For 'loss' and 'accuracy' it is known, for other results it is said.",
                 f"Write EarlyStopping(patience={self.patience}, monitor={self.monitor!r}, better='higher') or 'lower'.",
@@ -69,16 +69,18 @@ class Watch:
         """Look at the results of one more epoch.
 
         Raises:
-            TesseraError: the monitored name is not among them.
+            SettingError: the monitored name is not among them.
         """
         if self.rule.monitor not in results:
-            raise TesseraError(
+            raise SettingError(
                 f"EarlyStopping monitors {self.rule.monitor!r}.",
                 f"The results of an epoch are {', '.join(map(repr, results))}.",
                 "Name one of them, or pass the metric: metrics={...}.",
             )
         self._epoch += 1
         result = results[self.rule.monitor] * self.rule.sign
+        if math.isnan(result):
+            result = math.inf
         if self.best_epoch == 0 or result < self._best - self.rule.min_delta:
             self._best, self.best_epoch = result, self._epoch
             if self.rule.restore_best:

@@ -31,11 +31,15 @@ class History:
     stopped: str = ""
     report: Report | None = None
 
-    def add_epoch(self, steps: int, seconds: float, loss: float, metrics: dict[str, float]) -> None:
-        """Keep the training results of one more epoch."""
-        self.epochs.append({"epoch": len(self.epochs) + 1, "steps": steps, "seconds": seconds, "loss": loss} | metrics)
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append(value)
+    def add_epochs(self, steps: list[int], seconds_a_step: float, means: dict[str, list[float]]) -> None:
+        """Keep the training results of further epochs: for each its number of steps and the means of its results."""
+        first = len(self.epochs) + 1
+        for number, (count, *values) in enumerate(zip(steps, *means.values(), strict=True), first):
+            epoch = {"epoch": number, "steps": count, "seconds": count * seconds_a_step}
+            self.epochs.append(epoch | dict(zip(means, values, strict=True)))
+        for name, values in means.items():
+            if name != "loss":
+                self.metrics.setdefault(name, []).extend(values)
 
     def add_validation(self, results: dict[str, float]) -> None:
         """Keep the validation results of the latest epoch."""
@@ -62,7 +66,9 @@ class History:
         if len(rows) > _ROWS:
             rows = [*rows[: _ROWS // 2], ["..."] * len(names), *rows[-_ROWS // 2 :]]
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [names, *rows]]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [names, *rows]
+        ]
         return "\n".join([*lines, self.stopped])
 
 

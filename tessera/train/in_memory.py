@@ -30,6 +30,7 @@ class InMemory:
     batch_size: int
     generator: torch.Generator | None
     device: torch.device
+    once: bool = field(default=False, init=False)
     _drawn: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class InMemory:
 
     @property
     def span(self) -> int:
-        """Epochs worth training without a look in between: more than one where epochs are short and of whole batches."""
+        """Epochs worth training without a look in between: several where they are short and of whole batches."""
         return max(1, MOST_STEPS // self.steps) if self.samples % self.batch_size == 0 else 1
 
     def take(self, epochs: int, limit: int, pace: Pace) -> Iterator[Batch | Stack]:
@@ -64,7 +65,7 @@ class InMemory:
                 limit -= 1
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of one epoch in the order of the data, for validation."""
+        """The batches of one pass in the order of the data."""
         for first in range(0, self.samples, self.batch_size):
             rows = slice(first, first + self.batch_size)
             inputs = tuple(x[rows].to(self.device) for x in self.data.inputs)
@@ -111,11 +112,7 @@ class InMemory:
 
 
 def in_memory(
-    found: object,
-    reader: BatchReader,
-    batch_size: int,
-    generator: torch.Generator | None,
-    name: str,
+    found: object, reader: BatchReader, name: str, batch_size: int, generator: torch.Generator | None
 ) -> InMemory:
     """The dataset in ``found``: ``(x, y)``, ``(x1, x2, y)`` or a dict of arrays, each ``[samples, ...]``.
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 
 from tessera.capture.train_step import TrainStep
-from tessera.errors import BatchError, NonFiniteError
+from tessera.errors import NonFiniteError, TesseraError
 from tessera.train.batches import Batch, Stack
+from tessera.train.errors import NonFiniteStepError
+from tessera.train.example_inputs import remember_inputs
 from tessera.train.history import History
 from tessera.train.labels import LabelCheck
+from tessera.train.modes import buffers_kept
 from tessera.train.pace import Pace
 from tessera.train.progress import ProgressBar
 from tessera.train.tape import Tape
@@ -29,6 +33,7 @@ class Loop:
         done: steps so far.
     """
 
+    module: torch.nn.Module
     make_step: Callable[[], TrainStep]
     labels: LabelCheck
     history: History
@@ -36,7 +41,6 @@ class Loop:
     pace: Pace = field(default_factory=Pace)
     done: int = 0
     _step: TrainStep | None = None
-    _names: tuple[str, ...] = ()
     _steps_in_epoch: int | None = None
     _tape: Tape = field(default_factory=Tape)
 
@@ -47,29 +51,23 @@ class Loop:
             NonFiniteError: a loss or gradient was not finite; what was trained before is in the history.
             LabelError, BatchError: a batch cannot be trained on; likewise.
         """
-        before, epochs, started = self.done, len(self.history.epochs), time.perf_counter()
+        before, started = self.done, time.perf_counter()
         self._steps_in_epoch = steps_in_epoch
         try:
             for piece in pieces:
                 began = time.perf_counter()
-                self._take(piece)
+                # A first step that fails (a loss that is no scalar) leaves the model as it was.
+                with nullcontext() if self.done else buffers_kept(self.module):
+                    self._take(piece)
                 steps = piece.steps if isinstance(piece, Stack) else 1
                 self.pace.follow(steps, time.perf_counter() - began)
         finally:
             taken = self.done - before
             if taken:
                 self._tape.write(self.history, steps_in_epoch or taken, time.perf_counter() - started)
-        for results in self.history.epochs[epochs:]:
-            self.bar.close_epoch(results)
 
     def _take(self, piece: Batch | Stack) -> None:
         step = self._step or self._first(piece)
-        if piece.names != self._names:
-            raise BatchError(
-                f"Batch {self.done + 1} has the inputs {list(piece.names)}.",
-                f"All batches have the inputs of the first one: {list(self._names)}.",
-                "Yield the same keys in the same order in every batch.",
-            )
         if not isinstance(piece, Stack):
             self._single(step, piece)
             return
@@ -82,8 +80,8 @@ class Loop:
 
     def _first(self, piece: Batch | Stack) -> TrainStep:
         batch = next(iter(piece)) if isinstance(piece, Stack) else piece
-        self._names = batch.names
         self.labels.begin(batch)
+        remember_inputs(self.module, batch)
         self._step = step = self.make_step()
         self.history.report = step.report
         return step
@@ -93,9 +91,10 @@ class Loop:
         try:
             loss = step(*batch.positional, batch.target, **batch.named)
         except NonFiniteError as error:
-            raise self._at_this_step(error) from error
+            raise NonFiniteStepError(error, self.done + 1, self._epoch, self.history) from error
         except (IndexError, RuntimeError) as error:
-            self.labels.explain(batch, self.done + 1, error)
+            if not isinstance(error, TesseraError):
+                self.labels.explain(batch, self.done + 1)
             raise
         self._keep(loss, step.metrics, 1, batch.size)
 
@@ -110,15 +109,13 @@ class Loop:
             self._single(step, batch)
 
     def _keep(self, losses: torch.Tensor, metrics: Mapping[str, torch.Tensor], steps: int, size: int) -> None:
-        self._tape.add(losses, metrics, steps, size)
+        results = {"loss": losses, **metrics}
+        self._tape.add(results, steps, size)
+        self.bar.advance(self.done + steps, self._epoch, results)
         self.done += steps
-        self.bar.advance(self.done, self._epoch, losses, metrics)
 
     @property
     def _epoch(self) -> int:
-        done = self.done - len(self.history.loss) - 1
-        return len(self.history.epochs) + 1 + (done // self._steps_in_epoch if self._steps_in_epoch else 0)
-
-    def _at_this_step(self, error: NonFiniteError) -> NonFiniteError:
-        place = f"In step {self.done + 1} (epoch {self._epoch}): "
-        return NonFiniteError(place + error.received, error.expected, error.fix, error.where)
+        """Number of the epoch that the next step belongs to."""
+        unwritten = self.done - len(self.history.loss)
+        return len(self.history.epochs) + 1 + (unwritten // self._steps_in_epoch if self._steps_in_epoch else 0)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from tessera.errors import LabelError, TesseraError
+from tessera.errors import LabelError
+from tessera.train.errors import SettingError
 
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -41,7 +42,7 @@ def resolve_metrics(metrics: str | Mapping[str, Metric] | None) -> dict[str, Met
     """The metrics by name.
 
     Raises:
-        TesseraError: there is no metric of that name.
+        SettingError: there is no metric of that name.
     """
     if metrics is None:
         return {}
@@ -49,7 +50,7 @@ def resolve_metrics(metrics: str | Mapping[str, Metric] | None) -> dict[str, Met
         return dict(metrics)
     if metrics in _NAMED:
         return {metrics: _NAMED[metrics]}
-    raise TesseraError(
+    raise SettingError(
         f"metrics={metrics!r} was passed.",
         f"A metric is one of the names {', '.join(map(repr, _NAMED))} or a dict from names to functions.",
         "Write for example metrics={'error': lambda prediction, target: (prediction - target).abs().mean()}.",

@@ -1,4 +1,4 @@
-"""Train and eval mode, put back exactly as they were."""
+"""What a module is put back to: its modes after training or validation, its buffers after a step that failed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,16 @@ def mode(module: torch.nn.Module, *, training: bool) -> Iterator[None]:
     finally:
         for part, was in before:
             part.training = was
+
+
+@contextmanager
+def buffers_kept(module: torch.nn.Module) -> Iterator[None]:
+    """After an error give all buffers of ``module`` the values they had: a forward that ran may have changed them."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
+        raise

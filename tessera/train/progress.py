@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
 import torch
 from rich.console import Console
@@ -28,7 +29,9 @@ class ProgressBar:
         console: where to write; standard output by default.
     """
 
-    def __init__(self, show: bool | None, epochs: int | None, steps: int | None, console: Console | None = None) -> None:
+    def __init__(
+        self, show: bool | None, epochs: int | None, steps: int | None, console: Console | None = None
+    ) -> None:
         self._console = console or Console()
         live = self._console.is_terminal and show is not False
         self._lines = live or show is True
@@ -47,7 +50,7 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("compiling", total=steps, results="")
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         self._bar.start()
         self._bar.refresh()
         return self
@@ -57,11 +60,10 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, done: int, epoch: int, loss: torch.Tensor, metrics: Mapping[str, torch.Tensor]) -> None:
-        """Show that ``done`` steps are behind; reads ``loss`` (the last value counts) ten times a second at most."""
+    def advance(self, done: int, epoch: int, results: Mapping[str, torch.Tensor]) -> None:
+        """Show that ``done`` steps are behind; reads the last of each of ``results`` ten times a second at most."""
         if self._bar.disable or time.perf_counter() < self._due:
             return
-        results = {"loss": loss} | dict(metrics)
         self._bar.update(
             self._task,
             completed=done,
@@ -71,11 +73,13 @@ class ProgressBar:
         )
         self._due = time.perf_counter() + _REFRESH_S
 
-    def close_epoch(self, results: Mapping[str, float]) -> None:
-        """Leave a line with the results of an epoch."""
-        epoch = int(results["epoch"])
+    def close_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Leave a line with the results of each of ``epochs``."""
         every = max(1, (self._epochs or 1) // _LINES)
-        if self._lines and (epoch % every == 0 or epoch == self._epochs):
+        for results in epochs if self._lines else ():
+            epoch = int(results["epoch"])
+            if epoch % every and epoch != self._epochs:
+                continue
             shown = [f"{name} {format_value(name, v)}" for name, v in results.items() if name not in _IN_OWN_WORDS]
             line = [self._epoch(epoch), *shown, f"{results['seconds']:.1f} s"]
             self._console.print("  ".join(line), highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Data that yields batches one by one: a DataLoader, a Dataset, a list, a generator."""
+"""Data that yields batches one by one: a DataLoader, a list, a generator."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import length_hint
 
-import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
-
 from tessera.errors import BatchError, EmptyDatasetError
-from tessera.train.batches import Batch, BatchReader, Stack
+from tessera.train.batches import Batch, BatchReader, Stack, describe
 from tessera.train.pace import Pace
 
 
@@ -63,22 +60,16 @@ class Stream:
             )
 
 
-def stream(
-    found: object, reader: BatchReader, batch_size: int, generator: torch.Generator | None, name: str
-) -> Stream:
-    """The stream in ``found``: an iterable of batches, or a ``torch.utils.data.Dataset`` of samples.
+def stream(found: object, reader: BatchReader, name: str) -> Stream:
+    """The stream in ``found``, an iterable of batches.
 
     Raises:
         BatchError: it cannot be iterated.
     """
-    if isinstance(found, Dataset):
-        # DataLoader refuses to shuffle nothing; an empty dataset is reported like any other empty data.
-        shuffle = generator is not None and not isinstance(found, IterableDataset) and length_hint(found, 1) > 0
-        return Stream(DataLoader(found, batch_size, shuffle=shuffle, generator=generator), reader, name)
-    if (isinstance(found, Iterable) or hasattr(found, "__getitem__")) and not isinstance(found, (str, bytes)):
+    if isinstance(found, Iterable) and not isinstance(found, (str, bytes)):
         return Stream(found, reader, name)
     raise BatchError(
-        f"The {name} is an object of type {type(found).__name__}, which holds no batches.",
+        f"The {name} is {describe(found)}, which holds no batches.",
         "Data is (inputs, labels) in memory, a Dataset, a DataLoader, or any iterable of batches.",
-        "Write for example `fit(model, (x, y))` or `fit(model, loader)`.",
+        "Write for example fit(model, (x, y)) or fit(model, loader).",
     )

@@ -51,6 +51,8 @@ def _is_tiny(node: fx.Node) -> bool:
     sizes = (*a.shape, b.shape[1])
     if not all(isinstance(size, int) for size in sizes) or a.device.type != "cpu" or a.dtype not in _DTYPES:
         return False
+    if len({t.dtype for t in tensors}) > 1:  # the library refuses mixed dtypes, arithmetic would promote them
+        return False
     rows, inner, columns = sizes
     return 0 < rows * inner * columns <= LARGEST
 

@@ -1,0 +1,1 @@
+"""Tests of the package, file for file; `tests.house` holds the house rules."""

@@ -1,0 +1,17 @@
+"""What every test starts from: one seed, one thread, no compiled code of another test."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # as many workers as cores: a pool of threads in each would only get in the others' way
+    yield
+    if "torch._dynamo" in sys.modules:  # else resetting would be the first to load the compiler
+        torch.compiler.reset()

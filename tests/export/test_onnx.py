@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import sys
+import warnings
+
+import onnxruntime
+import pytest
+import torch
+
+from tessera.errors import ExportError, MissingDependencyError
+from tessera.export.onnx import export_onnx
+
+X = torch.randn(4, 3)
+
+
+def run(path, *inputs) -> torch.Tensor:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feed = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs, strict=True)}
+    return torch.from_numpy(session.run(None, feed)[0])
+
+
+def test_any_batch_size_answers_as_the_model(tmp_path, capfd):
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(), torch.nn.Linear(8, 2)
+    )
+    module(torch.randn(64, 3) * 2 + 1)  # statistics of its own
+    module[2].eval()
+    with warnings.catch_warnings(action="error"):
+        exported = export_onnx(module, tmp_path / "model.onnx", X, None)
+    assert [part.training for part in module.modules()] == [True, True, True, False, True]
+    assert exported.accepted
+    assert exported.max_error < 1e-5
+    module.eval()
+    for size in (1, 3, 100):
+        x = torch.randn(size, 3)
+        torch.testing.assert_close(run(exported.path, x), module(x).detach())
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_example_of_one_sample_is_enough(tmp_path):
+    module = torch.nn.Linear(3, 2)
+    exported = export_onnx(module, tmp_path / "model.onnx", X[:1], None)
+    torch.testing.assert_close(run(exported.path, X), module(X).detach())
+
+
+def test_keyword_inputs_and_dims_by_name(tmp_path):
+    class Scores(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(10, 4)
+
+        def forward(self, tokens, *, mask):
+            return (self.embedding(tokens) * mask.unsqueeze(-1)).sum(1)
+
+    module = Scores()
+    inputs = {"tokens": torch.randint(0, 10, (2, 6)), "mask": torch.ones(2, 6)}
+    dims = {name: {0: "batch", 1: "time"} for name in inputs}
+    exported = export_onnx(module, tmp_path / "model.onnx", inputs, dims)
+    assert "batch 2, time 5" in exported.reason
+    tokens, mask = torch.randint(0, 10, (3, 9)), torch.rand(3, 9)
+    torch.testing.assert_close(run(exported.path, tokens, mask), module(tokens, mask=mask).detach())
+
+
+def test_several_outputs(tmp_path):
+    class Both(torch.nn.Module):
+        def forward(self, x):
+            return {"sum": x.sum(1), "best": x.argmax(1)}
+
+    exported = export_onnx(Both(), tmp_path / "model.onnx", X, None)
+    assert exported.max_error < 1e-6
+
+
+def test_all_sizes_may_be_fixed(tmp_path):
+    class Pairs(torch.nn.Module):
+        def forward(self, x):
+            return x.view(2, 2, 3).sum(1)
+
+    with pytest.raises(ExportError, match="Pairs could not be written as ONNX"):
+        export_onnx(Pairs(), tmp_path / "model.onnx", X, None)
+    exported = export_onnx(Pairs(), tmp_path / "model.onnx", X, ({},))
+    assert exported.reason.endswith("(the example).")
+
+
+def test_a_file_that_disagrees_is_rejected(tmp_path):
+    class Random(torch.nn.Module):
+        def forward(self, x):
+            return x + torch.rand_like(x)
+
+    (tmp_path / "model.onnx").write_bytes(b"an older one")
+    with pytest.raises(ExportError) as error:
+        export_onnx(Random(), tmp_path / "model.onnx", X, None)
+    text = str(error.value)
+    assert text.startswith(
+        f"Random was written to {tmp_path / 'model.onnx.rejected'}, which does not agree with it. The model itself "
+    )
+    assert text.endswith(
+        "An exported file answers what the model answers in eval mode. "
+        "Look for random numbers or sizes fixed in the code of forward, or fix all sizes with dims=({},)."
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "model.onnx.rejected"]
+    assert (tmp_path / "model.onnx").read_bytes() == b"an older one"
+
+
+def test_a_model_that_cannot_be_traced(tmp_path):
+    class Branching(torch.nn.Module):
+        def forward(self, x):
+            return x * 2 if x.sum() > 0 else x
+
+    module = Branching()
+    with pytest.raises(ExportError) as error:
+        export_onnx(module, tmp_path / "model.onnx", X, None)
+    assert str(error.value).startswith("Branching could not be written as ONNX: ")
+    assert str(error.value).endswith(
+        "A model is exported when its forward can be traced by torch.export and every operation exists in ONNX. "
+        "Write branches on tensor values with torch.where or torch.cond, and fix sizes that the model fixes: "
+        "dims=({},) fixes all."
+    )
+    assert module.training
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package(tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError) as error:
+        export_onnx(torch.nn.Linear(3, 2), tmp_path / "model.onnx", X, None)
+    assert str(error.value) == (
+        f"An export to ONNX was asked for, and the package {package} is not installed. "
+        "Writing and checking ONNX needs onnx, onnxscript and onnxruntime. "
+        "Install them with: pip install 'tessera[onnx]'"
+    )

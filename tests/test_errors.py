@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from tessera import errors
+from tessera.errors import SourceLine, TesseraError
+
+# Every error class and the built-in type that an `except` clause written for plain PyTorch would have caught.
+BUILT_IN = {
+    errors.LossError: ValueError,
+    errors.NonFiniteError: ArithmeticError,
+    errors.BatchError: ValueError,
+    errors.LabelError: ValueError,
+    errors.EmptyDatasetError: ValueError,
+    errors.OptimizerError: ValueError,
+    errors.WeightsError: ValueError,
+    errors.ExportError: RuntimeError,
+    errors.MissingDependencyError: ImportError,
+    errors.ProgramError: RuntimeError,
+}
+SENTENCES = ("The labels are float32.", "cross_entropy takes int64 class numbers.", "Write labels.long() instead.")
+
+
+def test_every_error_class_is_in_the_table():
+    classes = {value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, TesseraError)}
+    assert classes - {TesseraError} == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("error", BUILT_IN, ids=lambda error: error.__name__)
+def test_an_error_is_three_sentences_and_a_built_in(error):
+    with pytest.raises(BUILT_IN[error]) as caught:
+        raise error(*SENTENCES)
+    assert isinstance(caught.value, TesseraError)
+    assert str(caught.value) == " ".join(SENTENCES)
+    assert (caught.value.received, caught.value.expected, caught.value.fix) == SENTENCES
+    assert caught.value.where is None
+
+
+@pytest.mark.parametrize("error", [TesseraError, *BUILT_IN], ids=lambda error: error.__name__)
+def test_the_users_line_stands_last(error):
+    where = SourceLine("model.py", 42, "loss(prediction, labels)")
+    raised = error(*SENTENCES, where)
+    assert str(raised) == " ".join(SENTENCES) + "\n  at model.py:42  loss(prediction, labels)"
+    assert raised.where is where
+
+
+@pytest.mark.parametrize("error", [TesseraError, *BUILT_IN], ids=lambda error: error.__name__)
+def test_the_docstring_says_when_it_is_raised(error):
+    assert "__doc__" in vars(error)  # its own, not inherited
+    assert (error.__doc__ or "").splitlines()[0].endswith(".")
+
+
+def test_a_source_line_without_code_is_file_and_line():
+    assert str(SourceLine("model.py", 42)) == "model.py:42"
+    assert str(TesseraError(*SENTENCES, SourceLine("model.py", 42))).endswith("instead.\n  at model.py:42")

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+
+from tessera.train.kept_step import kept_step
+
+
+def make(module, optimizer, **changes):
+    arguments = {"loss": F.mse_loss, "clip_norm": None, "accumulate": 1, "metrics": {}} | changes
+    return kept_step(module, arguments.pop("loss"), optimizer, **arguments)
+
+
+def test_the_same_training_has_the_same_step():
+    module = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    step = make(module, optimizer)
+    assert make(module, optimizer) is step
+
+
+def test_another_training_has_another_step():
+    module = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    step = make(module, optimizer)
+    for changes in ({"loss": F.l1_loss}, {"clip_norm": 1.0}, {"metrics": {"error": F.l1_loss}}):
+        assert make(module, optimizer, **changes) is not step
+    assert make(torch.nn.Sequential(module), optimizer) is not step
+
+
+def test_a_step_that_may_be_halfway_is_not_used_again():
+    module = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    assert make(module, optimizer, accumulate=2) is not make(module, optimizer, accumulate=2)
+
+
+def test_copies_of_the_optimizer_start_without():
+    module = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    make(module, optimizer)
+    assert vars(copy.deepcopy(optimizer)).keys() < vars(optimizer).keys()
+    assert optimizer.state_dict().keys() == {"state", "param_groups"}
