@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import re
@@ -20,7 +20,7 @@ _PACKAGES = ("triton", "jax", "jaxlib", "optax")
 
 def describe(device: torch.device) -> dict[str, str]:
     """The lines above the table, by label."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     lines = {
         "date": f"{now:%Y-%m-%d %H:%M} UTC",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()}",
@@ -35,7 +35,7 @@ def describe(device: torch.device) -> dict[str, str]:
     return lines
 
 
-def file_name(device: torch.device, today: datetime.date) -> str:
+def file_name(device: torch.device, today: dt.date) -> str:
     """``<date>-<device>.txt``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores {_processor()}"
     return f"{today.isoformat()}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.txt"

@@ -100,7 +100,7 @@ def in_turns(
         try:
             runs[name] = make()
             answers[name] = runs[name]()
-        except Exception as error:  # a peer that fails is a row that says so
+        except Exception as error:  # noqa: BLE001 - a peer that fails is a row that says so
             leave_out(name, error)
         ready_s[name] = clock() - started
     rounds = plan.rounds(rounds)
@@ -110,7 +110,7 @@ def in_turns(
             started = clock()
             try:
                 runs[name]()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - likewise
                 leave_out(name, error)
             else:
                 seconds[name].append((clock() - started) / units)

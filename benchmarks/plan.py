@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 _QUICK_ROUNDS = 3
+_CPU = torch.device("cpu")
 
 
 def silent(line: str) -> None:
@@ -29,7 +30,7 @@ class Plan:
         started: when the run began, by ``time.perf_counter``.
     """
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
     quick: bool = False
     say: Callable[[str], None] = silent
     limit_s: float = math.inf

@@ -9,9 +9,9 @@ from benchmarks.row import Part, Row
 
 _HEAD = Row("", "peer", "Tessera", "peer", "ratio", "target", None)
 _LEGEND = """\
-Medians; ± is half the distance between the quartiles. All ways to do one work took turns in one process. Ratio: where the
-target is a least (>=), how many times faster Tessera is; where it is a most (<=), how many times the peer's time it takes.
-A row without a target is there for information."""
+Medians; ± is half the distance between the quartiles. All ways to do one work took turns in one process.
+Ratio: how many times faster Tessera is where the target is a least (>=), how many times the peer's time it takes where
+it is a most (<=). A row without a target is there for information."""
 
 
 def table(head: Mapping[str, str], part: Part) -> str:

@@ -1,7 +1,7 @@
-"""The XOR network 2-2-1 with sigmoids: SGD, one sample a step. All of the time is what a step costs beside its arithmetic.
+"""The XOR network 2-2-1 with sigmoids, SGD, one sample a step: the time is what a step costs beside its arithmetic.
 
-From Python every step is a call. Through ``fit`` the data is in memory, and the peer scans a whole epoch in one jit: the
-epoch of XOR, four samples, many times; and, since it favours a scan most, one epoch of all the steps.
+From Python every step is a call. Through ``fit`` the data is in memory, and the peer scans a whole epoch in one jit:
+first XOR's own epoch of four samples, many times; then, what favours a scan most, one epoch of all the steps.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class MemoryPool:
     """Stands in for the allocator of one wrapper."""
 
     def __init__(self) -> None:
-        self._blocks: dict[torch.dtype, list[tuple[int, torch.Tensor, int]]] = {}
+        self._blocks: dict[torch.dtype, list[_Block]] = {}
         self._elements: dict[tuple[Sequence[int], Sequence[int], torch.dtype], int] = {}
 
     def allocate(self, shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
@@ -37,13 +37,24 @@ class MemoryPool:
 
     def _free_block(self, elements: int, dtype: torch.dtype) -> torch.Tensor:
         blocks = self._blocks.setdefault(dtype, [])
-        for size, block, storage in blocks:
-            if elements <= size <= elements * _WASTE and torch_internals.storage_users(storage) == 1:
-                return block
-        block = torch.empty(elements, dtype=dtype)
-        blocks.append((elements, block, torch_internals.storage_handle(block)))
-        blocks.sort(key=lambda entry: entry[0])
-        return block
+        for block in blocks:
+            if elements <= block.elements <= elements * _WASTE and block.is_free():
+                return block.memory
+        blocks.append(_Block(elements, dtype))
+        return blocks[-1].memory
+
+
+class _Block:
+    """Memory for ``elements`` elements; free while nobody but the block itself refers to it."""
+
+    def __init__(self, elements: int, dtype: torch.dtype) -> None:
+        self.elements = elements
+        self.memory = torch.empty(elements, dtype=dtype)
+        self._handle = torch_internals.storage_handle(self.memory)
+        self._users_when_free = torch_internals.storage_users(self._handle)
+
+    def is_free(self) -> bool:
+        return torch_internals.storage_users(self._handle) == self._users_when_free
 
 
 def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
