@@ -15,6 +15,7 @@ import subprocess
 import sysconfig
 import tempfile
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ import torch
 from torch import fx
 from torch.nn.modules import module as _all_modules
 from torch.optim import optimizer as _all_optimizers
-from torch.utils._python_dispatch import TorchDispatchMode as DispatchMode
+from torch.utils import _python_dispatch
 from torch.utils._pytree import tree_leaves
+
+DispatchMode = _python_dispatch.TorchDispatchMode  # sees every operation that runs inside it
 
 # -- Dynamo: capture, guards -------------------------------------------------------------------------------------
 
@@ -140,7 +143,9 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "record_runtime_overhead": False,
         "skip_nnmodule_hook_guards": False,
     }
-    with config.patch(**settings):
+    with config.patch(settings), warnings.catch_warnings():
+        # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
+        warnings.filterwarnings("default", module=r"torch\.")
         yield
 
 
@@ -197,7 +202,9 @@ def writes_in_place(graph_module: fx.GraphModule) -> bool:
     for node in graph_module.graph.nodes:
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         plain = name.rstrip("_") + "_" == name and not name.startswith("_")
-        if node.op in ("call_function", "call_method") and (plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs):
+        if node.op in ("call_function", "call_method") and (
+            plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs
+        ):
             return True
     return False
 
@@ -216,7 +223,12 @@ def loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
     torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).
     """
     for node in graph_module.graph.nodes:
-        if node.op == "call_function" and getattr(node.target, "__name__", "") in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+        if node.op == "call_function" and getattr(node.target, "__name__", "") in (
+            "lstm",
+            "gru",
+            "rnn_tanh",
+            "rnn_relu",
+        ):
             numbers = [a for a in node.args if isinstance(a, (bool, int, float))]
             # has_biases, num_layers, dropout, train, bidirectional[, batch_first]
             if len(numbers) >= 4 and numbers[1] > 1 and numbers[2] > 0 and numbers[3]:
@@ -232,7 +244,7 @@ class JointGraph:
     """Forward and backward of a captured function as one functional graph.
 
     Attributes:
-        graph_module: flat graph; placeholders are the function's inputs, then one tangent for each differentiable output.
+        graph_module: flat graph; placeholders are the function's inputs, then a tangent for each differentiable output.
         results: position among the graph's outputs of each output of the function.
         mutations: input position -> position among the graph's outputs of its new value.
         gradients: input position -> position among the graph's outputs of its gradient.
@@ -263,11 +275,14 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
     # The calling convention is nested lists; a Program's is flat.
     joint.graph.set_codegen(fx.graph.CodeGen())
     output = joint.graph.output_node()
-    (values,) = output.args
+    values: list[Any] = list(output.args[0])  # type: ignore[arg-type]
     output.args = (tuple(values),)
     joint.recompile()
 
-    results, mutations, gradients, tangents = {}, {}, {}, {}
+    results: dict[int, int] = {}
+    mutations: dict[int, int] = {}
+    gradients: dict[int, int] = {}
+    tangents: dict[int, int | None] = {}
     for position, described in enumerate(output.meta["desc"]):
         if isinstance(described, d.PlainAOTOutput):
             results[described.idx] = position
@@ -299,6 +314,24 @@ def _input_index(described: Any) -> int:
 def joint_metadata_is_backward(node: fx.Node) -> bool:
     """Whether AOTAutograd traced ``node`` as part of the backward pass."""
     return node.meta.get("partitioner_tag") == "is_backward" or node.meta.get("autograd_backward", False)
+
+
+# -- operators ---------------------------------------------------------------------------------------------------
+
+
+def is_operator(target: object) -> bool:
+    """Whether a node calls an operator of the dispatcher, such as ``aten.add.Tensor`` (control flow is none)."""
+    return isinstance(target, torch._ops.OpOverload) and target.namespace != "higher_order"
+
+
+def is_random(operator: Any) -> bool:
+    """Whether two calls of an operator on the same values may differ."""
+    return torch.Tag.nondeterministic_seeded in operator.tags
+
+
+def writes(operator: Any) -> bool:
+    """Whether an operator changes one of its arguments."""
+    return bool(operator._schema.is_mutable)
 
 
 # -- tracing further code into a graph ---------------------------------------------------------------------------
@@ -408,7 +441,7 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     return table
 
 
-def _bernoulli(probability: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+def _bernoulli(probability: torch.Tensor) -> torch.Tensor:
     """Draws what eager draws: doubles for float64, in memory order. Inductor's own draws float32, in logical order."""
     precision = torch.float64 if probability.dtype == torch.float64 else torch.float32
     return (torch.rand_like(probability, dtype=precision) < probability).to(probability.dtype)
@@ -490,11 +523,11 @@ def without_gradients(call: Callable[[list[Any]], Sequence[Any]]) -> Callable[[l
 def compile_graph_pieces(
     graph_module: fx.GraphModule,
     inputs: Sequence[Any],
-    compile_one: Callable[[fx.GraphModule, Sequence[Any], str, PieceCompiler], Callable[[list[Any]], Sequence[Any]]],
+    compile_one: Callable[[fx.GraphModule, str, PieceCompiler], Callable[[list[Any]], Sequence[Any]]],
 ) -> Callable[..., Any]:
     """Take a graph from Dynamo through AOTAutograd.
 
-    Every resulting piece goes to ``compile_one(piece, inputs, kind, inductor)`` with kind ``inference``, ``forward`` or
+    Every resulting piece goes to ``compile_one(piece, kind, inductor)`` with kind ``inference``, ``forward`` or
     ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options.
     """
     from torch._functorch import config as functorch_config
@@ -511,14 +544,14 @@ def compile_graph_pieces(
         def __call__(self, inputs: Sequence[Any]) -> Any:
             return self._call(inputs)  # type: ignore[arg-type]
 
-    def inner(piece: fx.GraphModule, example_inputs: Sequence[Any], **options: Any) -> OutputCode:
+    def inner(piece: fx.GraphModule, _inputs: Sequence[Any], **options: Any) -> OutputCode:
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
 
         def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:
             with inductor_settings():
                 return _output(compile_fx_inner(graph, list(values), **options))
 
-        return Compiled(compile_one(piece, example_inputs, kind, inductor))
+        return Compiled(compile_one(piece, kind, inductor))
 
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
     with inductor_settings(), functorch_config.patch(enable_autograd_cache=False):
@@ -564,7 +597,7 @@ def graph_breaks() -> list[tuple[str, str]]:
 
 
 def tensor_data_pointer_function() -> int:
-    """Address of a C function ``void* f(PyObject*)`` that returns a tensor's data pointer: Inductor's kernels use it too."""
+    """Address of a C function ``void* f(PyObject*)`` for a tensor's data pointer; Inductor's kernels use it too."""
     address: int = torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr
     return address
 
@@ -594,13 +627,13 @@ def storage_users(handle: int) -> int:
 
 
 def allocate_with(output: InductorOutput, allocate: Callable[..., torch.Tensor]) -> None:
-    """Let the wrapper that Inductor wrote allocate its CPU buffers with ``allocate``: a global of that wrapper alone."""
+    """Let the wrapper that Inductor wrote allocate its CPU buffers with ``allocate``, a global of that wrapper."""
     if "empty_strided_cpu" in output.names:
         output.names["empty_strided_cpu"] = allocate
 
 
 def compute_before_use(node: fx.Node) -> bool:
-    """Have Inductor compute ``node`` into a buffer instead of inlining it into its users; False if it was marked already."""
+    """Have Inductor compute ``node`` into a buffer instead of inlining it; False if it was marked already."""
     marked = bool(node.meta.get("inductor_realize_to_strides"))
     node.meta["inductor_realize_to_strides"] = True
     return not marked
@@ -621,7 +654,7 @@ def load_cpp_extension(name: str, source: str) -> types.ModuleType:
         written, library = folder / f"{name}.cpp", folder / f"{name}.so"
         written.write_text(source)
         command = [get_cpp_compiler(), "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
-        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)
+        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)  # noqa: S603
         spec = importlib.util.spec_from_file_location(name, library)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         spec.loader.exec_module(module)  # type: ignore[union-attr]

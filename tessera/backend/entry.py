@@ -28,7 +28,7 @@ def compile_pieces(report: Report) -> Backend:
     """A torch.compile backend that writes what it does into ``report``."""
 
     def compile_one(
-        piece: fx.GraphModule, inputs: Sequence[Any], kind: str, inductor: torch_internals.PieceCompiler
+        piece: fx.GraphModule, kind: str, inductor: torch_internals.PieceCompiler
     ) -> Callable[[list[Any]], Sequence[Any]]:
         program = _program(piece, f"{kind} of {report.subject}")
         try:
@@ -63,5 +63,3 @@ def _program(piece: fx.GraphModule, name: str) -> Program:
     inputs = [Value(node.name, Role.BATCH) for node in piece.graph.find_nodes(op="placeholder")]
     (returned,) = piece.graph.output_node().args
     return Program(name, piece, inputs, [Value(f"output {i}", Role.RESULT) for i in range(len(returned))])  # type: ignore[arg-type]
-
-

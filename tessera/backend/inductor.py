@@ -19,7 +19,7 @@ from tessera.program import Compilation, Program, copy_graph
 class Executable:
     """A compiled Program. ``call`` takes the list of inputs (and empties it) and returns the outputs.
 
-    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where that is possible.
+    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where possible.
     """
 
     call: Callable[[list[Any]], Sequence[Any]]

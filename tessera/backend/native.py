@@ -39,11 +39,13 @@ class NativeProgram:
         inputs.clear()
         return outputs
 
-    def loop(self, steps: int, inputs: Sequence[torch.Tensor], stacked: Sequence[int], stop: int | None) -> tuple[int, list[torch.Tensor]]:
+    def loop(
+        self, steps: int, inputs: Sequence[torch.Tensor], stacked: Sequence[int], stop: int | None
+    ) -> tuple[int, list[torch.Tensor]]:
         """Run ``steps`` times.
 
         Args:
-            inputs: as for a call, but those at the positions ``stacked`` have one more leading dimension ``[steps, ...]``.
+            inputs: as for a call, but those at the positions ``stacked`` have a leading dimension ``[steps, ...]``.
             stop: position of a boolean output; a False there ends the loop after that step.
 
         Returns:

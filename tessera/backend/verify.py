@@ -57,7 +57,8 @@ def _verify_same_kind(destination: fx.Node, copy: fx.Node) -> None:
         return
     if old.dtype != new.dtype or old.dim() != new.dim():
         raise _broken(
-            f"input {destination.name} of type {old.dtype}{list(old.shape)} would be updated with {new.dtype}{list(new.shape)}."
+            f"input {destination.name} of type {old.dtype}{list(old.shape)}"
+            f" would be updated with {new.dtype}{list(new.shape)}."
         )
 
 

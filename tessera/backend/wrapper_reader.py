@@ -69,7 +69,9 @@ def read_wrapper(source: str, dtypes: Sequence[torch.dtype]) -> Schedule | None:
         source: the wrapper, as Python code.
         dtypes: of its inputs, in order.
     """
-    function = next((n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == "call"), None)
+    function = next(
+        (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == "call"), None
+    )
     if function is None:
         return None
     reader = _Reader(dtypes)

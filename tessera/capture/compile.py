@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 
@@ -19,7 +19,7 @@ Mode = Literal["default", "inference"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compile(function: F | None = None, *, mode: Mode = "default") -> F:  # noqa: A001 - the field's name for it
+def compile(function: F | None = None, *, mode: Mode = "default") -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
     Results, side effects and exceptions are those of the plain function. What cannot be captured runs as plain PyTorch,
@@ -54,8 +54,7 @@ def compile(function: F | None = None, *, mode: Mode = "default") -> F:  # noqa:
 
 def plain_module(module: torch.nn.Module) -> torch.nn.Module:
     """The module that ``tessera.compile`` was given, if ``module`` came from there; else ``module``."""
-    plain = getattr(module, "_plain", None)
-    return plain() if isinstance(module, _CompiledModule) and plain is not None else module
+    return module.plain() if isinstance(module, _CompiledModule) else module
 
 
 class _Compiled:
@@ -103,33 +102,41 @@ def _bind(function: Any, args: Any, kwargs: Any) -> dict[str, Any]:
 
 
 class _CompiledModule:
-    """Marks the classes that ``_compiled_module`` makes."""
+    """What a compiled module adds to its class; the values stand on a class of its own, made for it alone."""
+
+    _run: ClassVar[_Compiled]
+    _original: ClassVar[torch.nn.Module]
+    _mode: ClassVar[Mode]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
+        return _compiled_module(copy.deepcopy(self._original, memo), self._mode)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        return _compiled_module, (self._original, self._mode)
+
+    def plain(self) -> torch.nn.Module:
+        """The module this one was made from."""
+        return self._original
+
+    @property
+    def report(self) -> Report:
+        """What was compiled, and why anything was not."""
+        return self._run.report
 
 
 def _compiled_module(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
     kind = type(module)
-    run = _Compiled(module, kind.__name__, mode)
-
-    def __call__(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        return run(*args, **kwargs)
-
-    def __deepcopy__(self: torch.nn.Module, memo: dict[int, Any]) -> torch.nn.Module:  # noqa: N807
-        return _compiled_module(copy.deepcopy(module, memo), mode)
-
-    def __reduce_ex__(self: torch.nn.Module, protocol: Any) -> Any:  # noqa: N807
-        return _compiled_module, (module, mode)
-
-    methods = {
-        "__call__": __call__,
-        "__deepcopy__": __deepcopy__,
-        "__reduce_ex__": __reduce_ex__,
+    own = {
+        "_run": _Compiled(module, kind.__name__, mode),
+        "_original": module,
+        "_mode": mode,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
-        "report": property(lambda self: run.report),
-        "_plain": lambda self: module,
     }
-    compiled = object.__new__(type(kind.__name__, (kind, _CompiledModule), methods))
+    compiled: Any = object.__new__(type(kind.__name__, (_CompiledModule, kind), own))
     # One set of parameters, buffers, modes and hooks for both: the same dictionary, not a copy.
     object.__setattr__(compiled, "__dict__", module.__dict__)
     return cast("torch.nn.Module", compiled)
-

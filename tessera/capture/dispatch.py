@@ -7,12 +7,28 @@ checked in full at every call; only the way there is shorter.
 from __future__ import annotations
 
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from tessera import torch_internals
+
+
+def _weak(backend: Callable[..., Any]) -> Callable[..., Any]:
+    """Dynamo keeps every backend for good; a bound method would keep its object, and a model with it."""
+    if not isinstance(backend, types.MethodType):
+        return backend
+    method = weakref.WeakMethod(backend)
+
+    def compile_graph(graph_module: Any, inputs: Any) -> Any:
+        alive = method()
+        if alive is None:
+            raise ReferenceError("the training step this capture belongs to is gone")
+        return alive(graph_module, inputs)
+
+    return compile_graph
 
 
 class Dispatch:
@@ -27,7 +43,7 @@ class Dispatch:
 
     def __init__(
         self,
-        function: types.FunctionType,
+        function: Callable[..., Any],
         bind: Callable[..., dict[str, Any]],
         backend: Callable[..., Any],
         *,
@@ -38,7 +54,7 @@ class Dispatch:
         self._function = types.FunctionType(code, function.__globals__, function.__name__)
         self._bind = bind
         self._whole = whole
-        self._through_dynamo = torch.compile(self._function, backend=backend, fullgraph=whole)
+        self._through_dynamo = torch.compile(self._function, backend=_weak(backend), fullgraph=whole)
         self.misses = 0
         self._hooked = torch_internals.has_global_module_hooks()
         self._hits: list[tuple[torch_internals.GuardedCode, Callable[..., Any]]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,18 @@ from tessera.errors import NonFiniteError, SourceLine
 from tessera.program.provenance import line_of_trace
 
 # Masks are made of infinities on purpose.
-_FILLS = ("full", "fill", "masked_fill", "where", "scalar_tensor", "new_full", "full_like", "lift_fresh", "clone", "copy")
+_FILLS = (
+    "full",
+    "fill",
+    "masked_fill",
+    "where",
+    "scalar_tensor",
+    "new_full",
+    "full_like",
+    "lift_fresh",
+    "clone",
+    "copy",
+)
 
 
 def not_finite_error(
@@ -25,8 +37,10 @@ def not_finite_error(
     """
     found = _first_input(arguments, module) or _first(forward, arguments, module)
     value = loss.item()
-    what = f"The loss became {value}." if value != value or value in (float("inf"), -float("inf")) else (
-        f"A gradient is not finite although the loss is {value:.6g}."
+    what = (
+        f"The loss became {value}."
+        if not math.isfinite(value)
+        else (f"A gradient is not finite although the loss is {value:.6g}.")
     )
     born = (
         f"The first value that was not finite came from {found[0]}."
@@ -88,7 +102,10 @@ class _Watch(torch_internals.DispatchMode):
         name = func.overloadpacket.__name__
         if self.found is None and name.rstrip("_") not in _FILLS and _bad(result) and not _bad((args, kwargs)):
             if self.backward:
-                self.found = f"aten.{name} in the backward pass", line_of_trace(torch_internals.forward_trace_of_backward())
+                self.found = (
+                    f"aten.{name} in the backward pass",
+                    line_of_trace(torch_internals.forward_trace_of_backward()),
+                )
             else:
                 self.found = f"aten.{name}", line_of_trace("".join(traceback.format_stack()))
         return result
@@ -96,6 +113,5 @@ class _Watch(torch_internals.DispatchMode):
 
 def _bad(values: Any) -> bool:
     return any(
-        v.dtype.is_floating_point and not bool(torch.isfinite(v).all())
-        for v in torch_internals.tensors_in(values)
+        v.dtype.is_floating_point and not bool(torch.isfinite(v).all()) for v in torch_internals.tensors_in(values)
     )

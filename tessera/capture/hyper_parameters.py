@@ -1,8 +1,8 @@
 """Hyper-parameters of an optimizer as tensors, so that a schedule or a user who changes one never recompiles.
 
 Every float of a param group (``lr``, each of ``betas``, ``weight_decay`` ...) is a float64 0-d tensor input of the
-Program; a tensor (``lr=torch.tensor(1e-3)``) is an input itself. Everything else (``nesterov``, a schedule object, which
-parameters a group holds) is structure: changing it captures anew.
+Program; a tensor (``lr=torch.tensor(1e-3)``) is an input itself. Everything else (``nesterov``, a schedule object,
+which parameters a group holds) is structure: changing it captures anew.
 """
 
 from __future__ import annotations

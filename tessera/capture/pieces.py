@@ -79,7 +79,7 @@ def _step_with_closure(
         return loss
 
     for optimizer in job.optimizers:
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[arg-type]  # torch annotates a float and takes a tensor
     _forget_gradients(job)
     return first[0]
 

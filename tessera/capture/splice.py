@@ -27,7 +27,7 @@ class Splicer:
         return node
 
     def append(self, function: Callable[..., Sequence[Any]], inputs: Sequence[fx.Node], phase: Phase) -> list[fx.Node]:
-        """Trace ``function`` on the fake values of ``inputs`` and add what it does; returns the nodes of its results."""
+        """Trace ``function`` on the fake values of ``inputs`` and add what it does; returns its results' nodes."""
         traced = torch_internals.trace(function, *(n.meta["val"] for n in inputs), fake_mode=self.fake_mode)
         graph = self.graph_module.graph
         where = graph.output_node()
@@ -42,7 +42,7 @@ class Splicer:
             new.meta["phase"] = phase
             mapping[node] = new
         (results,) = traced.graph.output_node().args
-        return [mapping[node] for node in results]  # type: ignore[union-attr,index]
+        return [mapping[node] for node in results]  # type: ignore[union-attr]
 
     def _adopt(self, constant: Any) -> str:
         name = f"_spliced_constant{sum(1 for _ in self.graph_module.named_buffers())}"

@@ -25,7 +25,6 @@ class Tensorify(fx.Interpreter):
     """Interprets a recorded update; see the file's first lines. Inputs and outputs are tensors only."""
 
     def run_node(self, node: fx.Node) -> Any:
-        expected = node.meta.get("val")
         if node.op != "call_function":
             return super().run_node(node)
         args, _ = self.fetch_args_kwargs_from_env(node)
@@ -37,6 +36,7 @@ class Tensorify(fx.Interpreter):
             if node.target not in _NUMBER_ARITHMETIC:
                 raise CannotCapture(f"a hyper-parameter is used in {node.target}, which has no tensor form")
             return _NUMBER_ARITHMETIC[node.target](*args)
+        expected: torch.Tensor = node.meta["val"]
         # torch casts a Python number to the precision an operation computes in, and it never promotes a 0-d tensor.
         wide = torch.float64 if expected.dtype in (torch.float64, torch.complex128) else torch.float32
         numbers_cast = fx.node.map_arg((node.args, node.kwargs), lambda n: self._operand(n, wide))
@@ -84,6 +84,16 @@ def _scaled(x: Any, alpha: Any) -> Any:
     return x if isinstance(alpha, (int, float)) and alpha == 1 else x * alpha
 
 
+def _clamp(x: Any, low: Any, high: Any) -> Any:
+    x = x if low is None else torch.maximum(x, _double(low).to(x.dtype))
+    return x if high is None else torch.minimum(x, _double(high).to(x.dtype))
+
+
+def _lerp(a: Any, b: Any, weight: Any) -> Any:
+    # torch's own two-sided formula, chosen by the weight, keeps full accuracy at both ends.
+    return torch.where(weight < 0.5, a + weight * (b - a), b - (b - a) * (1 - weight))
+
+
 _NUMBER_ARITHMETIC: dict[Any, Callable[..., Any]] = {
     operator.add: lambda a, b: _double(a) + b,
     operator.sub: lambda a, b: _double(a) - b,
@@ -114,18 +124,8 @@ _TENSOR_ARITHMETIC: dict[Any, Callable[..., Any]] = {
     aten.clamp_max.default: lambda x, high: torch.minimum(x, high.to(x.dtype)),
     aten.addcmul.default: lambda x, a, b, value=1: x + a * b * value,
     aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
-    aten.lerp.Scalar: lambda a, b, weight: _lerp(a, b, weight),
+    aten.lerp.Scalar: _lerp,
     aten.full_like.default: lambda x, value, **kw: torch.zeros_like(x, **kw) + value,
     aten.full.default: lambda size, value, **kw: torch.zeros(size, **kw) + value,
     aten.scalar_tensor.default: lambda value, dtype=None, **_: _double(value).to(dtype or torch.get_default_dtype()),
 }
-
-
-def _clamp(x: Any, low: Any, high: Any) -> Any:
-    x = x if low is None else torch.maximum(x, _double(low).to(x.dtype))
-    return x if high is None else torch.minimum(x, _double(high).to(x.dtype))
-
-
-def _lerp(a: Any, b: Any, weight: Any) -> Any:
-    # torch's own two-sided formula, chosen by the weight, keeps full accuracy at both ends.
-    return torch.where(weight < 0.5, a + weight * (b - a), b - (b - a) * (1 - weight))

@@ -46,8 +46,9 @@ def train_step(
 
     Args:
         module: any ``torch.nn.Module``. Its parameters and buffers are updated in place.
-        loss: a callable ``(prediction, target) -> 0-d tensor``, a name such as ``"cross_entropy"``, or None for a module
-            that returns its own loss (a 0-d tensor, or an output with a ``loss``); the whole batch then goes to it.
+        loss: a callable ``(prediction, target) -> 0-d tensor``, a name such as ``"cross_entropy"``, or None for a
+            module that returns its own loss (a 0-d tensor, or an output with a ``loss``); the whole batch then goes
+            to it.
         optimizer: any torch or Tessera optimizer over the module's parameters, or several over disjoint ones.
         clip_norm: scale gradients so that their global L2 norm is at most this (Pascanu et al. 2013).
         accumulate: average the gradients of this many calls for one update.
@@ -116,8 +117,9 @@ class TrainStep:
             stacked: what ``__call__`` takes, each tensor with one more leading dimension ``[steps, ...]``.
 
         Returns:
-            The losses ``[steps]`` (fewer when ``check_finite`` stopped at a step), or None when this step has to be called
-            once a batch: not captured yet for this shape, or its Program is not one C call. ``metrics`` are ``[steps]`` too.
+            The losses ``[steps]`` (fewer when ``check_finite`` stopped at a step), or None when this step has to be
+            called once a batch: not captured yet for this shape, or its Program is not one C call. ``metrics`` are
+            ``[steps]`` too.
         """
         if self._whole is None or not torch.is_grad_enabled() or not all(t.is_contiguous() for t in stacked):
             return None
@@ -136,14 +138,14 @@ class TrainStep:
         self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
         if "grad_norm" in self._job.extra:
             self.metrics["grad_norm"] = self._job.extra["grad_norm"]
-        return losses  # type: ignore[no-any-return]
+        return losses
 
     def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         arguments = self._arguments(batch, named)
         if self._whole is None:
             return self._below(arguments)
         try:
-            return self._whole(*arguments)  # type: ignore[no-any-return]
+            return self._whole(*arguments)
         except StaleProgram:
             self._whole.forget()
             return self._run(batch, named)
@@ -153,6 +155,12 @@ class TrainStep:
             if (found := _cause(error)) is None:
                 self._raise_as_eager(arguments, error)
             reason = found
+        if "torch.autograd.grad" in reason.reason and not self._plain:
+            # Compiled pieces have no second derivative; finding out halfway would repeat the forward's side effects.
+            self._plain, self._whole = True, None
+            self.report.add(StepDown("eager", reason.reason, reason.instead, reason.where))
+            self.report.rung = "eager"
+            return run_in_pieces(self._job, _forward_and_loss, arguments)
         # Whatever is wrong with this batch is raised below, and costs later batches nothing.
         result = self._once_eager(arguments) if isinstance(reason, NeedsEagerStep) else self._below(arguments)
         self._step_down(reason)
@@ -186,7 +194,7 @@ class TrainStep:
         return step
 
     def _step_down(self, reason: CannotCapture) -> None:
-        """Give up the whole step, at once if it never worked, after some failures if other batches could be captured."""
+        """Give up the whole step: at once if it never worked, else after some failures."""
         self._failures += 1
         captured = self._whole is not None and self._whole.captured
         if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
@@ -200,7 +208,7 @@ class TrainStep:
     def _pieces_or_plain(
         self, pieces: Dispatch, arguments: tuple[Any, ...]
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """In pieces; where that raises, the same step as plain PyTorch, which raises the user's own error if there is one."""
+        """In pieces; where that raises, as plain PyTorch, which raises the user's own error if there is one."""
         found = Snapshot(self._job)
         try:
             return run_in_pieces(self._job, pieces, arguments)
@@ -214,25 +222,9 @@ class TrainStep:
             self.report.add(StepDown("eager", torch_internals.compiler_reason(error), where=line_of_error(error)))
             return result
 
-    def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
-
-    def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
-        self.report.rung = "whole step in one Program"
-        return WholeStep(self._job, graph_module, inputs)
-
-    def _step_down(self, reason: CannotCapture) -> None:
-        if isinstance(reason, NeedsEagerStep) and self._eager_steps_left:
-            self._eager_steps_left -= 1
-            if self._whole is not None:
-                self._whole.forget()
-            return
-        self._whole = None
-        self.report.add(StepDown("forward and backward in pieces", reason.reason, reason.instead, reason.where))
-
 
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
-    """What Dynamo captures. Reads a batch as ``(*inputs, target)``, or hands all of it to a module with its own loss."""
+    """What Dynamo captures: a batch is ``(*inputs, target)``, or goes whole to a module with its own loss."""
     if loss is None:
         output = module(*batch, **named)
         if not isinstance(output, torch.Tensor):
@@ -289,7 +281,7 @@ def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.O
         if foreign:
             kind, model = type(optimizer).__name__, type(module).__name__
             raise OptimizerError(
-                f"{len(foreign)} of the {len(parameters)} parameters of this {kind} are not parameters of this {model}.",
+                f"{len(foreign)} of the {len(parameters)} parameters of this {kind} are not those of this {model}.",
                 "A training step updates the parameters of the module it runs.",
-                f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change to its layers.",
+                f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change of layers.",
             )

@@ -19,8 +19,8 @@ from torch import fx
 from torch.func import functionalize
 
 from tessera import torch_internals
-from tessera.capture.hyper_parameters import HyperParameters
 from tessera.capture.closure import needs_closure
+from tessera.capture.hyper_parameters import HyperParameters
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.tensorify import Tensorify, fix_numbers
 from tessera.program import COPY
@@ -110,7 +110,9 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
 def _refuse(optimizer: torch.optim.Optimizer) -> None:
     """Refuse optimizers whose step is more than arithmetic on their own tensors."""
     kind = type(optimizer).__name__
-    strangers = [c for c in type(optimizer).__mro__ if c.__module__.partition(".")[0] not in ("torch", "tessera", "builtins")]
+    strangers = [
+        c for c in type(optimizer).__mro__ if c.__module__.partition(".")[0] not in ("torch", "tessera", "builtins")
+    ]
     if strangers:
         raise CannotCapture(
             f"{kind} is defined in {strangers[0].__module__}, and its step may keep Python state of its own",
@@ -166,8 +168,8 @@ def _record(
 ) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
     """Trace ``step`` on a stand-in.
 
-    ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor instead of branching on the
-    count; most optimizers need no such branch and are recorded by their plain formulas.
+    ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor instead of branching
+    on the count; most optimizers need no such branch and are recorded by their plain formulas.
     """
     fake_mode = torch_internals.new_fake_mode()
     numbers = [
@@ -194,22 +196,23 @@ def _record(
             if branch_free and "capturable" in group:
                 group["capturable"] = True
         tables = []
-        for real, param, grad in zip(parameters, params, grads, strict=True):
+        for parameter, param, grad in zip(parameters, params, grads, strict=True):
             param.grad = grad
-            table = dict(optimizer.state.get(real, {}))
-            for index, name in slots_of[id(real)]:
+            table = dict(optimizer.state.get(parameter, {}))
+            for index, name in slots_of[id(parameter)]:
                 value = states[index]
                 if branch_free and value.dim() == 0 and value.is_floating_point():
                     value = value.to(torch.float64)  # eager computes with counts and the like as Python numbers
                 table[name] = value
             stand_in.state[param] = table
-            tables.append((real, param, dict(table)))
+            tables.append((parameter, param, dict(table)))
         with torch.no_grad():
             inspect.unwrap(type(optimizer).step)(stand_in)
-        for real, param, before in tables:
-            _refuse_new_state(optimizer, before, stand_in.state[param])
-            for index, name in slots_of[id(real)]:
-                updated[index] = stand_in.state[param][name]
+        for parameter, param, before in tables:
+            after = stand_in.state[param]
+            _refuse_new_state(optimizer, before, after)
+            for index, name in slots_of[id(parameter)]:
+                updated[index] = after[name]
         new_states = [
             value.to(slot.tensor.dtype) if value.dtype != slot.tensor.dtype else value
             for value, slot in zip(updated, slots, strict=True)

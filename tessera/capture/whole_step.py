@@ -47,7 +47,7 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class Loop:
-    """Many batches for one call: ``first`` are the tensors of the first batch, ``stacked`` have all in a leading dim."""
+    """Many batches for one call: ``first`` is the first of them, ``stacked`` has all in a leading dimension."""
 
     first: Sequence[torch.Tensor]
     stacked: Sequence[torch.Tensor]
@@ -62,8 +62,8 @@ class TrainingJob:
     """The things a training step is about, named for the Report.
 
     ``extra`` receives what the last call computed besides the forward's outputs: gradient norm and the finite flag.
-    ``loop`` asks the next call to run many steps. ``accumulators`` hold the sum of the gradients of the micro-batches since
-    the last update for every parameter that took part in them.
+    ``loop`` asks the next call to run many steps. ``accumulators`` hold the sum of the gradients of the micro-batches
+    since the last update, for every parameter that took part in them.
     """
 
     name: str
@@ -93,7 +93,7 @@ class WholeStep:
         self._inputs = inputs
         if self._joint.views:
             raise CannotCapture(
-                "a tensor that leaves the forward by an attribute or a list is a view of a parameter, a buffer or the batch",
+                "a tensor that leaves the forward (an attribute, a list) is a view of a parameter, buffer or batch",
                 "Keep a copy instead: write .clone().",
                 source_line(_returned(graph_module)[self._joint.views[0]]),
             )
@@ -177,7 +177,7 @@ class WholeStep:
         batch = {id(t): whole for t, whole in zip(loop.first, loop.stacked, strict=True)}
         memory = {whole.untyped_storage().data_ptr() for whole in loop.stacked}
         stacked = [i for i, t in enumerate(inputs) if id(t) in batch]
-        for i, value in enumerate(inputs):
+        for value in inputs:
             if not isinstance(value, torch.Tensor) or (
                 id(value) not in batch and value.untyped_storage().data_ptr() in memory
             ):
@@ -204,8 +204,7 @@ class WholeStep:
         graph_module = copy_graph(joint.graph_module)
         graph = graph_module.graph
         placeholders = list(graph.find_nodes(op="placeholder"))
-        (returned,) = graph.output_node().args
-        returned = list(returned)  # type: ignore[arg-type]
+        returned = _returned(graph_module)
         for node in graph.nodes:
             backward = torch_internals.joint_metadata_is_backward(node)
             node.meta["phase"] = Phase.BACKWARD if backward else Phase.FORWARD
@@ -301,9 +300,7 @@ class WholeStep:
                 values.append(Value(node.name, Role.BATCH if isinstance(example, torch.Tensor) else Role.SIZE))
         for update in self.updates:
             owner = [names.get(id(s.parameter), "parameter") for s in update.slots]
-            values += [
-                Value(f"{o}.{s.name}", Role.OPTIMIZER_STATE) for o, s in zip(owner, update.slots, strict=True)
-            ]
+            values += [Value(f"{o}.{s.name}", Role.OPTIMIZER_STATE) for o, s in zip(owner, update.slots, strict=True)]
         for update in self.updates:
             values += [Value(name, Role.HYPER_PARAMETER) for name in update.hyper_parameters.names]
         return values + [Value(names[id(p)], Role.ACCUMULATOR) for p in self._trained if self._accumulates]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
@@ -52,14 +53,14 @@ class Program:
     @property
     def results(self) -> list[fx.Node | None]:
         """The returned nodes, aligned with ``outputs``."""
-        (returned,) = self.graph.output_node().args
-        return list(returned)  # type: ignore[arg-type]
+        returned: Any = self.graph.output_node().args[0]
+        return list(returned)
 
     def updates(self) -> Iterator[tuple[fx.Node, fx.Node]]:
         """Pairs ``(placeholder, new value)`` of every input the Program updates in place."""
         for node in self.graph.find_nodes(op="call_function", target=COPY):
-            destination, source = node.args[:2]
-            yield destination, source  # type: ignore[misc]
+            destination, source = node.all_input_nodes
+            yield destination, source
 
     def operations(self) -> int:
         """How many operations the graph holds: what the Report counts before and after a pass."""

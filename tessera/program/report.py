@@ -26,7 +26,9 @@ class PassRecord:
     def __str__(self) -> str:
         found = f"{self.matches} matches" if self.matches != 1 else "1 match"
         effect = f"{found}, {self.operations_before} -> {self.operations_after} operations"
-        return f"{self.name} [{self.promise}]: {effect}, {self.seconds:.3f} s" + (f" ({self.note})" if self.note else "")
+        return f"{self.name} [{self.promise}]: {effect}, {self.seconds:.3f} s" + (
+            f" ({self.note})" if self.note else ""
+        )
 
 
 @dataclass

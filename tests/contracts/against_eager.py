@@ -77,7 +77,7 @@ class Job:
     name: str
     module: Callable[[], nn.Module] = mlp
     batches: Callable[[], list[Batch]] = vectors
-    loss: Callable[[Any, Any], torch.Tensor] | str | None = F.mse_loss
+    loss: Callable[[Any, Any], torch.Tensor] | None = F.mse_loss
     optimizer: Callable[[nn.Module], Any] = adamw
     clip_norm: float | None = 0.5
     accumulate: int = 1

@@ -10,6 +10,9 @@ promise close.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import fx
 
@@ -42,7 +45,7 @@ def _addmm(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, beta: float = 1, a
     return product + (x if beta == 1 else x * beta)
 
 
-_FORMS = {aten.mm.default: _mm, aten.addmm.default: _addmm}
+_FORMS: dict[Any, Callable[..., torch.Tensor]] = {aten.mm.default: _mm, aten.addmm.default: _addmm}
 
 
 def _is_tiny(node: fx.Node) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import torch
 from torch import fx
 
+from tessera import torch_internals
 from tessera.backend.rewrite import Pass
 from tessera.program import Program
 
@@ -34,10 +34,9 @@ def merge_duplicates(program: Program) -> int:
 
 
 def _is_pure(target: object) -> bool:
-    if not isinstance(target, torch._ops.OpOverload):
+    if not torch_internals.is_operator(target):
         return getattr(target, "__module__", "") == "_operator"  # getitem and arithmetic on sizes
-    random = torch.Tag.nondeterministic_seeded in target.tags
-    return not (random or target._schema.is_mutable or target.namespace == "higher_order")
+    return not torch_internals.is_random(target) and not torch_internals.writes(target)
 
 
 def _key(node: fx.Node) -> Hashable:
@@ -54,7 +53,7 @@ def _frozen(value: object) -> Hashable:
         return ("slice", _frozen(value.start), _frozen(value.stop), _frozen(value.step))
     if isinstance(value, float):
         return ("float", repr(value))  # -0.0 is not 0.0, and nan is nan
-    return (type(value), value)  # type: ignore[return-value]
+    return (type(value), value)
 
 
 MERGE_DUPLICATES = Pass("merge_duplicates", "bitwise", merge_duplicates)

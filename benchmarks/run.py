@@ -1,0 +1,86 @@
+"""One run: every family of rows in order, one table."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks import call, compilations, curves, gpt, import_time, machine, mlp, xor
+from benchmarks.plan import Plan, on_stderr
+from benchmarks.row import Part, Row
+from benchmarks.table import table
+
+Families = Mapping[str, Callable[[Plan], Part]]
+
+FAMILIES: Families = {
+    "xor": xor.measure,
+    "gpt": gpt.measure,
+    "mlp": mlp.measure,
+    "call": call.measure,
+    "compilations": compilations.measure,
+    "curves": curves.measure,
+    "import": import_time.measure,
+}
+RESULTS = Path(__file__).parent / "results"
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The command line of a run."""
+    parser = argparse.ArgumentParser(description=description)
+    names = ", ".join(FAMILIES)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--only", type=_names, default=tuple(FAMILIES), metavar="NAMES", help=f"some of: {names}")
+    parser.add_argument(
+        "--folder", type=Path, help="where to write the table; without it, a quick or partial run is printed only"
+    )
+    return parser
+
+
+def run(plan: Plan, chosen: argparse.Namespace) -> None:
+    """Measure, print the table and write it."""
+    head = machine.describe(plan.device)
+    shown = table(head, measure(plan, {name: FAMILIES[name] for name in chosen.only}))
+    print(shown)
+    whole = not chosen.quick and set(chosen.only) == set(FAMILIES)
+    folder = chosen.folder or (RESULTS if whole else None)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / machine.file_name(plan.device, dt.datetime.now(dt.UTC).date())
+        path.write_text(shown, encoding="utf-8")
+        plan.say(f"written to {path}")
+
+
+def measure(plan: Plan, families: Families) -> Part:
+    """All rows of the families. One that fails, or that there is no time for, is a row that says so."""
+    part = Part()
+    for name, family in families.items():
+        plan.say(name)
+        if plan.left_s <= 0:
+            part += Part([Row(name, "all of it", "no time was left", target="all", met=None)])
+            continue
+        torch.compiler.reset()  # nothing that another family compiled counts against torch.compile's limits
+        try:
+            part += family(plan)
+        except Exception as error:  # noqa: BLE001 - the other families go on, and the table says what failed
+            plan.say("".join(traceback.format_exception(error)))
+            part += Part([Row(name, "all of it", f"failed: {type(error).__name__}", target="all", met=False)])
+    return part
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``python -m benchmarks``: on the CPU."""
+    chosen = arguments("Tessera beside its peers on the CPU.").parse_args(argv)
+    run(Plan(quick=chosen.quick, say=on_stderr()), chosen)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in FAMILIES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is not one of {', '.join(FAMILIES)}")
+    return names
