@@ -433,6 +433,7 @@ def answer_is_compiling(answer: bool) -> Iterator[None]:
 
 def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     """Inductor's own table: what it decomposes before lowering."""
+    import torch._inductor.lowering  # noqa: F401 - some decompositions use it without importing it
     from torch._inductor.decomposition import select_decomp_table
 
     with inductor_settings():
@@ -448,15 +449,15 @@ def _bernoulli(probability: torch.Tensor) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def inductor_settings() -> Iterator[None]:
+def inductor_settings(*, guarded: bool = True) -> Iterator[None]:
     """Inductor's settings while a Program of ours is compiled.
 
     ``fallback_random``: random operations draw from torch's own stream, as eager does.
-    ``size_asserts``: Dynamo's guards have checked what these would check again at every call.
+    ``size_asserts``: only where Dynamo's guards have not checked the inputs already, as for a backward piece.
     """
     from torch._inductor import config
 
-    with config.patch(fallback_random=True, size_asserts=False, nan_asserts=False):
+    with config.patch(fallback_random=True, size_asserts=not guarded, nan_asserts=False):
         yield
 
 
@@ -544,11 +545,14 @@ def compile_graph_pieces(
         def __call__(self, inputs: Sequence[Any]) -> Any:
             return self._call(inputs)  # type: ignore[arg-type]
 
-    def inner(piece: fx.GraphModule, _inputs: Sequence[Any], **options: Any) -> OutputCode:
+    def inner(piece: fx.GraphModule, example_inputs: Sequence[Any], **options: Any) -> OutputCode:
+        # The strides of what a backward piece receives are those its forward was compiled to produce.
+        for node, value in zip(piece.graph.find_nodes(op="placeholder"), example_inputs, strict=True):
+            node.meta["val"] = value
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
 
         def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:
-            with inductor_settings():
+            with inductor_settings(guarded=kind != "backward"):
                 return _output(compile_fx_inner(graph, list(values), **options))
 
         return Compiled(compile_one(piece, kind, inductor))
