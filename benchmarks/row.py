@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.measure import Absent, Outcome, Timing
 
@@ -37,39 +37,41 @@ class Part:
         return Part(self.rows + other.rows, self.notes + other.notes)
 
 
-def faster(work: str, outcomes: Mapping[str, Outcome], at_least: Mapping[str, float]) -> Part:
-    """One row a peer: how many times faster Tessera is (peer's median / Tessera's median).
+def faster(work: str, outcomes: Mapping[str, Outcome], least: Mapping[str, float]) -> Part:
+    """One row a peer, and what all of them returned and how long they took to begin as a note.
 
     Args:
         outcomes: Tessera's is under ``OURS``.
-        at_least: peer -> the ratio to reach; a peer without an entry is there for information.
+        least: peer -> how many times faster Tessera is to be; a peer without an entry is there for information.
     """
     ours = outcomes[OURS]
-    rows = [_faster(work, name, ours, theirs, at_least.get(name)) for name, theirs in outcomes.items() if name != OURS]
+    peers = {name: outcome for name, outcome in outcomes.items() if name != OURS}
+    rows = [compared(work, name, ours, theirs, least=least.get(name)) for name, theirs in peers.items()]
     return Part(rows, [_note(work, outcomes)])
 
 
-def _faster(work: str, peer: str, ours: Outcome, theirs: Outcome, least: float | None) -> Row:
-    target = "" if least is None else f">= {least:g}x"
-    figures = figure(ours), figure(theirs)
+def compared(
+    work: str, peer: str, ours: Outcome, theirs: Outcome, *, least: float | None = None, most: float | None = None
+) -> Row:
+    """The ratio of two medians.
+
+    Args:
+        least: how many times faster Tessera is to be: peer's median / Tessera's. Also the ratio without a target.
+        most: how many times the peer's time Tessera may take: Tessera's median / the peer's.
+    """
+    target = f"<= {most:g}x" if most is not None else f">= {least:g}x" if least is not None else ""
+    row = Row(work, peer, figure(ours), figure(theirs), target=target)
     if isinstance(ours, Absent):
-        return Row(work, peer, *figures, "", target, None if least is None else False)
+        return replace(row, met=False if target else None)
     if isinstance(theirs, Absent):
-        return Row(work, peer, *figures, "", target)
-    ratio = theirs.median / ours.median
-    met = None if least is None else ratio >= least
+        return row
     if not same_answer(ours, theirs):
-        return Row(work, peer, *figures, f"{ratio:.2f}x, ANOTHER LOSS", target, None if least is None else False)
-    return Row(work, peer, *figures, f"{ratio:.2f}x", target, met)
-
-
-def dearer(work: str, peer: str, ours: Outcome, theirs: Outcome, at_most: float) -> Row:
-    """How many times the peer's median Tessera takes."""
-    target = f"<= {at_most:g}x"
-    if isinstance(ours, Absent) or isinstance(theirs, Absent):
-        return Row(work, peer, figure(ours), figure(theirs), "", target, False)
-    ratio = ours.median / theirs.median
-    return Row(work, peer, figure(ours), figure(theirs), f"{ratio:.2f}x", target, ratio <= at_most)
+        return replace(row, ratio="ANOTHER ANSWER", met=False if target else None)
+    if most is not None:
+        ratio = ours.median / theirs.median
+        return replace(row, ratio=f"{ratio:.2f}x", met=ratio <= most)
+    ratio = theirs.median / ours.median
+    return replace(row, ratio=f"{ratio:.2f}x", met=None if least is None else ratio >= least)
 
 
 def limited(work: str, peer: str, found: float, at_most: float, unit: str = "") -> Row:

@@ -61,7 +61,7 @@ def gpt_part(console: Console, corpus: gpt.Corpus, folder: Path, *, quick: bool)
         f"{len(corpus.text) / 1e6:.1f} MB in {corpus.files} files of Python's standard library to learn from, "
         f"{corpus.held_out_files} files held out; {_size(model)} weights.\n"
     )
-    history = gpt.train(model, corpus, folder, steps=5 if quick else 400, progress=True)
+    history = gpt.train(model, corpus, folder, steps=5 if quick else 300, progress=True)
     results = history.validation[-1]
     console.print(
         f"\nHeld out: loss {results['loss']:.4f} a byte, next byte right {results['accuracy']:.2%}. "
@@ -79,10 +79,10 @@ def comparison_part(console: Console, images: digits.Digits, corpus: gpt.Corpus,
     with console.status("compiling and training each of them"):
         rows = {
             "digits, batch 32": three_ways.compare(
-                digits.DigitNet, three_ways.digit_batches(images, 10 if quick else 200)
+                digits.DigitNet, three_ways.digit_batches(images, 10 if quick else 150)
             ),
             f"GPT, batch {gpt.BATCH} x {make_gpt().length}": three_ways.compare(
-                make_gpt, three_ways.text_batches(corpus, 10 if quick else 30, make_gpt().length)
+                make_gpt, three_ways.text_batches(corpus, 10 if quick else 25, make_gpt().length)
             ),
         }
     console.print(three_ways.table(rows))

@@ -9,16 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dis
-import importlib.util
-import shutil
-import subprocess
-import sysconfig
-import tempfile
+import functools
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,6 +53,7 @@ def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
     return [GuardedCode(e.guard_manager, e.guard_manager.root.check, e.code) for e in entries]
 
 
+@functools.lru_cache(maxsize=1024)
 def only_calls_its_graph(code: types.CodeType) -> bool:
     """Whether Dynamo's code does nothing but call one compiled graph: no side effect to replay afterwards."""
     names = [instruction.opname for instruction in dis.get_instructions(code)]
@@ -191,49 +187,9 @@ def mark_written(tensors: Sequence[torch.Tensor]) -> None:
     torch.autograd.graph.increment_version(tensors)
 
 
-def shares_memory(inputs: Sequence[Any]) -> bool:
-    """Whether two of the tensors lie in the same storage."""
-    storages = [t.untyped_storage()._cdata for t in inputs if isinstance(t, torch.Tensor) and t.layout is torch.strided]
-    return len(set(storages)) < len(storages)
-
-
-def writes_in_place(graph_module: fx.GraphModule) -> bool:
-    """Whether a captured graph holds an in-place operation (``add_``, ``__iadd__``, ``out=``)."""
-    for node in graph_module.graph.nodes:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-        plain = name.rstrip("_") + "_" == name and not name.startswith("_")
-        if node.op in ("call_function", "call_method") and (
-            plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs
-        ):
-            return True
-    return False
-
-
-_IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")
-
-
 def has_gradient_hooks(tensor: torch.Tensor) -> bool:
     """Whether code of the user's runs when the gradient of ``tensor`` is computed or stored."""
     return bool(tensor._backward_hooks or tensor._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
-
-
-def loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
-    """Whether tracing would drop the dropout between the layers of an LSTM, GRU or RNN.
-
-    torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).
-    """
-    for node in graph_module.graph.nodes:
-        if node.op == "call_function" and getattr(node.target, "__name__", "") in (
-            "lstm",
-            "gru",
-            "rnn_tanh",
-            "rnn_relu",
-        ):
-            numbers = [a for a in node.args if isinstance(a, (bool, int, float))]
-            # has_biases, num_layers, dropout, train, bidirectional[, batch_first]
-            if len(numbers) >= 4 and numbers[1] > 1 and numbers[2] > 0 and numbers[3]:
-                return True
-    return False
 
 
 # -- AOTAutograd: the joint graph --------------------------------------------------------------------------------
@@ -299,7 +255,11 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
             tangents[position] = of.idx if isinstance(of, d.PlainAOTOutput) else None
     information = exported._aot_state.fw_metadata.output_info
     views = [i for i, info in enumerate(information) if info.output_type is OutputType.alias_of_input]
-    same = {i: info.base_idx for i, info in enumerate(information) if info.output_type is OutputType.is_input}
+    same = {
+        i: info.base_idx
+        for i, info in enumerate(information)
+        if info.output_type is OutputType.is_input and info.base_idx is not None
+    }
     return JointGraph(joint, results, mutations, gradients, tangents, views, same)
 
 
@@ -344,28 +304,6 @@ def trace(function: Callable[..., Any], *inputs: Any, fake_mode: Any = None, dec
     table = inductor_decompositions() if decompose else None
     with fake_mode or contextlib.nullcontext():
         return make_fx(function, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*inputs)
-
-
-def replace_call(graph_module: fx.GraphModule, node: fx.Node, function: Callable[..., Any]) -> None:
-    """Replace ``node`` in its graph by what ``function`` does to the same arguments, as ATen operations."""
-    nodes = list(node.all_input_nodes)
-
-    def on_values(*values: Any) -> Any:
-        bound = dict(zip(nodes, values, strict=True))
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), bound.__getitem__)
-        return function(*args, **kwargs)
-
-    values = [n.meta["val"] for n in nodes]
-    traced = trace(on_values, *values, fake_mode=fake_mode_of(values))
-    mapping = dict(zip(traced.graph.find_nodes(op="placeholder"), nodes, strict=True))
-    with graph_module.graph.inserting_before(node):
-        for inner in traced.graph.nodes:
-            if inner.op == "call_function":
-                mapping[inner] = graph_module.graph.node_copy(inner, mapping.__getitem__)
-                mapping[inner].meta |= {k: v for k, v in node.meta.items() if k != "val"}
-    (result,) = traced.graph.output_node().args
-    node.replace_all_uses_with(mapping[result])  # type: ignore[index]
-    graph_module.graph.erase_node(node)
 
 
 def fake_mode_of(values: Sequence[Any]) -> Any:
@@ -433,7 +371,7 @@ def answer_is_compiling(answer: bool) -> Iterator[None]:
 
 def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     """Inductor's own table: what it decomposes before lowering."""
-    import torch._inductor.lowering  # noqa: F401 - some decompositions use it without importing it
+    import torch._inductor.lowering
     from torch._inductor.decomposition import select_decomp_table
 
     with inductor_settings():
@@ -564,18 +502,6 @@ def compile_graph_pieces(
         )
 
 
-def run_eagerly(graph_module: fx.GraphModule) -> Callable[[list[Any]], Sequence[Any]]:
-    """An ATen graph run one operation at a time, with the calling convention of compiled code."""
-
-    def call(inputs: list[Any]) -> Sequence[Any]:
-        values = list(inputs)
-        inputs.clear()
-        results: Sequence[Any] = graph_module(*values)
-        return results
-
-    return call
-
-
 def compiler_reason(error: BaseException) -> str:
     """Why Inductor or the C++ compiler gave up, in one line."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
@@ -649,19 +575,9 @@ def kernel_address(kernel: Any) -> int:
     return ctypes.cast(library.kernel, ctypes.c_void_p).value or 0
 
 
-def load_cpp_extension(name: str, source: str) -> types.ModuleType:
-    """Compile a small C++ source with the compiler that Inductor uses and import it as an extension module."""
+def cpp_compiler() -> str:
+    """The C++ compiler that Inductor found."""
     from torch._inductor.cpp_builder import get_cpp_compiler
 
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}_"))
-    try:
-        written, library = folder / f"{name}.cpp", folder / f"{name}.so"
-        written.write_text(source)
-        command = [get_cpp_compiler(), "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
-        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)  # noqa: S603
-        spec = importlib.util.spec_from_file_location(name, library)
-        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-        return module
-    finally:
-        shutil.rmtree(folder)  # the loaded library stays mapped
+    compiler: str = get_cpp_compiler()
+    return compiler

@@ -13,9 +13,9 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
+from tessera.backend.unsafe_graphs import why_unsafe
 from tessera.program import Program, Report, Role, StepDown, Value, copy_graph
 
-RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 Backend = Callable[[fx.GraphModule, Sequence[Any]], Callable[..., Any]]
 
 
@@ -35,17 +35,13 @@ def compile_pieces(report: Report) -> Backend:
             executable = compile_program(program, inductor=inductor)
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
-            return torch_internals.run_eagerly(piece)
+            return _eagerly(piece)
         report.add(executable.compilation)
         return executable.call
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        if torch_internals.loses_recurrent_dropout(graph_module):
-            report.add(StepDown("eager", RECURRENT_DROPOUT))
-            return graph_module.forward
-        if torch_internals.shares_memory(inputs) and torch_internals.writes_in_place(graph_module):
-            # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
-            report.add(StepDown("eager", "inputs share memory and one of them is written to"))
+        if reason := why_unsafe(graph_module, inputs):
+            report.add(StepDown("eager", reason))
             return graph_module.forward
         for patterns in (contextlib.nullcontext(), torch_internals.without_patterns()):
             try:
@@ -57,6 +53,18 @@ def compile_pieces(report: Report) -> Backend:
         return graph_module.forward
 
     return backend
+
+
+def _eagerly(graph_module: fx.GraphModule) -> Callable[[list[Any]], Sequence[Any]]:
+    """An ATen graph run one operation at a time, with the calling convention of compiled code."""
+
+    def call(inputs: list[Any]) -> Sequence[Any]:
+        values = list(inputs)
+        inputs.clear()
+        results: Sequence[Any] = graph_module(*values)
+        return results
+
+    return call
 
 
 def _program(piece: fx.GraphModule, name: str) -> Program:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.backend.cpp_extension import load_cpp_extension
 from tessera.backend.wrapper_reader import Buffer, Schedule, read_wrapper
 
 LARGEST_ARENA = 64 << 20  # bytes a Program may hold on to between calls
@@ -75,7 +76,7 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
         return None
     addresses = [torch_internals.kernel_address(output.names[call.kernel]) for call in schedule.calls]
     source = _source(schedule, places, size, addresses)
-    module = torch_internals.load_cpp_extension("tessera_native", source)
+    module = load_cpp_extension("tessera_native", source)
     return NativeProgram(tuple(schedule.buffers[name] for name in schedule.outputs), module)
 
 

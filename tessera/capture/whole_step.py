@@ -16,8 +16,8 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.entry import RECURRENT_DROPOUT
 from tessera.backend.inductor import Executable, compile_program
+from tessera.backend.unsafe_graphs import RECURRENT_DROPOUT, loses_recurrent_dropout
 from tessera.capture.splice import Splicer
 from tessera.capture.step_down import CannotCapture
 from tessera.capture.update import Update, record_update
@@ -313,7 +313,7 @@ class WholeStep:
 
 def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
     """Refuse what one Program would get wrong in silence."""
-    if torch_internals.loses_recurrent_dropout(graph_module):
+    if loses_recurrent_dropout(graph_module):
         raise CannotCapture(RECURRENT_DROPOUT)
     tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
     for tensor in tensors:

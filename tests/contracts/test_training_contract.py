@@ -78,7 +78,9 @@ def _attention(module, x):
 
 LAYERS = [
     Job(name="linear and tanh", compilations=1),
-    Job(name="batch norm", module=lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))),
+    Job(
+        name="batch norm", module=lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
+    ),
     Job(name="group norm", module=lambda: nn.Sequential(nn.Linear(5, 4), nn.GroupNorm(2, 4), nn.Linear(4, 3))),
     Job(name="layer norm", module=lambda: nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.GELU(), nn.Linear(4, 3))),
     Job(
@@ -367,7 +369,9 @@ PYTHON = [
         batches=lambda: [(x, x > 3, y) for x, y in tokens(4, 2)()],
     ),
     Job(name="loss of shape [1]", loss=lambda p, y: F.mse_loss(p, y).view(1)),
-    Job(name="complex numbers inside", module=written(lambda m, x: m.layer(torch.fft.irfft(torch.fft.rfft(x) * 2, n=5)))),
+    Job(
+        name="complex numbers inside", module=written(lambda m, x: m.layer(torch.fft.irfft(torch.fft.rfft(x) * 2, n=5)))
+    ),
     Job(
         name="complex parameter",
         module=written(
@@ -384,9 +388,10 @@ PYTHON = [
         clip_norm=None,
         rung="",
     ),
-    Job(name="hidden state kept on the module", module=written(
-        lambda m, x: _remember(m, m.layer(x) + m.state), state=lambda: torch.zeros(3, dtype=F64)
-    )),
+    Job(
+        name="hidden state kept on the module",
+        module=written(lambda m, x: _remember(m, m.layer(x) + m.state), state=lambda: torch.zeros(3, dtype=F64)),
+    ),
 ]
 
 
@@ -418,9 +423,9 @@ LOWER = [
     Job(
         name="packed sequences",
         module=lambda: Written(
-            lambda m, x: m.recurrent(nn.utils.rnn.pack_padded_sequence(x, torch.tensor([3, 2, 1, 1]), batch_first=True))[
-                1
-            ][0],
+            lambda m, x: m.recurrent(
+                nn.utils.rnn.pack_padded_sequence(x, torch.tensor([3, 2, 1, 1]), batch_first=True)
+            )[1][0],
             recurrent=nn.GRU(4, 3, batch_first=True),
         ),
         batches=numbers(4, 3, 4),

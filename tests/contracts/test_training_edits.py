@@ -103,11 +103,9 @@ EDITS = {
     ),
     "parameter hook": lambda net, optimizer: net[0].weight.register_hook(lambda g: g * 2) and None,
     "post-accumulate hook": lambda net, optimizer: (
-        net[0].weight.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(3) and None) and None
+        net[0].weight.register_post_accumulate_grad_hook(lambda p: _halve(p.grad)) and None
     ),
-    "step hook": lambda net, optimizer: (
-        optimizer.register_step_post_hook(lambda *a: _halve(net[0].weight)) and None
-    ),
+    "step hook": lambda net, optimizer: optimizer.register_step_post_hook(lambda *a: _halve(net[0].weight)) and None,
     "step pre-hook": lambda net, optimizer: (
         optimizer.register_step_pre_hook(lambda *a: _halve(net[0].weight.grad)) and None
     ),

@@ -145,6 +145,10 @@ def _with_hooks(add):
     return make
 
 
+def _halve_gradient(parameter):
+    parameter.grad.mul_(0.5)
+
+
 def _forward_hooks(net):
     net[0].register_forward_hook(lambda module, inputs, output: output * 2)
     net[2].register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
@@ -167,9 +171,7 @@ def _forward_hooks(net):
         ),
         Job(
             name="post-accumulate hook",
-            module=_with_hooks(
-                lambda net: net[0].weight.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(2) and None)
-            ),
+            module=_with_hooks(lambda net: net[0].weight.register_post_accumulate_grad_hook(_halve_gradient)),
             rung=PIECES,
         ),
         Job(

@@ -136,7 +136,9 @@ def test_everything_at_once(tmp_path, capsys):
     assert len(history.loss) == 9
     assert [part.training for part in module.modules()] == [False, False, True, False]
     module.eval()
-    torch.testing.assert_close(history.validation[-1]["loss"], F.cross_entropy(module(X[:9]), Y[:9]).item())
+    torch.testing.assert_close(
+        history.validation[-1]["loss"], F.cross_entropy(module(X[:9]), Y[:9]).item(), rtol=1e-5, atol=1e-6
+    )
     assert torch.equal(load_file(tmp_path / "last.safetensors")["0.weight"], module[0].weight)
     assert history.report.subject == "training step of Sequential"
     assert capsys.readouterr().out == ""
@@ -155,7 +157,7 @@ def test_keyword_inputs():
     data = [{"labels": y, "scale": torch.full((8, 1), 2.0), "features": x} for x, y in BATCHES]
     history = fit(ours, data, optimizer=sgd(ours))
     expected = eager_losses(theirs.net, [(x * 2.0, y) for x, y in BATCHES], epochs=1)
-    torch.testing.assert_close(history.loss, expected)
+    torch.testing.assert_close(history.loss, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_accumulated_gradients_are_those_of_the_larger_batch():
@@ -175,7 +177,7 @@ def test_early_stopping_puts_the_best_weights_back():
     assert len(losses) == best + 3
     assert history.stopped == f"no better loss for 2 epochs; the weights of epoch {best + 1} are back"
     module.eval()
-    torch.testing.assert_close(F.cross_entropy(module(X), Y).item(), min(losses))
+    torch.testing.assert_close(F.cross_entropy(module(X), Y).item(), min(losses), rtol=1e-5, atol=1e-6)
 
 
 def test_progress_is_shown_when_asked(capsys):
@@ -198,7 +200,7 @@ def test_a_loss_that_is_not_a_number(kind):
     with pytest.raises(NonFiniteError) as error:
         fit(ours, data, optimizer=sgd(ours), shuffle=False, batch_size=8)
     assert str(error.value).startswith("Step 2, epoch 1: ")
-    torch.testing.assert_close(error.value.history.loss, expected)
+    torch.testing.assert_close(error.value.history.loss, expected, rtol=1e-5, atol=1e-6)
     assert error.value.history.stopped.startswith("Step 2, epoch 1: ")
     for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, reference)
@@ -219,7 +221,9 @@ def raising(expected, words, data, **options) -> None:
 
 BAD_DATA = {
     "float labels": (LabelError, "torch.float32", (X, Y.float()), {"loss": "cross_entropy"}),
-    "float labels, torch's loss": (LabelError, "to be Long", (X, Y.float()), {"loss": torch.nn.CrossEntropyLoss()}),
+    "float labels, torch's loss": (
+        LabelError, "CrossEntropyLoss says: expected ", (X, Y.float()), {"loss": torch.nn.CrossEntropyLoss()},
+    ),
     "labels beyond the classes": (LabelError, "The training data has labels that are out of range", (X, Y + 1), {}),
     "labels in the last batch": (LabelError, "1 of 24, from 3 to 3", (X, torch.cat([Y[:-1], torch.tensor([3])])), {}),
     "validation labels": (LabelError, "The validation data has labels", (X, Y), {"validation": (X, Y + 1)}),
@@ -257,7 +261,7 @@ def test_an_optimizer_of_two_models():
     ours, other = classifier(), classifier()
     before = {key: value.clone() for key, value in ours.state_dict().items()}
     optimizer = torch.optim.SGD([*ours.parameters(), *other.parameters()], lr=0.1)
-    with pytest.raises(OptimizerError, match="4 of the 8 parameters of this SGD are not parameters of this Sequential"):
+    with pytest.raises(OptimizerError, match="^4 of the 8 parameters of this SGD are not"):
         fit(ours, BATCHES, optimizer=optimizer)
     assert all(torch.equal(value, before[key]) for key, value in ours.state_dict().items())
 

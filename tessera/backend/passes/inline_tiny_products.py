@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from tessera import torch_internals
+from tessera.backend.replace_call import replace_call
 from tessera.backend.rewrite import Pass
 from tessera.program import Program
 
@@ -30,7 +30,7 @@ def inline_tiny_products(program: Program) -> int:
     matched = 0
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in _FORMS and _is_tiny(node):
-            torch_internals.replace_call(program.graph_module, node, _FORMS[node.target])
+            replace_call(program.graph_module, node, _FORMS[node.target])
             matched += 1
     return matched
 

@@ -1,0 +1,64 @@
+"""What a captured graph may hold that compilation would get wrong in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
+SHARED_MEMORY = "inputs share memory and one of them is written to"
+
+
+def why_unsafe(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
+    """The reason to run a graph from Dynamo as it is, or an empty string."""
+    if loses_recurrent_dropout(graph_module):
+        return RECURRENT_DROPOUT
+    if shares_memory(inputs) and writes_in_place(graph_module):
+        # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
+        return SHARED_MEMORY
+    return ""
+
+
+def loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
+    """Whether tracing would drop the dropout between the layers of an LSTM, GRU or RNN.
+
+    torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).
+    """
+    for node in graph_module.graph.nodes:
+        if node.op == "call_function" and getattr(node.target, "__name__", "") in (
+            "lstm",
+            "gru",
+            "rnn_tanh",
+            "rnn_relu",
+        ):
+            numbers = [a for a in node.args if isinstance(a, (bool, int, float))]
+            # has_biases, num_layers, dropout, train, bidirectional[, batch_first]
+            if len(numbers) >= 4 and numbers[1] > 1 and numbers[2] > 0 and numbers[3]:
+                return True
+    return False
+
+
+def shares_memory(inputs: Sequence[Any]) -> bool:
+    """Whether two of the tensors lie in the same storage."""
+    storages = [
+        t.untyped_storage().data_ptr() for t in inputs if isinstance(t, torch.Tensor) and t.layout is torch.strided
+    ]
+    return len(set(storages)) < len(storages)
+
+
+def writes_in_place(graph_module: fx.GraphModule) -> bool:
+    """Whether a captured graph holds an in-place operation (``add_``, ``__iadd__``, ``out=``)."""
+    for node in graph_module.graph.nodes:
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        plain = name.rstrip("_") + "_" == name and not name.startswith("_")
+        if node.op in ("call_function", "call_method") and (
+            plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs
+        ):
+            return True
+    return False
+
+
+_IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")
