@@ -33,7 +33,7 @@ def calls(plan: Plan, compiler: Callable[[Add], Add], count: int = CALLS) -> Run
     Raises:
         NotMeasured: what the compiler makes does not notice changes.
     """
-    check_guards(compiler)
+    check_guards(compiler, plan.device)
 
     def add(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return a + b
@@ -51,7 +51,7 @@ def calls(plan: Plan, compiler: Callable[[Add], Add], count: int = CALLS) -> Run
     return run
 
 
-def check_guards(compiler: Callable[[Add], Add]) -> None:
+def check_guards(compiler: Callable[[Add], Add], device: torch.device) -> None:
     """Change the shape, the dtype and a closed-over number between calls of one compiled function.
 
     Raises:
@@ -66,7 +66,7 @@ def check_guards(compiler: Callable[[Add], Add]) -> None:
     changes = [((2, 2), torch.float32, 1.0), ((2, 3), torch.float32, 1.0), ((2, 3), torch.float64, 1.0)]
     for shape, dtype, now in [*changes, ((2, 3), torch.float64, 3.0)]:
         factor = now
-        ones = torch.ones(shape, dtype=dtype)
+        ones = torch.ones(shape, dtype=dtype, device=device)
         found = compiled(ones, ones)
         if found.dtype != dtype or not torch.equal(found, ones * (1 + now)):
             raise NotMeasured(f"wrong after a change: {dtype}, {list(shape)}, {now}")

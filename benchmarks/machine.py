@@ -28,11 +28,15 @@ def describe(device: torch.device) -> dict[str, str]:
         "compiler": _first_line("c++", "--version"),
         "commit": _first_line("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
         "threads": f"PyTorch and Tessera {torch.get_num_threads()}, JAX its default",
-        "load": f"{os.getloadavg()[0]:.1f} processes in the minute before",
     }
     if device.type == "cuda":
         lines["device"] = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
     return lines
+
+
+def load() -> str:
+    """Processes that wanted a core, averaged over the last minute."""
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def file_name(device: torch.device, today: dt.date) -> str:

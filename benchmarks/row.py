@@ -100,5 +100,5 @@ def seconds(value: float) -> str:
 def _note(work: str, outcomes: Mapping[str, Outcome]) -> str:
     timings = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Timing)}
     answers = ", ".join(f"{name} {timing.answer:.6g}" for name, timing in timings.items())
-    ready = ", ".join(f"{name} {timing.ready_s:.1f} s" for name, timing in timings.items())
-    return f"{work}\n  after the first repetition: {answers}\n  first repetition, compilation included: {ready}"
+    ready = ", ".join(f"{name} {timing.ready_s:.1f}" for name, timing in timings.items())
+    return f"{work}\n  first repetition, loss: {answers}\n  first repetition, seconds with all before it: {ready}"

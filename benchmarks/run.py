@@ -19,11 +19,11 @@ Families = Mapping[str, Callable[[Plan], Part]]
 
 FAMILIES: Families = {
     "xor": xor.measure,
-    "gpt": gpt.measure,
     "mlp": mlp.measure,
     "call": call.measure,
     "compilations": compilations.measure,
     "curves": curves.measure,
+    "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,
 }
 RESULTS = Path(__file__).parent / "results"
@@ -43,8 +43,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def run(plan: Plan, chosen: argparse.Namespace) -> None:
     """Measure, print the table and write it."""
-    head = machine.describe(plan.device)
-    shown = table(head, measure(plan, {name: FAMILIES[name] for name in chosen.only}))
+    head, load = machine.describe(plan.device), machine.load()
+    part = measure(plan, {name: FAMILIES[name] for name in chosen.only})
+    head["load"] = f"{load} before, {machine.load()} at the end (processes that want a core, the run's own among them)"
+    shown = table(head, part)
     print(shown)
     whole = not chosen.quick and set(chosen.only) == set(FAMILIES)
     folder = chosen.folder or (RESULTS if whole else None)
@@ -65,10 +67,13 @@ def measure(plan: Plan, families: Families) -> Part:
             continue
         torch.compiler.reset()  # nothing that another family compiled counts against torch.compile's limits
         try:
-            part += family(plan)
+            found = family(plan)
         except Exception as error:  # noqa: BLE001 - the other families go on, and the table says what failed
             plan.say("".join(traceback.format_exception(error)))
-            part += Part([Row(name, "all of it", f"failed: {type(error).__name__}", target="all", met=False)])
+            found = Part([Row(name, "all of it", f"failed: {type(error).__name__}", target="all", met=False)])
+        for row in found.rows:  # should the run not come to its end, this much is known
+            plan.say(f"  {row.work}: {row.peer}: {row.ours} | {row.theirs} | {row.ratio} {row.target}")
+        part += found
     return part
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 import tessera
-from benchmarks.jax_device import check_jax, weights
+from benchmarks import xor_jax
+from benchmarks.jax_device import check_jax
 from benchmarks.measure import Make, Run, in_turns
 from benchmarks.plan import Plan
 from benchmarks.row import OURS, Part, faster
@@ -112,33 +113,38 @@ def by_eager(plan: Plan, steps: int, *, convert: bool, read: bool) -> Run:
 
 
 def by_jax(plan: Plan, steps: int, *, convert: str, read: bool) -> Run:
-    """The whole step jitted, parameters donated.
+    """The whole step jitted.
 
     Args:
-        convert: ``"jax"`` makes JAX arrays of the tuples at every step, by way of NumPy, which is faster than
-            ``jnp.array`` alone; ``"numpy"`` hands NumPy arrays to the step; ``""`` uses arrays made beforehand.
+        convert: ``"jax"`` makes JAX arrays of the tuples at every step, ``"numpy"`` hands NumPy arrays to the step,
+            ``""`` uses JAX arrays made beforehand.
     """
     check_jax(plan.device)
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
+    step, wait = xor_jax.step_and_wait(network(plan.device), LEARNING_RATE)
+    to_jax, to_numpy = xor_jax.converters()
+    samples = _samples(steps, to_jax, {"jax": to_jax, "numpy": to_numpy}.get(convert))
+    return _loop(step, samples, float if read else None, wait)
 
-    def by_numpy(values: tuple[float, ...]) -> Any:
-        return np.array(values, np.float32)
 
-    def by_jax_numpy(values: tuple[float, ...]) -> Any:
-        return jnp.asarray(np.array(values, np.float32))
+def by_fit(plan: Plan, samples: int, epochs: int) -> Run:
+    """``tessera.fit`` on samples in memory, in their order."""
+    model = network(plan.device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    data = tensors(samples, plan.device)
 
-    jitted = jax.jit(_jax_step, donate_argnums=0)
-    parameters = weights(network(plan.device))
+    def run() -> float:
+        history = tessera.fit(
+            model, data, loss="mse", optimizer=optimizer, epochs=epochs, batch_size=1, shuffle=False, progress=False
+        )
+        return history.loss[-1]
 
-    def step(x: Any, y: Any) -> Any:
-        nonlocal parameters
-        parameters, loss = jitted(parameters, x, y)
-        return loss
+    return run
 
-    each = {"jax": by_jax_numpy, "numpy": by_numpy}.get(convert)
-    return _loop(step, _samples(steps, by_jax_numpy, each), float if read else None, lambda: _wait_for(parameters))
+
+def by_jax_scan(plan: Plan, samples: int, epochs: int) -> Run:
+    """One jitted call an epoch, which scans the samples in their order and returns all losses."""
+    check_jax(plan.device)
+    return xor_jax.scanned(network(plan.device), tensors(samples, plan.device), epochs, LEARNING_RATE)
 
 
 def _torch_loop(
@@ -152,7 +158,7 @@ def _torch_loop(
 
 
 def _samples(
-    steps: int, beforehand: Callable[[tuple[float, ...]], Any], each: Callable[[tuple[float, ...]], Any] | None
+    steps: int, beforehand: xor_jax.Convert, each: xor_jax.Convert | None
 ) -> Callable[[], Iterable[tuple[Any, Any]]]:
     """What a loop goes over: samples that ``each`` converts as they come, or that were converted ``beforehand``."""
     if each is None:
@@ -178,60 +184,3 @@ def _loop(
         return float(loss)
 
     return run
-
-
-def _wait_for(arrays: Any) -> None:
-    import jax
-
-    jax.block_until_ready(arrays)
-
-
-def by_fit(plan: Plan, samples: int, epochs: int) -> Run:
-    """``tessera.fit`` on samples in memory, in their order."""
-    model = network(plan.device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    data = tensors(samples, plan.device)
-
-    def run() -> float:
-        history = tessera.fit(
-            model, data, loss="mse", optimizer=optimizer, epochs=epochs, batch_size=1, shuffle=False, progress=False
-        )
-        return history.loss[-1]
-
-    return run
-
-
-def by_jax_scan(plan: Plan, samples: int, epochs: int) -> Run:
-    """One jitted call an epoch, which scans the samples in their order and returns all losses."""
-    check_jax(plan.device)
-    import jax
-    import jax.numpy as jnp
-
-    def epoch(parameters: Any, x: Any, y: Any) -> Any:
-        return jax.lax.scan(lambda carried, sample: _jax_step(carried, *sample), parameters, (x, y))
-
-    jitted = jax.jit(epoch, donate_argnums=0)
-    x, y = (jnp.array(t.cpu().numpy()) for t in tensors(samples, plan.device))
-    parameters = weights(network(plan.device))
-
-    def run() -> float:
-        nonlocal parameters
-        losses: Any = None
-        for _ in range(epochs):
-            parameters, losses = jitted(parameters, x, y)
-        jax.block_until_ready((parameters, losses))
-        return float(losses[-1])
-
-    return run
-
-
-def _jax_step(parameters: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    import jax
-
-    def loss_of(p: Any) -> Any:
-        hidden = jax.nn.sigmoid(p["0.weight"] @ x + p["0.bias"])
-        output = jax.nn.sigmoid(p["2.weight"] @ hidden + p["2.bias"])
-        return ((output - y) ** 2).mean()
-
-    loss, gradients = jax.value_and_grad(loss_of)(parameters)
-    return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, parameters, gradients), loss

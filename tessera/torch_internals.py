@@ -289,6 +289,11 @@ def is_random(operator: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in operator.tags
 
 
+def is_view(target: Any) -> bool:
+    """Whether an operator's result may share the memory of its argument."""
+    return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
+
+
 def writes(operator: Any) -> bool:
     """Whether an operator changes one of its arguments."""
     return bool(operator._schema.is_mutable)

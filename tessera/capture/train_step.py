@@ -21,6 +21,7 @@ from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
 from tessera.capture.pieces import Snapshot, run_in_pieces
+from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
 from tessera.errors import LossError, OptimizerError, TesseraError
@@ -155,8 +156,7 @@ class TrainStep:
             if (found := _cause(error)) is None:
                 self._raise_as_eager(arguments, error)
             reason = found
-        if "torch.autograd.grad" in reason.reason and not self._plain:
-            # Compiled pieces have no second derivative; finding out halfway would repeat the forward's side effects.
+        if not self._plain and wants_second_derivative(self._module, self._loss):
             self._plain, self._whole = True, None
             self.report.add(StepDown("eager", reason.reason, reason.instead, reason.where))
             self.report.rung = "eager"

@@ -128,5 +128,5 @@ def _require(package: str) -> Any:
         raise MissingDependencyError(
             f"An export to ONNX was asked for, and the package {package} is not installed.",
             "Writing and checking ONNX needs onnx, onnxscript and onnxruntime.",
-            "Install them with: pip install 'tessera[onnx]'",
+            "Install them with: pip install onnx onnxscript onnxruntime",
         ) from error

@@ -18,6 +18,7 @@ def test_it_says_machine_versions_and_date():
     assert f"PyTorch and Tessera {torch.get_num_threads()}" in found["threads"]
     assert "cores" in found["machine"]
     assert "device" not in found
+    assert re.fullmatch(r"\d+\.\d", machine.load())
 
 
 def test_what_is_not_installed_is_said(monkeypatch):

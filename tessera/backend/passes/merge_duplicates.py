@@ -3,7 +3,8 @@
     before   a = exp(x); b = exp(x); c = a + b
     after    a = exp(x);             c = a + a
 
-Random operations are left alone (two draws differ), and so is everything that writes. Promise: bitwise.
+Random operations are left alone (two draws differ), and so is everything that writes. Two results that leave the
+Program stay two tensors: a caller may write to one of them. Promise: bitwise.
 """
 
 from __future__ import annotations
@@ -20,17 +21,30 @@ from tessera.program import Program
 def merge_duplicates(program: Program) -> int:
     """Replace every repeated pure operation by its first occurrence; returns how many were replaced."""
     seen: dict[Hashable, fx.Node] = {}
+    escaping = _escaping(program)
     merged = 0
     for node in list(program.graph.nodes):
         if node.op != "call_function" or node.is_impure() or not _is_pure(node.target):
             continue
         key = _key(node)
         first = seen.setdefault(key, node)
-        if first is not node:
+        if first is not node and not (node in escaping and first in escaping):
             node.replace_all_uses_with(first)
             program.graph.erase_node(node)
             merged += 1
     return merged
+
+
+def _escaping(program: Program) -> set[fx.Node]:
+    """The returned nodes, and those of which a returned node is a view."""
+    found: set[fx.Node] = set()
+    waiting = [node for node in program.results if node is not None]
+    while waiting:
+        node = waiting.pop()
+        found.add(node)
+        if torch_internals.is_view(node.target):
+            waiting += [n for n in node.all_input_nodes if n not in found]
+    return found
 
 
 def _is_pure(target: object) -> bool:

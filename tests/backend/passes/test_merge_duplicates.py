@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from tessera.backend.passes.merge_duplicates import merge_duplicates
+from tests.backend.hand_made import aten, program, run, targets
+
+X = torch.linspace(-1, 1, 6).reshape(2, 3)
+
+
+def chain_twice(x):
+    return (torch.exp(x.sum(1, keepdim=True)) + torch.exp(x.sum(1, keepdim=True)),)
+
+
+def test_equal_computations_become_one():
+    made = program(chain_twice, X)
+    before = run(made, X)
+    assert merge_duplicates(made) == 2  # the sums, and then the exponentials of the one sum
+    assert targets(made) == [aten.sum.dim_IntList, aten.exp.default, aten.add.Tensor]
+    assert torch.equal(run(made, X)[0], before[0])
+    assert merge_duplicates(made) == 0
+
+
+@pytest.mark.parametrize(
+    "near_miss",
+    [
+        lambda x: (torch.exp(x), torch.exp(x + 1)),
+        lambda x: (x.sum(0), x.sum(1)),
+        lambda x: (x.sum(1), x.sum(1, keepdim=True)),
+        lambda x: (aten.full([2], 1, dtype=torch.int64), aten.full([2], 1.0, dtype=torch.int64)),
+        lambda x: (aten.mul.Tensor(x, 0.0), aten.mul.Tensor(x, -0.0)),
+        lambda x: (torch.sub(x, x), torch.sub(x, x, alpha=2)),
+        lambda x: (torch.rand_like(x), torch.rand_like(x)),
+        lambda x: (torch.bernoulli(x), torch.bernoulli(x)),
+    ],
+)
+def test_what_only_looks_equal_stays(near_miss):
+    made = program(near_miss, X)
+    before = targets(made)
+    assert merge_duplicates(made) == 0
+    assert targets(made) == before
+
+
+def test_writes_stay():
+    def write(x, y):
+        x.copy_(y)
+        x.copy_(y)
+        return (y,)
+
+    made = program(write, X, X)
+    assert merge_duplicates(made) == 0
+    assert targets(made) == [aten.copy_.default] * 2

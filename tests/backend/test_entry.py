@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from tessera.backend import entry
+from tessera.backend.unsafe_graphs import RECURRENT_DROPOUT, SHARED_MEMORY
+from tessera.program import Report
+
+
+def curve(x, w):
+    return torch.sin(x) * w + w.sum()
+
+
+def test_torch_compile_takes_the_backend_and_follows_eager_with_gradients():
+    x, w = torch.rand(3, 4), torch.rand(4, requires_grad=True)
+    result = torch.compile(curve, backend=entry.tessera)(x, w)
+    torch.testing.assert_close(result, curve(x, w))
+    (grad,) = torch.autograd.grad(result.square().sum(), w)
+    (expected,) = torch.autograd.grad(curve(x, w).square().sum(), w)
+    torch.testing.assert_close(grad, expected)
+
+
+def test_every_piece_is_in_the_report():
+    report = Report("curve")
+    x, w = torch.rand(3), torch.rand(3)
+    result = torch.compile(curve, backend=entry.compile_pieces(report))(x, w)
+    torch.testing.assert_close(result, curve(x, w))
+    assert [compilation.program for compilation in report.compilations] == ["inference of curve"]
+    assert report.step_downs == []
+
+
+def test_a_piece_that_inductor_fails_on_runs_eagerly(monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("no luck today\nat some depth")
+
+    monkeypatch.setattr(entry, "compile_program", fail)
+    report = Report("curve")
+    x, w = torch.rand(3), torch.rand(3, requires_grad=True)
+    result = torch.compile(curve, backend=entry.compile_pieces(report))(x, w)
+    assert torch.equal(result, curve(x, w))
+    (grad,) = torch.autograd.grad(result.sum(), w)
+    assert torch.equal(grad, torch.autograd.grad(curve(x, w).sum(), w)[0])
+    assert report.compilations == []
+    assert {(step.rung, step.reason) for step in report.step_downs} == {
+        ("eager", f"{kind} of curve: RuntimeError: no luck today") for kind in ("forward", "backward")
+    }
+
+
+@pytest.mark.parametrize(("overlap", "reasons"), [(True, [SHARED_MEMORY]), (False, [])])
+def test_a_write_to_one_of_two_inputs_that_share_memory_runs_eagerly(monkeypatch, overlap, reasons):
+    monkeypatch.setattr(entry.torch_internals, "compile_graph_pieces", lambda graph, inputs, one: graph.forward)
+
+    def shift(a, b):
+        a.add_(1)
+        return a * b
+
+    report = Report("shift")
+    memory, other = torch.arange(6.0), torch.arange(6.0)
+    result = torch.compile(shift, backend=entry.compile_pieces(report))(memory[:4], (memory if overlap else other)[2:])
+    assert result.tolist() == ([3, 8, 12, 20] if overlap else [2, 6, 12, 20])
+    assert [step.reason for step in report.step_downs] == reasons
+
+
+def test_recurrent_dropout_runs_eagerly():
+    lstm = torch.nn.LSTM(2, 2, num_layers=2, dropout=0.5)
+    report = Report("lstm")
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(lambda x: lstm(x)[0], backend=entry.compile_pieces(report))
+        x = torch.rand(3, 1, 2)
+        torch.manual_seed(1)
+        result = compiled(x)
+    torch.manual_seed(1)
+    assert torch.equal(result, lstm(x)[0])
+    assert [step.reason for step in report.step_downs] == [RECURRENT_DROPOUT]

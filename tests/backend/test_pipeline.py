@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import torch
+
+from tessera.backend import passes
+from tessera.backend.pipeline import PIPELINE
+from tessera.backend.runner import run_pipeline
+from tests.backend.hand_made import program, run
+
+A, B, T = torch.rand(3, 4), torch.rand(4, 2), torch.tensor(3.0, dtype=torch.float64)
+
+
+def something_for_every_pass(a, b, t):
+    scale = 1 - torch.pow(0.9, t)
+    return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a))
+
+
+def test_every_pass_has_the_name_of_its_file_and_every_file_is_in_the_pipeline():
+    files = {path.stem for path in Path(passes.__path__[0]).glob("*.py")} - {"__init__"}
+    names = [rewrite.name for rewrite in PIPELINE]
+    assert set(names) == files
+    assert len(names) == len(files)
+
+
+def test_together_the_passes_fire_once_and_keep_the_value():
+    made = program(something_for_every_pass, A, B, T)
+    before = run(made, A, B, T)
+    first = run_pipeline(made)
+    assert all(record.matches and not record.note for record in first), first
+    for now, then in zip(run(made, A, B, T), before, strict=True):
+        torch.testing.assert_close(now, then)
+    assert [record.matches for record in run_pipeline(made)] == [0] * len(PIPELINE)
+
+
+def test_passes_that_promise_bits_keep_them():
+    made = program(something_for_every_pass, A, B, T)
+    before = run(made, A, B, T)
+    run_pipeline(made, [rewrite for rewrite in PIPELINE if rewrite.promise == "bitwise"])
+    for now, then in zip(run(made, A, B, T), before, strict=True):
+        assert torch.equal(now, then)

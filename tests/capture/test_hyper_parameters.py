@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.capture.hyper_parameters import HyperParameters
+
+
+@pytest.fixture
+def optimizer():
+    return torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))], lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
+
+
+def always(values):
+    return True
+
+
+def test_floats_become_tensors_in_double(optimizer):
+    found = HyperParameters(optimizer)
+    read = dict(zip(found.names, found.tensors, strict=True))
+    assert (read["lr"], read["betas[0]"], read["betas[1]"]) == (1e-3, 0.9, 0.99)
+    assert all(t.dtype == torch.float64 and t.dim() == 0 for t in found.tensors)
+    assert "amsgrad" not in read
+
+
+def test_new_numbers_are_filled_in(optimizer):
+    found = HyperParameters(optimizer)
+    optimizer.param_groups[0] |= {"lr": 0.25, "betas": (0.5, 0.99)}
+    assert found.refresh(always)
+    read = dict(zip(found.names, found.tensors, strict=True))
+    assert (read["lr"], read["betas[0]"], read["betas[1]"]) == (0.25, 0.5, 0.99)
+
+
+def test_numbers_that_the_recording_did_not_assume_are_refused(optimizer):
+    found = HyperParameters(optimizer)
+    decay = found.names.index("weight_decay")
+    optimizer.param_groups[0]["weight_decay"] = 0.1
+    assert not found.refresh(lambda values: values[decay] == 0)
+    assert found.tensors[decay] == 0
+
+
+@pytest.mark.parametrize("change", [{"amsgrad": True}, {"lr": torch.tensor(0.1)}, {"betas": (0.9, 0.99, 0.5)}])
+def test_structure_is_refused(optimizer, change):
+    found = HyperParameters(optimizer)
+    optimizer.param_groups[0] |= change
+    assert not found.refresh(always)
+
+
+def test_another_group_or_parameter_is_refused(optimizer):
+    found = HyperParameters(optimizer)
+    optimizer.param_groups[0]["params"].append(torch.nn.Parameter(torch.ones(1)))
+    assert not found.refresh(always)
+    found = HyperParameters(optimizer)
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+    assert not found.refresh(always)
+
+
+def test_a_tensor_of_the_user_is_itself_the_input():
+    lr = torch.tensor(0.1)
+    found = HyperParameters(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=lr))
+    assert found.tensors[found.names.index("lr")] is lr
+    lr.fill_(0.2)
+    assert found.refresh(always)
+
+
+def test_numbers_take_the_place_of_the_tensors(optimizer):
+    found = HyperParameters(optimizer)
+    (group,) = found.groups_with([f"<{name}>" for name in found.names])
+    assert group["lr"] == "<lr>"
+    assert group["betas"] == ["<betas[0]>", "<betas[1]>"]
+    assert group["amsgrad"] is False
+    assert "params" not in group
+    assert optimizer.param_groups[0]["lr"] == 1e-3

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tessera.capture.train_step import train_step
+from tessera.errors import LossError, OptimizerError
+
+
+def net():
+    return torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+
+
+def test_many_steps_in_one_call_are_the_steps_one_by_one():
+    model = net()
+    twin = copy.deepcopy(model)
+    step, one = (
+        train_step(m, "mse", torch.optim.AdamW(m.parameters(), lr=0.01), clip_norm=0.5, metrics={"l1": F.l1_loss})
+        for m in (model, twin)
+    )
+    x, y = torch.randn(5, 4, 2), torch.randn(5, 4, 1)
+    assert step.run(x, y) is None  # nothing was captured yet
+    assert step(x[0], y[0]) == one(x[0], y[0])
+    losses = step.run(x[1:], y[1:])
+    expected, norms, distances = [], [], []
+    for i in range(1, 5):
+        expected.append(one(x[i], y[i]))
+        norms.append(one.metrics["grad_norm"])
+        distances.append(one.metrics["l1"])
+    assert torch.equal(losses, torch.stack(expected))
+    assert torch.equal(step.metrics["grad_norm"], torch.stack(norms))
+    assert torch.equal(step.metrics["l1"], torch.stack(distances))
+    torch.testing.assert_close(model.state_dict(), twin.state_dict(), rtol=0, atol=0)
+    assert step.report.rung == "whole step in one Program"
+    assert len(step.report.compilations) == 1
+
+
+def test_an_optimizer_over_other_parameters():
+    model = net()
+    optimizer = torch.optim.SGD([*net().parameters(), model[0].bias])
+    with pytest.raises(OptimizerError) as raised:
+        train_step(model, "mse", optimizer)
+    assert str(raised.value) == (
+        "4 of the 5 parameters of this SGD are not those of this Sequential. "
+        "A training step updates the parameters of the module it runs. "
+        "Write SGD(model.parameters(), ...) with the module that is trained, after any change of layers."
+    )
+
+
+def test_accumulating_over_no_calls():
+    model = net()
+    with pytest.raises(OptimizerError, match="accumulate=0 was passed.*at least 1.*Write accumulate=1"):
+        train_step(model, "mse", torch.optim.SGD(model.parameters()), accumulate=0)
+
+
+def test_a_loss_that_is_no_number():
+    model = net()
+    before = copy.deepcopy(model.state_dict())
+    step = train_step(model, lambda p, t: (p - t) ** 2, torch.optim.SGD(model.parameters()))
+    with pytest.raises(LossError, match=r"a tensor of shape \[4, 1\].*0-d tensor.*loss.mean\(\)"):
+        step(torch.randn(4, 2), torch.randn(4, 1))
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_an_optimizer_of_a_stranger_runs_eagerly_and_is_named():
+    class Mine(torch.optim.SGD):
+        pass
+
+    model = net()
+    twin = copy.deepcopy(model)
+    step, reference = train_step(model, "mse", Mine(model.parameters(), lr=0.1)), Mine(twin.parameters(), lr=0.1)
+    x, y = torch.randn(4, 2), torch.randn(4, 1)
+    loss = step(x, y)
+    expected = F.mse_loss(twin(x), y)
+    expected.backward()
+    reference.step()
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(model.state_dict(), twin.state_dict())
+    assert step.report.rung == "forward and backward in pieces, update eager"
+    (reason,) = step.report.step_downs
+    assert f"Mine is defined in {__name__}" in reason.reason

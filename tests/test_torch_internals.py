@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import fx
+
+from tessera import torch_internals
+
+aten = torch.ops.aten
+
+
+def test_tensors_are_found_in_nested_values():
+    a, b = torch.ones(1), torch.zeros(2)
+    found = torch_internals.tensors_in([a, {"key": (1, b)}, None])
+    assert found[0] is a
+    assert found[1] is b
+    assert len(found) == 2
+
+
+def test_views_share_memory_and_clones_do_not():
+    a = torch.ones(4)
+    assert torch_internals.shares_memory([a, 3, a[1:]])
+    assert not torch_internals.shares_memory([a, 3, a.clone()])
+
+
+@pytest.mark.parametrize(
+    ("function", "writes"),
+    [
+        (lambda x: x.add_(1), True),
+        (lambda x: torch.add(x, 1, out=x), True),
+        (lambda x: x.add(1) * 2, False),
+    ],
+)
+def test_operations_in_place(function, writes):
+    assert torch_internals.writes_in_place(fx.symbolic_trace(function)) is writes
+
+
+def test_what_an_operator_does():
+    assert torch_internals.is_random(aten.bernoulli.default)
+    assert not torch_internals.is_random(aten.add.Tensor)
+    assert torch_internals.writes(aten.add_.Tensor)
+    assert not torch_internals.writes(aten.add.Tensor)
+    assert not torch_internals.is_operator(torch.add)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_traced_dropout_draws_what_eager_draws(dtype):
+    probability = torch.rand(3, 5, dtype=dtype).T  # not contiguous: memory order and logical order differ
+    traced = torch_internals.trace(lambda p: (torch.bernoulli(p),), probability)
+    torch.manual_seed(1)
+    (drawn,) = traced(probability)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.bernoulli(probability))
+    assert aten.bernoulli.default not in {node.target for node in traced.graph.nodes}
+
+
+def test_a_branch_on_a_symbol_leaves_a_guard():
+    mode = torch_internals.new_fake_mode()
+    number = torch_internals.symbolic_float(mode, "decay", 0.0)
+    tensor = torch_internals.fake_copy(mode, torch.ones(2))
+    torch_internals.trace(lambda x, d: (x * d if d > 0.5 else x,), tensor, number, fake_mode=mode)
+    holds = torch_internals.symbol_guards(mode, [number])
+    assert holds([0.25])
+    assert not holds([0.75])
+
+
+def test_a_replaced_call_computes_the_same():
+    mode = torch_internals.new_fake_mode()
+    x = torch.randn(4)
+    traced = torch_internals.trace(
+        lambda v: (torch.sigmoid(v) + 1,), torch_internals.fake_copy(mode, x), fake_mode=mode, decompose=False
+    )
+    (node,) = traced.graph.find_nodes(op="call_function", target=aten.sigmoid.default)
+    torch_internals.replace_call(traced, node, lambda v: 1 / (1 + torch.exp(-v)))
+    traced.recompile()
+    torch.testing.assert_close(traced(x)[0], torch.sigmoid(x) + 1)
+    assert not traced.graph.find_nodes(op="call_function", target=aten.sigmoid.default)
+
+
+def test_step_hooks_are_seen():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
+    assert not torch_internals.has_step_hooks(optimizer)
+    hook = optimizer.register_step_post_hook(lambda *_: None)
+    assert torch_internals.has_step_hooks(optimizer)
+    hook.remove()
+    assert not torch_internals.has_step_hooks(optimizer)
+
+
+def test_gradients_are_on_again_after_a_failure():
+    def fail(values):
+        assert not torch.is_grad_enabled()
+        raise RuntimeError("failed")
+
+    with pytest.raises(RuntimeError, match="failed"):
+        torch_internals.without_gradients(fail)([])
+    assert torch.is_grad_enabled()
+
+
+def test_a_view_of_memory_counts_as_a_user_of_it():
+    block = torch.arange(6.0)
+    handle = torch_internals.storage_handle(block)
+    before = torch_internals.storage_users(handle)
+    view = torch_internals.view_of_memory(block, (2, 3), (3, 1))
+    assert torch_internals.storage_users(handle) == before + 1
+    assert torch.equal(view, block.reshape(2, 3))
+    assert view.data_ptr() == block.data_ptr()
