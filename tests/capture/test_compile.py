@@ -62,8 +62,8 @@ def test_what_breaks_the_graph_is_named():
     x = torch.ones(3)
     assert torch.equal(branching(x), x + 1)
     assert torch.equal(branching(-x), -x - 1)
-    (reason,) = branching.report.step_downs
-    assert (reason.where.file, reason.where.code) == (__file__, "if x.sum() > 0:")
+    places = {(reason.where.file, reason.where.code) for reason in branching.report.step_downs}
+    assert places == {(__file__, "if x.sum() > 0:")}
 
 
 def test_an_unknown_mode():

@@ -29,8 +29,9 @@ def test_a_snapshot_brings_back_what_a_forward_changes():
     job = job_of(net, torch.optim.SGD(net.parameters()))
     job.accumulators[net[0].weight] = kept = torch.ones(3)
     before = {name: b.clone() for name, b in net.named_buffers()}
+    x = torch.randn(4, 3)
     found = Snapshot(job)
-    first = net(x := torch.randn(4, 3))
+    first = net(x)
     job.micro_step = 3
     job.accumulators.clear()
     found.restore()

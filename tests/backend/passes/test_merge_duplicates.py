@@ -34,7 +34,11 @@ def test_equal_computations_become_one():
     ],
 )
 def test_what_only_looks_equal_stays(near_miss):
-    made = program(near_miss, X)
+    def inside(x):
+        first, second = near_miss(x)
+        return (torch.sin(first), torch.cos(second))  # neither value is a result itself: results are never merged
+
+    made = program(inside, X)
     before = targets(made)
     assert merge_duplicates(made) == 0
     assert targets(made) == before
@@ -49,3 +53,25 @@ def test_writes_stay():
     made = program(write, X, X)
     assert merge_duplicates(made) == 0
     assert targets(made) == [aten.copy_.default] * 2
+
+
+def test_two_results_stay_two_tensors():
+    made = program(lambda x: (torch.exp(x), torch.exp(x), torch.exp(x).view(3, 2)), X)
+    assert merge_duplicates(made) == 0
+    assert len({value.data_ptr() for value in run(made, X)}) == 3
+
+
+def test_a_result_may_replace_a_value_inside():
+    made = program(lambda x: (torch.exp(x), torch.sin(torch.exp(x))), X)
+    before = run(made, X)
+    assert merge_duplicates(made) == 1
+    assert all(map(torch.equal, run(made, X), before))
+
+
+def test_two_results_that_equal_a_value_inside_stay_two_tensors():
+    made = program(lambda x: (torch.sin(torch.exp(x)), torch.exp(x), torch.exp(x)), X)
+    before = run(made, X)
+    merge_duplicates(made)
+    after = run(made, X)
+    assert all(map(torch.equal, after, before))
+    assert after[1].data_ptr() != after[2].data_ptr()
