@@ -386,9 +386,10 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
 
 
 def _bernoulli(probability: torch.Tensor) -> torch.Tensor:
-    """Draws what eager draws: doubles for float64, in memory order. Inductor's own draws float32, in logical order."""
+    """Draws what eager draws, doubles for float64; Inductor's own decomposition draws float32."""
     precision = torch.float64 if probability.dtype == torch.float64 else torch.float32
-    return (torch.rand_like(probability, dtype=precision) < probability).to(probability.dtype)
+    drawn = torch.rand(probability.shape, dtype=precision, device=probability.device)
+    return (drawn < probability).to(probability.dtype)
 
 
 @contextlib.contextmanager

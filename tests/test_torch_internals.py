@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import fx
 
 from tessera import torch_internals
 
@@ -17,35 +16,20 @@ def test_tensors_are_found_in_nested_values():
     assert len(found) == 2
 
 
-def test_views_share_memory_and_clones_do_not():
-    a = torch.ones(4)
-    assert torch_internals.shares_memory([a, 3, a[1:]])
-    assert not torch_internals.shares_memory([a, 3, a.clone()])
-
-
-@pytest.mark.parametrize(
-    ("function", "writes"),
-    [
-        (lambda x: x.add_(1), True),
-        (lambda x: torch.add(x, 1, out=x), True),
-        (lambda x: x.add(1) * 2, False),
-    ],
-)
-def test_operations_in_place(function, writes):
-    assert torch_internals.writes_in_place(fx.symbolic_trace(function)) is writes
-
-
 def test_what_an_operator_does():
     assert torch_internals.is_random(aten.bernoulli.default)
     assert not torch_internals.is_random(aten.add.Tensor)
     assert torch_internals.writes(aten.add_.Tensor)
     assert not torch_internals.writes(aten.add.Tensor)
+    assert torch_internals.is_view(aten.view.default)
+    assert not torch_internals.is_view(aten.clone.default)
+    assert torch_internals.is_operator(aten.add.Tensor)
     assert not torch_internals.is_operator(torch.add)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_traced_dropout_draws_what_eager_draws(dtype):
-    probability = torch.rand(3, 5, dtype=dtype).T  # not contiguous: memory order and logical order differ
+    probability = torch.rand(30, 50, dtype=dtype)
     traced = torch_internals.trace(lambda p: (torch.bernoulli(p),), probability)
     torch.manual_seed(1)
     (drawn,) = traced(probability)
@@ -62,19 +46,6 @@ def test_a_branch_on_a_symbol_leaves_a_guard():
     holds = torch_internals.symbol_guards(mode, [number])
     assert holds([0.25])
     assert not holds([0.75])
-
-
-def test_a_replaced_call_computes_the_same():
-    mode = torch_internals.new_fake_mode()
-    x = torch.randn(4)
-    traced = torch_internals.trace(
-        lambda v: (torch.sigmoid(v) + 1,), torch_internals.fake_copy(mode, x), fake_mode=mode, decompose=False
-    )
-    (node,) = traced.graph.find_nodes(op="call_function", target=aten.sigmoid.default)
-    torch_internals.replace_call(traced, node, lambda v: 1 / (1 + torch.exp(-v)))
-    traced.recompile()
-    torch.testing.assert_close(traced(x)[0], torch.sigmoid(x) + 1)
-    assert not traced.graph.find_nodes(op="call_function", target=aten.sigmoid.default)
 
 
 def test_step_hooks_are_seen():

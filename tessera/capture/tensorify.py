@@ -4,7 +4,8 @@
     aten.mul(gradient, symbol)           ->   aten.mul(gradient, symbol_tensor)
     aten.add(a, b, alpha=symbol)         ->   aten.add(a, aten.mul(b, symbol_tensor))
 
-Python computes with doubles and casts the result where it meets a tensor; so does this, so eager's bits are kept.
+Python computes with doubles and casts the result where it meets a tensor; so does this. ``alpha`` and ``lerp`` are
+written out, so their last bit may differ from eager's fused forms.
 """
 
 from __future__ import annotations

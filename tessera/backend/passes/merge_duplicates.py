@@ -29,6 +29,8 @@ def merge_duplicates(program: Program) -> int:
         key = _key(node)
         first = seen.setdefault(key, node)
         if first is not node and not (node in escaping and first in escaping):
+            if node in escaping:
+                escaping.add(first)
             node.replace_all_uses_with(first)
             program.graph.erase_node(node)
             merged += 1

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 import torch
 
@@ -53,6 +55,15 @@ def test_writes_stay():
     made = program(write, X, X)
     assert merge_duplicates(made) == 0
     assert targets(made) == [aten.copy_.default] * 2
+
+
+def test_calls_that_are_no_operators_stay():
+    made = program(lambda x: (torch.exp(x),), X)
+    with made.graph.inserting_before(made.graph.output_node()):
+        for _ in range(2):
+            made.graph.call_function(random.random)
+    assert merge_duplicates(made) == 0
+    assert targets(made).count(random.random) == 2
 
 
 def test_two_results_stay_two_tensors():
