@@ -1,4 +1,4 @@
-"""What one Program cannot hold trains exactly as eager does, and the Report names the line and what to write instead."""
+"""What one Program cannot hold trains as eager does; the Report names the line and what to write instead."""
 
 from __future__ import annotations
 
