@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dis
-import functools
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from torch.utils import _python_dispatch
 from torch.utils._pytree import tree_leaves
 
 DispatchMode = _python_dispatch.TorchDispatchMode  # sees every operation that runs inside it
+is_recording = _python_dispatch.is_in_torch_dispatch_mode  # whether operations become a graph, or go to any such mode
 
 # -- Dynamo: capture, guards -------------------------------------------------------------------------------------
 
@@ -53,7 +53,6 @@ def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
     return [GuardedCode(e.guard_manager, e.guard_manager.root.check, e.code) for e in entries]
 
 
-@functools.lru_cache(maxsize=1024)
 def only_calls_its_graph(code: types.CodeType) -> bool:
     """Whether Dynamo's code does nothing but call one compiled graph: no side effect to replay afterwards."""
     names = [instruction.opname for instruction in dis.get_instructions(code)]
@@ -152,6 +151,11 @@ def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
     """Whether code of the user's runs before or after ``optimizer.step``."""
     own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
     return bool(own or _all_optimizers._global_optimizer_pre_hooks or _all_optimizers._global_optimizer_post_hooks)
+
+
+def step_is_watched(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether hooks or a profiler wait for ``optimizer.step``: torch's wrapper, made for them, costs microseconds."""
+    return has_step_hooks(optimizer) or torch.autograd._profiler_enabled()
 
 
 def mark_stepped(optimizer: torch.optim.Optimizer) -> None:
@@ -423,13 +427,14 @@ class InductorOutput:
 PieceCompiler = Callable[[fx.GraphModule, Sequence[Any]], InductorOutput]
 
 
-def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> InductorOutput:
-    """Hand a functional ATen graph with trailing ``copy_`` updates to Inductor."""
+def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any], threads: int = -1) -> InductorOutput:
+    """Hand a functional ATen graph with trailing writes to Inductor; ``threads`` -1: as many as torch has."""
+    from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.fx_passes.joint_graph import joint_graph_passes
     from torch._inductor.virtualized import V
 
-    with inductor_settings():
+    with inductor_settings(), config.patch({"cpp.threads": threads}):
         with V.set_fake_mode(fake_mode_of(inputs)):
             joint_graph_passes(graph_module)
         return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))

@@ -62,8 +62,9 @@ def compile_program(
     return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)
 
 
-_FUSED_KERNEL = re.compile(r"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\()", re.MULTILINE)
-_EXTERNAL_CALL = re.compile(r"^\s+(?:\w+ = )?(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)
+_OWN = r"torch\.ops\.tessera\.update_many"
+_FUSED_KERNEL = re.compile(rf"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\(|{_OWN})", re.MULTILINE)
+_EXTERNAL_CALL = re.compile(rf"^\s+(?!{_OWN})(?:\w+ = )?(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)
 
 
 def _count(pattern: re.Pattern[str], source: str) -> int:

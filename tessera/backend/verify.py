@@ -6,9 +6,12 @@ names the pass and goes on without it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import fx
 
+from tessera.backend.update_kernel import UPDATE_MANY
 from tessera.errors import ProgramError
 from tessera.program import COPY, Program, describe
 
@@ -35,19 +38,26 @@ def _verify_node(node: fx.Node, updated: set[fx.Node]) -> None:
         raise _broken(f"node {node.name} is a {node.op}, which no Program holds.")
     if node.op != "call_function":
         return
-    if node.target is COPY:
-        destination = node.args[0]
-        if not isinstance(destination, fx.Node) or destination.op != "placeholder":
-            raise _broken(f"{describe(node)} writes to something that is not an input.")
-        if destination in updated:
-            raise _broken(f"input {destination.name} is written twice.")
-        updated.add(destination)
-        _verify_same_kind(destination, node)
+    if written := _written(node):
+        for destination in written:
+            if not isinstance(destination, fx.Node) or destination.op != "placeholder":
+                raise _broken(f"{describe(node)} writes to something that is not an input.")
+            if destination in updated:
+                raise _broken(f"input {destination.name} is written twice.")
+            updated.add(destination)
+        if node.target is COPY:
+            _verify_same_kind(written[0], node)
     elif "val" not in node.meta:
         raise _broken(f"node {node.name} ({describe(node)}) has no shape and dtype.")
     elif read := updated.intersection(node.all_input_nodes):
         names = ", ".join(sorted(n.name for n in read))
         raise _broken(f"{describe(node)} reads {names} after its update: the old and the new value would be confused.")
+
+
+def _written(node: fx.Node) -> list[Any]:
+    if node.target is COPY:
+        return [node.args[0]]
+    return list(node.args[2]) if node.target is UPDATE_MANY else []  # type: ignore[arg-type]
 
 
 def _verify_same_kind(destination: fx.Node, copy: fx.Node) -> None:

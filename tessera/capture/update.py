@@ -227,6 +227,10 @@ def _record(
         recorded = torch_internals.trace(functionalize(step), *fakes, *numbers, *own_fakes)
     for copy in recorded.graph.find_nodes(op="call_function", target=COPY):
         recorded.graph.erase_node(copy)  # the new values are returned; the Program decides what is written where
+    for copied in recorded.graph.find_nodes(op="call_function", target=torch.ops.aten.copy.default):
+        old, new = (n.meta["val"] for n in copied.all_input_nodes)
+        if old.shape == new.shape and old.dtype == new.dtype and old.device == new.device:
+            copied.replace_all_uses_with(copied.all_input_nodes[1])  # a write to state that is itself made functional
     fix_numbers(recorded)
     return recorded, torch_internals.symbol_guards(fake_mode, numbers)
 

@@ -1,7 +1,8 @@
 """A Program: one functional ATen graph of a whole job, with the meaning of every input and output.
 
-The graph mutates state only through trailing ``aten.copy_(input, new_value)`` nodes, one for each input it updates;
-everything before them is pure. So a pass may move, merge or drop any node that is not a ``copy_`` or an output.
+The graph mutates state only through trailing ``aten.copy_(input, new_value)`` nodes, one for each input it updates
+(the backend may gather them into writes of many inputs); everything before them is pure. So a pass may move, merge or
+drop any node that is not such a write or an output.
 """
 
 from __future__ import annotations

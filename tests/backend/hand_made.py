@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import fx
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from tessera.program import Program, Role, Value
+from tessera.program import COPY, Phase, Program, Role, Value
 
 aten = torch.ops.aten
 
@@ -34,3 +36,28 @@ def run(made: Program, *inputs: torch.Tensor) -> list[torch.Tensor]:
 def targets(made: Program) -> list[object]:
     """The operations of a Program, in order."""
     return [node.target for node in made.graph.nodes if node.op == "call_function"]
+
+
+def updating_program(function: Callable[..., list[torch.Tensor]], number: torch.Tensor, *lists: list[Any]) -> Program:
+    """A Program of ``function(number, *lists)``, whose results are written to the tensors of the first lists."""
+    flat, spec = tree_flatten(lists)
+
+    def pure(number: torch.Tensor, *flat: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(function(number, *tree_unflatten(flat, spec)))
+
+    made = program(pure, number, *flat)
+    written = len(made.outputs)
+    write_back(made, made.placeholders[1 : 1 + written], written)
+    return made
+
+
+def write_back(made: Program, destinations: list[fx.Node], count: int) -> None:
+    """Turn the last ``count`` results into writes to ``destinations``; all operations become part of the update."""
+    output, results = made.graph.output_node(), made.results
+    for node in made.graph.nodes:
+        node.meta["phase"] = Phase.UPDATE
+    with made.graph.inserting_before(output):
+        for destination, source in zip(destinations, results[-count:], strict=True):
+            made.graph.call_function(COPY, (destination, source)).meta["phase"] = Phase.UPDATE
+    output.args = (tuple(results[:-count]),)
+    made.outputs = made.outputs[:-count]

@@ -5,14 +5,21 @@ import torch
 from tessera.backend import passes
 from tessera.backend.pipeline import PIPELINE
 from tessera.backend.runner import run_pipeline
-from tests.backend.hand_made import program, run
+from tests.backend.hand_made import program, run, write_back
 
 A, B, T = torch.rand(3, 4), torch.rand(4, 2), torch.tensor(3.0, dtype=torch.float64)
+WEIGHTS = [torch.rand(3000) for _ in range(8)]
+INPUTS = (A, B, T, *WEIGHTS)
 
 
-def something_for_every_pass(a, b, t):
-    scale = 1 - torch.pow(0.9, t)
-    return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a))
+def something_for_every_pass():
+    def function(a, b, t, *weights):
+        scale = 1 - torch.pow(0.9, t)
+        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), *(w - scale * w for w in weights))
+
+    made = program(function, *INPUTS)
+    write_back(made, made.placeholders[3:], len(WEIGHTS))
+    return made
 
 
 def test_every_pass_has_the_name_of_its_file_and_every_file_is_in_the_pipeline():
@@ -23,18 +30,18 @@ def test_every_pass_has_the_name_of_its_file_and_every_file_is_in_the_pipeline()
 
 
 def test_together_the_passes_fire_once_and_keep_the_value():
-    made = program(something_for_every_pass, A, B, T)
-    before = run(made, A, B, T)
+    made = something_for_every_pass()
+    before = run(made, *INPUTS)
     first = run_pipeline(made)
     assert all(record.matches and not record.note for record in first), first
-    for now, then in zip(run(made, A, B, T), before, strict=True):
+    for now, then in zip(run(made, *INPUTS), before, strict=True):
         torch.testing.assert_close(now, then)
     assert [record.matches for record in run_pipeline(made)] == [0] * len(PIPELINE)
 
 
 def test_passes_that_promise_bits_keep_them():
-    made = program(something_for_every_pass, A, B, T)
-    before = run(made, A, B, T)
+    made = something_for_every_pass()
+    before = run(made, *INPUTS)
     run_pipeline(made, [rewrite for rewrite in PIPELINE if rewrite.promise == "bitwise"])
-    for now, then in zip(run(made, A, B, T), before, strict=True):
+    for now, then in zip(run(made, *INPUTS), before, strict=True):
         assert torch.equal(now, then)
