@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dis
+import functools
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,13 +75,6 @@ def call_directly(guarded: GuardedCode, names: dict[str, Any]) -> None:
             names[name] = plain
 
 
-def never_capture(function: Callable[..., Any]) -> None:
-    """Dynamo shall not look into ``function``, even when it is called from code that Dynamo is running."""
-    from torch._dynamo.eval_frame import skip_code
-
-    skip_code(function.__code__)
-
-
 def forget_captures(code: types.CodeType) -> None:
     """Drop every version Dynamo holds of a function, so that its next call captures anew."""
     from torch._dynamo.eval_frame import reset_code
@@ -106,7 +102,7 @@ def backend_failure(error: BaseException) -> BaseException | None:
     return error.inner_exception if isinstance(error, BackendCompilerFailed) else None
 
 
-def capture_reason(error: BaseException) -> str:
+def capture_reason(error: BaseException | str) -> str:
     """Dynamo's reason for stopping in one or two lines, without its advice to developers of torch."""
     lines = [line.strip() for line in str(getattr(error, "msg", error)).splitlines() if line.strip()]
     explained = [line.removeprefix("Explanation: ") for line in lines[1:] if line.startswith("Explanation: ")]
@@ -115,10 +111,7 @@ def capture_reason(error: BaseException) -> str:
 
 def user_stack(error: BaseException) -> str:
     """The user's stack at the place where capture stopped, printed; empty when Dynamo does not know it."""
-    import traceback
-
-    frames = getattr(error, "real_stack", None) or []
-    return "".join(traceback.format_list(list(frames)))
+    return "".join(traceback.format_list(getattr(error, "real_stack", None) or []))
 
 
 @contextlib.contextmanager
@@ -141,6 +134,14 @@ def capturing(*, whole: bool) -> Iterator[None]:
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
+        # What torch's own files do, what the Report says with the line, and what runs as it does in eager.
+        for no_news in (
+            "`torch.jit.script_m",
+            "Dynamo does not know",
+            "Torchinductor does not support",
+            "Error detected in",
+        ):
+            warnings.filterwarnings("ignore", no_news)
         yield
 
 
@@ -227,6 +228,7 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
     from torch._functorch._aot_autograd import descriptors as d
     from torch._functorch.aot_autograd import OutputType, aot_export_joint_with_descriptors
 
+    _let_lstm_be_traced(graph_module)
     with contextlib.ExitStack() as stack:
         exported = aot_export_joint_with_descriptors(
             stack, graph_module, tuple(inputs), decompositions=inductor_decompositions()
@@ -265,6 +267,22 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
         if info.output_type is OutputType.is_input and info.base_idx is not None
     }
     return JointGraph(joint, results, mutations, gradients, tangents, views, same)
+
+
+def _let_lstm_be_traced(graph_module: fx.GraphModule) -> None:
+    for node in graph_module.graph.find_nodes(op="call_function", target=torch.lstm):
+        node.target = _traceable_lstm
+    graph_module.recompile()
+
+
+def _traceable_lstm(*args: Any) -> Any:
+    """``torch.lstm``, whose decomposition would else take oneDNN's whole layer: traced, that has no right backward."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        return torch.lstm(*args)
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def _input_index(described: Any) -> int:
@@ -334,8 +352,7 @@ def new_fake_mode() -> Any:
 
 def fake_copy(fake_mode: Any, tensor: torch.Tensor) -> torch.Tensor:
     """A tensor of the same shape, strides and dtype that holds no data."""
-    fake: torch.Tensor = fake_mode.from_tensor(tensor, static_shapes=True)
-    return fake
+    return fake_mode.from_tensor(tensor, static_shapes=True)
 
 
 def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
@@ -345,8 +362,7 @@ def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
 
     source, env = ConstantSource(name), fake_mode.shape_env
     symbol = env.create_unspecified_symbol(value, source=source, dynamic_dim=DimDynamic.DYNAMIC)
-    number: torch.SymFloat = env.create_symfloatnode(symbol, hint=value, source=source)
-    return number
+    return env.create_symfloatnode(symbol, hint=value, source=source)
 
 
 def symbol_guards(fake_mode: Any, numbers: Sequence[torch.SymFloat]) -> Callable[[Sequence[float]], bool]:
@@ -506,6 +522,8 @@ def compile_graph_pieces(
 
         return Compiled(compile_one(piece, kind, inductor))
 
+    if torch.is_grad_enabled():
+        _let_lstm_be_traced(graph_module)
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
     with inductor_settings(), functorch_config.patch(enable_autograd_cache=False):
         return compile_fx(  # type: ignore[return-value]
@@ -516,8 +534,6 @@ def compile_graph_pieces(
 def compiler_reason(error: BaseException) -> str:
     """Why Inductor or the C++ compiler gave up, in one line."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    if type(error).__name__ == "InvalidCxxCompiler":
-        return "no working C++ compiler was found; install g++ (Debian: apt install g++) to run compiled"
     return f"{type(error).__name__}: {first}"
 
 
@@ -528,49 +544,61 @@ def is_index_error(error: RuntimeError) -> bool:
 
 def graph_breaks() -> list[tuple[str, str]]:
     """Reason and printed user stack of every graph break since the last call."""
-    import traceback
-
     from torch._dynamo.utils import graph_break_reasons
 
-    breaks = [(r.reason, "".join(traceback.format_list(list(r.user_stack)))) for r in graph_break_reasons]
+    breaks = [(capture_reason(r.reason), "".join(traceback.format_list(r.user_stack))) for r in graph_break_reasons]
     graph_break_reasons.clear()
     return breaks
 
 
 def tensor_data_pointer_function() -> int:
     """Address of a C function ``void* f(PyObject*)`` for a tensor's data pointer; Inductor's kernels use it too."""
-    address: int = torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr
-    return address
+    return torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr
 
 
 def empty_strided_cpu(shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     """``torch.empty_strided`` on the CPU, the way Inductor's own wrappers call it: about four times as fast."""
-    tensor: torch.Tensor = torch._C._dynamo.guards._empty_strided_cpu(shape, strides, dtype)
-    return tensor
+    return torch._C._dynamo.guards._empty_strided_cpu(shape, strides, dtype)
 
 
 def view_of_memory(block: torch.Tensor, shape: Sequence[int], strides: Sequence[int]) -> torch.Tensor:
     """A tensor of another shape over the memory of ``block``, a new reference to its storage."""
-    tensor: torch.Tensor = torch._C._dynamo.guards._reinterpret_tensor(block, shape, strides, 0)
-    return tensor
+    return torch._C._dynamo.guards._reinterpret_tensor(block, shape, strides, 0)
 
 
 def storage_handle(tensor: torch.Tensor) -> int:
     """The identity of a tensor's memory, for ``storage_users``; valid while the tensor lives."""
-    handle: int = tensor.untyped_storage()._cdata
-    return handle
+    return tensor.untyped_storage()._cdata
 
 
 def storage_users(handle: int) -> int:
     """How many tensors and storages refer to the memory."""
-    count: int = torch._C._storage_Use_Count(handle)  # type: ignore[attr-defined]
-    return count
+    return torch._C._storage_Use_Count(handle)  # type: ignore[attr-defined]
 
 
-def allocate_with(output: InductorOutput, allocate: Callable[..., torch.Tensor]) -> None:
-    """Let the wrapper that Inductor wrote allocate its CPU buffers with ``allocate``, a global of that wrapper."""
-    if "empty_strided_cpu" in output.names:
-        output.names["empty_strided_cpu"] = allocate
+def replace_name(output: InductorOutput, name: str, make: Callable[[Any], Any]) -> None:
+    """Let the wrapper that Inductor wrote find ``make(what it finds now)`` under one of its global names."""
+    if name in output.names:
+        output.names[name] = make(output.names[name])
+
+
+def tensor_handle(tensor: torch.Tensor) -> int:
+    """The pointer that a tensor is in C++."""
+    handle: int = tensor._cdata
+    return handle
+
+
+@functools.cache
+def onednn_matmul() -> int | None:
+    """Address of oneDNN's ``void (const Tensor& a, const Tensor& b, const Tensor& out, float beta, float alpha)``.
+
+    Torch itself takes it for low precision only. None where this torch has none or the processor lacks what it asks.
+    """
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # the instructions that the function insists on
+        return None
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    function = getattr(library, "_ZN2at6native13mkldnn_matmulERKNS_6TensorES3_S3_ff", None)
+    return ctypes.cast(function, ctypes.c_void_p).value if function else None
 
 
 def compute_before_use(node: fx.Node) -> bool:
@@ -586,9 +614,13 @@ def kernel_address(kernel: Any) -> int:
     return ctypes.cast(library.kernel, ctypes.c_void_p).value or 0
 
 
+@functools.cache
 def cpp_compiler() -> str:
-    """The C++ compiler that Inductor found."""
+    """The C++ compiler that Inductor found; empty when none runs."""
     from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
 
-    compiler: str = get_cpp_compiler()
-    return compiler
+    try:
+        return str(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return ""

@@ -11,6 +11,7 @@ from typing import Any
 from tessera import torch_internals
 from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NativeProgram, make_native
+from tessera.backend.products import prefers_onednn, with_products
 from tessera.backend.runner import run_pipeline
 from tessera.program import Compilation, Program, copy_graph
 
@@ -45,7 +46,9 @@ def compile_program(
         with torch_internals.without_patterns():
             output = inductor(program.graph_module, inputs)
     native = make_native(output, inputs)
-    torch_internals.allocate_with(output, MemoryPool().allocate)
+    torch_internals.replace_name(output, "empty_strided_cpu", lambda _: MemoryPool().allocate)
+    if prefers_onednn():
+        torch_internals.replace_name(output, "extern_kernels", with_products)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
+from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element
+    SEPARATE_BIAS,  # the bias of a large product is added by the kernel that follows
     INLINE_TINY_PRODUCTS,  # matrix products too small for a library call join their neighbours' kernels
 )

@@ -41,6 +41,7 @@ FLOORS = {
 DOORS = ("tessera/nn/module.py", "tessera/nn/model.py")
 
 LONGEST_FILE, LARGEST_MEDIAN = 600, 200  # lines
+LIST_OF_NEEDS = "tessera/torch_internals.py"  # one small function a need, and one file by design: it grows by needs
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 EMPTY_NAMES = re.compile(r"^(utils?|common|core|misc|helpers?|.*_v\d+)$")
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME)\b")
@@ -94,7 +95,7 @@ def private_torch_stays_in_one_file(files: Files) -> Iterator[str]:
 
 def files_are_short(files: Files) -> Iterator[str]:
     for path, text in code(files, *CODE).items():
-        if lines(text) > LONGEST_FILE:
+        if lines(text) > LONGEST_FILE and path != LIST_OF_NEEDS:
             yield f"{path} has {lines(text)} lines, {LONGEST_FILE} is the most: split it by idea, one idea a file"
 
 
