@@ -22,9 +22,9 @@ from tessera.train import History
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the four parts one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m examples.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small models and a few steps only")
-    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where to save the models")
+    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where to save the models (%(default)s)")
     chosen = parser.parse_args(arguments)
     console, started = Console(highlight=False), time.perf_counter()
     with nullcontext() if chosen.quick else three_ways.nothing_compiled_before():

@@ -83,9 +83,11 @@ def train(digits: Digits, folder: Path, *, epochs: int, progress: bool | None = 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, save, and print the history."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m examples.digits", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one epoch only")
-    parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="where to save the model")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/digits"), help="where to save the model (%(default)s)"
+    )
     chosen = parser.parse_args(arguments)
     _, history = train(Digits.load(), chosen.folder, epochs=1 if chosen.quick else 15)
     print(history)

@@ -116,9 +116,9 @@ def train(model: GPT, corpus: Corpus, folder: Path, *, steps: int, progress: boo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, save, and let the model write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m examples.gpt", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a small model and a few steps only")
-    parser.add_argument("--folder", type=Path, default=Path("runs/gpt"), help="where to save the model")
+    parser.add_argument("--folder", type=Path, default=Path("runs/gpt"), help="where to save the model (%(default)s)")
     chosen = parser.parse_args(arguments)
     torch.manual_seed(0)
     model = small() if chosen.quick else GPT()

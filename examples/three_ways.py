@@ -140,7 +140,7 @@ def text_batches(corpus: gpt.Corpus, steps: int, length: int) -> list[Batch]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure both jobs and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m examples.three_ways", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a small model and a few steps only")
     quick = parser.parse_args(arguments).quick
     make_gpt = gpt.small if quick else gpt.GPT

@@ -46,7 +46,7 @@ def through_fit(steps: int) -> tuple[torch.nn.Module, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train both ways and print what the network answers."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m examples.xor", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few steps only")
     steps = 400 if parser.parse_args(arguments).quick else 40_000
 

@@ -8,6 +8,7 @@ line is known it stands last, as ``at model.py:42``. Errors are also the built-i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,24 @@ class NonFiniteError(TesseraError, ArithmeticError):
     """The loss or a gradient became NaN or infinite; the weights are those of the last finite step."""
 
 
+class NonFiniteStepError(NonFiniteError):
+    """The same while `fit` trains, which knows the step and what was trained until then.
+
+    Attributes:
+        step: number of the step, from 1.
+        epoch: number of its epoch, from 1.
+        history: of the steps before it, a `tessera.train.History`.
+    """
+
+    def __init__(self, error: NonFiniteError, step: int, epoch: int, history: Any) -> None:
+        super().__init__(f"Step {step}, epoch {epoch}: {error.received}", error.expected, error.fix, error.where)
+        self.step, self.epoch, self.history = step, epoch, history
+
+
+class SettingError(TesseraError, ValueError):
+    """`fit` was asked for something that there is not, or with a number that makes no sense."""
+
+
 class BatchError(TesseraError, ValueError):
     """A batch has no samples, no labels, or a structure the training step cannot read."""
 
@@ -61,6 +80,14 @@ class EmptyDatasetError(TesseraError, ValueError):
 
 class OptimizerError(TesseraError, ValueError):
     """An optimizer belongs to other parameters, has an invalid hyper-parameter, or cannot be used this way."""
+
+
+class LayerError(TesseraError, ValueError, TypeError):
+    """A layer or a model class was given sizes or parts that it cannot be built from."""
+
+
+class StalePredictionError(TesseraError, RuntimeError):
+    """A prediction is read for the first time after something that its forward reads has changed."""
 
 
 class WeightsError(TesseraError, ValueError):

@@ -33,15 +33,14 @@ is_recording = _python_dispatch.is_in_torch_dispatch_mode  # whether operations 
 
 @dataclass(frozen=True)
 class GuardedCode:
-    """One captured version of a function: Dynamo's guard tree and the code it made for inputs that pass it."""
+    """One captured version of a function: Dynamo's guard tree and the code it made for inputs that pass it.
+
+    ``wrapper.cache_entry`` is None once an object that the guards compare by identity has died or Dynamo was reset.
+    """
 
     wrapper: Any
     check: Callable[[dict[str, object]], bool]
     code: types.CodeType
-
-    def valid(self) -> bool:
-        """False once an object that the guards compare by identity has died or Dynamo was reset."""
-        return self.wrapper.cache_entry is not None
 
 
 def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
@@ -514,6 +513,8 @@ def compile_graph_pieces(
         # The strides of what a backward piece receives are those its forward was compiled to produce.
         for node, value in zip(piece.graph.find_nodes(op="placeholder"), example_inputs, strict=True):
             node.meta["val"] = value
+        if "get_decomp_fn" in options:  # 2.12 passes a local function, which ends Inductor's cache key with a warning
+            options["get_decomp_fn"] = inductor_decompositions
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
 
         def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:

@@ -38,7 +38,7 @@ class Formula:
     """Pointwise arithmetic on tensors of one shape and single numbers, without names or sizes.
 
     Attributes:
-        operands: those written come first.
+        operands: those written come first, a full one before all.
         nodes: the operations in order; each is a node of the graph the formula was found in.
         local: what stands for a node: ``operand`` or ``step`` and its position.
         writes: ``(operand, node of its new value)``.
@@ -71,16 +71,21 @@ def compile_formula(formula: Formula) -> bool:
 
 
 _library = torch.library.Library("tessera", "FRAGMENT")
-_library.define(
-    "update_many(str formula, int[] sizes, Tensor(a!)[] written, Tensor[] read) -> ()",
-    tags=[torch.Tag.needs_exact_strides],
-)
+_library.define("update_many(str formula, int[] sizes, Tensor(a!)[] written, Tensor[] read) -> ()")
 
 
-def _update_many(
-    formula: str, sizes: Sequence[int], written: Sequence[torch.Tensor], read: Sequence[torch.Tensor]
-) -> None:
+def _update_many(formula: str, sizes: list[int], written: list[torch.Tensor], read: list[torch.Tensor]) -> None:
     """Apply a compiled formula to ``len(sizes)`` members; the operands of one member stand together."""
+    each_writes, each_reads = len(written) // len(sizes), len(read) // len(sizes)
+    for i, value in enumerate(read):
+        updated = written[i // each_reads * each_writes]
+        # Inductor chooses the strides of a gradient; the loop walks through memory in the order of the parameter.
+        if (
+            value.dim()
+            and value.stride() != updated.stride()
+            and not (value.is_contiguous() and updated.is_contiguous())
+        ):
+            read[i] = torch.empty_like(updated, dtype=value.dtype).copy_(value)
     _KERNELS[formula](sizes, written, read, torch.get_num_threads())
 
 

@@ -12,6 +12,7 @@ import torch
 from tessera import torch_internals
 from tessera.backend.entry import compile_pieces
 from tessera.capture.dispatch import Dispatch
+from tessera.capture.step_down import RunsEagerly
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
 
@@ -73,18 +74,25 @@ class _Compiled:
                 return self(*args, **kwargs)
         misses = self._dispatch.misses
         try:
-            result = self._dispatch(self._function, args, kwargs)
+            return self._dispatch(self._function, args, kwargs)
+        except RunsEagerly as error:
+            self.report.add(StepDown("eager", error.reason, error.instead))
+            return self._function(*args, **kwargs)
         except RuntimeError as error:
             if torch_internals.is_index_error(error):
                 self._function(*args, **kwargs)  # raises what plain PyTorch raises
             raise
-        if self._dispatch.misses != misses:
-            self._explain()
-        return result
+        finally:
+            if self._dispatch.misses != misses:
+                self._explain()
 
     def _explain(self) -> None:
+        known = [entry.where for entry in self.report.step_downs]
         for reason, stack in torch_internals.graph_breaks():
-            self.report.add(StepDown("pieces", reason.splitlines()[0], _INSTEAD, line_of_trace(stack)))
+            where = line_of_trace(stack)
+            if where is None or where not in known:  # Dynamo may give up on one line in several ways
+                self.report.add(StepDown("pieces", reason, _INSTEAD, where))
+                known.append(where)
         whole = "one graph" if not self.report.step_downs else "pieces"
         self.report.rung = whole if self.report.compilations else "eager"
 

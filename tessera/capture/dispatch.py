@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from tessera import torch_internals
+from tessera.capture.step_down import RunsEagerly
 
 
 def _weak(backend: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,6 +30,18 @@ def _weak(backend: Callable[..., Any]) -> Callable[..., Any]:
         return alive(graph_module, inputs)
 
     return compile_graph
+
+
+def _refuse(args: Sequence[Any]) -> None:
+    if not torch_internals.cpp_compiler():
+        raise RunsEagerly("no working C++ compiler was found", "Install g++ (Debian: apt install g++).")
+    owned = [p for a in args if isinstance(a, torch.nn.Module) for p in a.parameters()]
+    if torch_internals.fake_mode_of([*torch_internals.tensors_in(args), *owned]):
+        raise RunsEagerly("an input is a FakeTensor, which holds no data")
+
+
+# A captured version, the function that runs it, and whether it does nothing but call its graph.
+_Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool]
 
 
 class Dispatch:
@@ -52,12 +65,14 @@ class Dispatch:
         # A code object of its own: Dynamo keeps captures, and counts them against its limit, for each code object.
         code = function.__code__.replace(co_name=function.__name__)
         self._function = types.FunctionType(code, function.__globals__, function.__name__)
+        # Dynamo keeps every code object it has seen, with its captures; a capture may hold a model.
+        weakref.finalize(self, torch_internals.forget_captures, code).atexit = False
         self._bind = bind
         self._whole = whole
         self._through_dynamo = torch.compile(self._function, backend=_weak(backend), fullgraph=whole)
         self.misses = 0
         self._hooked = torch_internals.has_global_module_hooks()
-        self._hits: list[tuple[torch_internals.GuardedCode, Callable[..., Any]]] = []
+        self._hits: list[_Hit] = []
 
     def __call__(self, *args: Any) -> Any:
         if torch_internals.has_global_module_hooks() != self._hooked:
@@ -65,20 +80,25 @@ class Dispatch:
             self.forget()
         if self._hits:
             values = self._bind(*args)
-            for guarded, run in self._hits:
+            for guarded, run, _ in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
                     return run(*args)
         self.misses += 1
+        _refuse(args)
         with torch_internals.capturing(whole=self._whole):
             result = self._through_dynamo(*args)
         self._hits = [
-            (guarded, types.FunctionType(guarded.code, self._function.__globals__, self._function.__name__))
+            self._hit(guarded)
             for guarded in torch_internals.guarded_codes(self._function.__code__)
             if torch_internals.is_whole(guarded.code)
         ]
-        for guarded, _ in self._hits:
-            torch_internals.call_directly(guarded, self._function.__globals__)
         return result
+
+    def _hit(self, guarded: torch_internals.GuardedCode) -> _Hit:
+        names = self._function.__globals__
+        torch_internals.call_directly(guarded, names)
+        run = types.FunctionType(guarded.code, names, self._function.__name__)
+        return guarded, run, torch_internals.only_calls_its_graph(guarded.code)
 
     @property
     def captured(self) -> bool:
@@ -88,9 +108,9 @@ class Dispatch:
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""
         values = self._bind(*args)
-        for guarded, run in self._hits:
-            if guarded.valid() and guarded.check(values):
-                return run if torch_internals.only_calls_its_graph(guarded.code) else None
+        for guarded, run, only_calls in self._hits:
+            if guarded.wrapper.cache_entry is not None and guarded.check(values):
+                return run if only_calls else None
         return None
 
     def forget(self) -> None:

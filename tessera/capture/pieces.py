@@ -52,17 +52,20 @@ def run_in_pieces(
         job.accumulators.clear()
         if options.clip_norm is not None:
             job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
-        if options.check_finite:
-            checked = [loss, *(p.grad for p in parameters if p.grad is not None)]
-            dense = [t.coalesce().values() if t.is_sparse else t for t in checked]
-            job.extra["finite"] = torch.stack([torch.isfinite(t).all() for t in dense]).all()
-        if job.extra.get("finite", True):
-            for optimizer in job.optimizers:
-                optimizer.step()
-        elif found is not None:
-            found.restore()
+    if options.check_finite:
+        job.extra["finite"] = _all_finite([loss, *(p.grad for p in parameters if p.grad is not None)])
+    if found is not None and not job.extra["finite"]:
+        found.restore()
+    elif job.micro_step == 0:
+        for optimizer in job.optimizers:
+            optimizer.step()
     _forget_gradients(job)
     return loss.detach(), [m.detach() for m in metrics]
+
+
+def _all_finite(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    dense = [t.coalesce().values() if t.is_sparse else t for t in tensors]
+    return torch.stack([torch.isfinite(t).all() for t in dense]).all()
 
 
 def _step_with_closure(

@@ -26,6 +26,10 @@ class NeedsEagerStep(CannotCapture):
     """The optimizer makes its state in its first step: that one step runs eagerly, the next one is captured."""
 
 
+class RunsEagerly(CannotCapture):
+    """No piece of this call can be compiled: it runs as plain PyTorch."""
+
+
 def line_of_error(error: BaseException) -> SourceLine | None:
     """The innermost line outside torch, Tessera and Python itself that ``error`` passed through, if there is one."""
     place = line_of_trace("".join(traceback.format_tb(error.__traceback__)))

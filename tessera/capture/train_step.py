@@ -22,7 +22,7 @@ from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
 from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
-from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
+from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
 from tessera.errors import LossError, OptimizerError, TesseraError
 from tessera.nn.losses import resolve_loss
@@ -61,7 +61,7 @@ def train_step(
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
 
     Raises:
-        OptimizerError: the optimizer belongs to other parameters.
+        OptimizerError: an optimizer belongs to other parameters, or two have one in common.
     """
     optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
     _check_ownership(module, optimizers)
@@ -101,13 +101,16 @@ class TrainStep:
         if not torch.is_grad_enabled():
             with torch.enable_grad():
                 return self(*batch, **named)
+        job = self._job
+        before = (job.micro_step, dict(job.accumulators)) if job.options.check_finite else None
         loss, metrics = self._run(batch, named)
-        extra = self._job.extra
+        extra = job.extra
         if metrics or extra:
             self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
             if "grad_norm" in extra:
                 self.metrics["grad_norm"] = extra["grad_norm"]
-        if self._job.options.check_finite and not extra.get("finite", True):
+        if before is not None and not extra.get("finite", True):
+            job.micro_step, job.accumulators = before  # a micro-batch that is not finite does not count
             raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss)
         return loss
 
@@ -156,7 +159,7 @@ class TrainStep:
             if (found := _cause(error)) is None:
                 self._raise_as_eager(arguments, error)
             reason = found
-        if not self._plain and wants_second_derivative(self._module, self._loss):
+        if not self._plain and (isinstance(reason, RunsEagerly) or wants_second_derivative(self._module, self._loss)):
             self._plain, self._whole = True, None
             self.report.add(StepDown("eager", reason.reason, reason.instead, reason.where))
             self.report.rung = "eager"
@@ -195,6 +198,8 @@ class TrainStep:
 
     def _step_down(self, reason: CannotCapture) -> None:
         """Give up the whole step: at once if it never worked, else after some failures."""
+        if isinstance(reason, NeedsEagerStep) and self._job.micro_step:
+            return  # the optimizer did not step yet: this was a micro-batch before the last
         self._failures += 1
         captured = self._whole is not None and self._whole.captured
         if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
@@ -275,6 +280,7 @@ _INSTEAD = "Move this out of the forward or the loss, or write it with tensor op
 
 def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
     names = {id(p): name for name, p in module.named_parameters()}
+    owner: dict[int, torch.optim.Optimizer] = {}
     for optimizer in optimizers:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         foreign = [p for p in parameters if id(p) not in names]
@@ -285,3 +291,10 @@ def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.O
                 "A training step updates the parameters of the module it runs.",
                 f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change of layers.",
             )
+        for p in parameters:
+            if (other := owner.setdefault(id(p), optimizer)) is not optimizer:
+                raise OptimizerError(
+                    f"{names[id(p)]} is in two optimizers, {type(other).__name__} and {type(optimizer).__name__}.",
+                    "A training step updates each parameter once, so every parameter has one optimizer.",
+                    "Give each optimizer parameters of its own: train_step(model, loss, [A(first), B(others)]).",
+                )

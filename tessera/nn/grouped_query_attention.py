@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tessera.nn.errors import LayerError
+from tessera.errors import LayerError
 from tessera.nn.rotary import RotaryEmbedding
 
 

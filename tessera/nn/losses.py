@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from tessera.errors import LabelError, LossError
+from tessera.errors import BatchError, LabelError, LossError
 
 LossFunction = Callable[[Any, Any], torch.Tensor]
 
@@ -40,6 +40,23 @@ def resolve_loss(loss: str | LossFunction) -> LossFunction:
             'Write loss="cross_entropy", or loss=tessera.nn.CrossEntropyLoss() with the parentheses.',
         )
     return loss
+
+
+def own_loss(output: Any, _: object = None) -> torch.Tensor:
+    """The loss that a module returned itself: a 0-d tensor, or an output with a ``loss``. The target is not looked at.
+
+    Raises:
+        LossError: there is none.
+    """
+    found = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", output)
+    if isinstance(found, torch.Tensor) and found.numel() == 1:
+        return found
+    what = f"a tensor of shape {list(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+    raise LossError(
+        f"The module returned {what}, and loss=None was passed.",
+        "Without a loss function the module returns its own loss: a 0-d tensor, or an output with a loss that is one.",
+        'Write loss="cross_entropy" or another loss, or return the loss from forward, in eval mode as well.',
+    )
 
 
 def auto_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -166,4 +183,10 @@ def _check_tensors(prediction: object, target: object) -> None:
             f"The target is a {type(target).__name__}.",
             "A loss by name takes the target as a tensor.",
             "Write torch.as_tensor(target).",
+        )
+    if prediction.numel() == 0:
+        raise BatchError(
+            f"The prediction has shape {list(prediction.shape)}: the batch has no samples.",
+            "A loss by name is a mean over samples, and the mean of none is NaN.",
+            "Leave empty batches out, for example with `if len(labels):` before the step.",
         )

@@ -8,8 +8,8 @@ from typing import Any, Self, TypeVar
 
 import torch
 
+from tessera.errors import LayerError
 from tessera.nn.deferred import read_all
-from tessera.nn.errors import LayerError
 from tessera.nn.forward_call import ForwardCall, user_line
 from tessera.nn.losses import LossFunction
 from tessera.nn.module import Module

@@ -17,8 +17,8 @@ from tessera.nn.summary import summarize
 if TYPE_CHECKING:
     from tessera.export.example import Dims, Inputs
     from tessera.export.exported import Exported
-    from tessera.optim.transformation import GradientTransformation
     from tessera.train.early_stopping import EarlyStopping
+    from tessera.train.fit import Optimizers
     from tessera.train.history import History
     from tessera.train.metrics import Metric
 
@@ -30,8 +30,8 @@ class Module(torch.nn.Module):
         self,
         train: object,
         *,
-        loss: str | LossFunction = "auto",
-        optimizer: torch.optim.Optimizer | GradientTransformation | None = None,
+        loss: str | LossFunction | None = "auto",
+        optimizer: Optimizers = None,
         epochs: int = 1,
         steps: int | None = None,
         validation: object = None,

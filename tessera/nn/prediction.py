@@ -16,7 +16,7 @@ batch-norm statistics happen when the call runs as well.
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,6 +26,9 @@ from tessera.nn.forward_call import CALLS_WAIT, ForwardCall, same_later
 from tessera.nn.losses import LossFunction, resolve_loss
 from tessera.nn.snapshot import version
 from tessera.nn.whole_steps import Builder, WholeSteps, owns_all
+
+if TYPE_CHECKING:  # defining and running a model needs no optimizer
+    from tessera.optim.optimizer import Optimizer
 
 
 class Prediction(Deferred):
@@ -98,17 +101,20 @@ class DeferredLoss(Deferred):
         self._was_read = True
         return self._evaluate()
 
-    def train_with(self, optimizer: torch.optim.Optimizer) -> torch.Tensor:
-        """One training step: gradients, then ``optimizer.step()``, in one program where that is possible.
+    def train_with(self, optimizer: Optimizer, *, whole: bool = True) -> torch.Tensor:
+        """One training step: gradients, then the optimizer's update, in one program where that is possible.
 
         Gradients live only during the step.
+
+        Args:
+            whole: whether it may be one program: no hook or subclass waits for gradients between the two.
 
         Returns:
             The loss before the update, detached. This loss has it as its value from now on, and its Prediction, if
             anyone still holds it, is that from before the update too.
 
         Raises:
-            OptimizerError: this loss has been trained with already.
+            OptimizerError: this loss has been trained with already, or depends on no parameter of the optimizer.
             LossError: the loss is not one number, or does not depend on a trainable parameter.
             StalePredictionError: something that the forward reads has changed since the call.
         """
@@ -120,41 +126,26 @@ class DeferredLoss(Deferred):
             )
         call, steps = self._call, WholeSteps.of(optimizer)
         unseen = not (self._was_read or call.was_read)
-        if unseen and steps.knows(call.module, self._function) and call.can_join_a_program():
+        if whole and unseen and steps.knows(call.module, self._function) and call.can_join_a_program():
             value = self._train_whole(call, steps, optimizer)
         else:
-            value = self._train_eagerly(optimizer)
-            if unseen and not call.sets_attributes and owns_all(call.module, optimizer):
+            value = optimizer.train_on(self._evaluate())
+            optimizer.zero_grad()
+            if whole and unseen and not call.sets_attributes and owns_all(call.module, optimizer):
                 steps.note(call.module, self._function)
                 CALLS_WAIT.add(call.module)
         self._value, self._trained = value, True
         del self._call, self._target  # a loss that is kept for a log does not keep its batch
         return value
 
-    def _train_whole(self, call: ForwardCall, steps: WholeSteps, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    def _train_whole(self, call: ForwardCall, steps: WholeSteps, optimizer: Optimizer) -> torch.Tensor:
         self._check_nothing_changed()
         held = self._prediction() is not None
         step = steps.step(call.module, self._function, optimizer, self._build, keep_prediction=held)
         value = step(*call.args, self._target, **call.named)
-        # A program writes parameters below autograd; whatever still waits or saved them must see that they changed.
-        torch.autograd.graph.increment_version(p for group in optimizer.param_groups for p in group["params"])
         if held:
             call.result = step.metrics["prediction"]
         return value
-
-    def _train_eagerly(self, optimizer: torch.optim.Optimizer) -> torch.Tensor:
-        value = self._evaluate()
-        if value.numel() != 1 or not value.requires_grad:
-            raise LossError(
-                f"The loss has shape {list(value.shape)} and requires_grad={value.requires_grad}.",
-                "A training step needs one number that is computed from parameters with requires_grad=True.",
-                "Write a loss that ends in .mean() or .sum(), and look for .detach() or frozen parameters before it.",
-            )
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return value.detach()
 
     def _evaluate(self) -> torch.Tensor:
         if self._value is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tessera.nn.errors import LayerError
+from tessera.errors import LayerError
 
 
 class RotaryEmbedding(torch.nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tessera.nn.errors import LayerError
+from tessera.errors import LayerError
 
 
 class Sequential(torch.nn.Sequential):

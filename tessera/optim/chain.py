@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tessera.errors import OptimizerError
-from tessera.optim.transformation import GradientTransformation, State, StateInit
+from tessera.optim.transformation import GradientTransformation, State, StateInit, identity
 
 
 def chain(*members: GradientTransformation) -> GradientTransformation:
@@ -26,7 +26,7 @@ def chain(*members: GradientTransformation) -> GradientTransformation:
         ['step', 'exp_avg', 'exp_avg_sq', 'step_1']
     """
     merged: dict[str, StateInit] = {}
-    renamed: list[dict[str, str]] = []
+    active: list[tuple[GradientTransformation, dict[str, str]]] = []
     for position, member in enumerate(members):
         if not isinstance(member, GradientTransformation):
             raise OptimizerError(
@@ -39,18 +39,20 @@ def chain(*members: GradientTransformation) -> GradientTransformation:
         for name, make in member.state.items():
             names[name] = _unused(name, merged)
             merged[names[name]] = make
-        renamed.append(names)
+        if member is not identity():
+            active.append((member, names))
 
     def update(
         grads: Sequence[Tensor], states: Sequence[State], params: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[State]]:
         updates = list(grads)
         new_states: list[State] = [{} for _ in params]
-        for member, names in zip(members, renamed, strict=True):
+        for member, names in active:
             own = [{name: state[key] for name, key in names.items() if key in state} for state in states]
             updates, changed = member.update(updates, own, params)
             for new_state, values in zip(new_states, changed, strict=True):
-                new_state.update({names[name]: value for name, value in values.items()})
+                for name, value in values.items():
+                    new_state[names[name]] = value
         return updates, new_states
 
     return GradientTransformation(merged, update)

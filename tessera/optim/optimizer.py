@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
+from tessera import torch_internals
 from tessera.errors import LossError, OptimizerError
 from tessera.optim.parameter_groups import Parameters, ParamGroup, check_keywords, checked_group, parameter_groups
 from tessera.optim.saved_state import (
@@ -23,11 +25,24 @@ from tessera.optim.transformation import GradientTransformation
 from tessera.optim.transforms.on_real_views import on_real_views
 
 
-@runtime_checkable
 class DeferredLoss(Protocol):
     """A loss that is not computed yet and can run the whole training step itself."""
 
-    def train_with(self, optimizer: Optimizer) -> Tensor: ...
+    def train_with(self, optimizer: Optimizer, *, whole: bool) -> Tensor: ...
+
+
+def _wrapped_when_watched(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step`` inside torch's wrapper while hooks or a profiler wait for it, and as it is while nobody does."""
+    wrapped = torch.optim.Optimizer.profile_hook_step(step)
+
+    @functools.wraps(step)
+    def stepped(self: Optimizer, *args: Any, **named: Any) -> Any:
+        # A subclass that has a step of its own has it wrapped by torch, and hooks run once.
+        watched = torch_internals.step_is_watched(self) and type(self).step is Optimizer.step
+        return (wrapped if watched else step)(self, *args, **named)
+
+    stepped.hooked = True  # type: ignore[attr-defined]  # torch's word for: wrapped already
+    return stepped
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -153,6 +168,7 @@ class Optimizer(torch.optim.Optimizer):
     def adopt(self, state: dict[str, Any]) -> None:
         """Complete, in place, a parameter's state that was made elsewhere; for subclasses that keep more than torch."""
 
+    @_wrapped_when_watched
     def step(self, closure: Callable[[], Any] | Tensor | DeferredLoss | None = None) -> Any:
         """Update the parameters once.
 
@@ -165,21 +181,47 @@ class Optimizer(torch.optim.Optimizer):
 
         Raises:
             LossError: a loss that is not a scalar or does not depend on anything trainable.
+            OptimizerError: a loss that depends on none of these parameters.
         """
-        if isinstance(closure, DeferredLoss):
-            return closure.train_with(self)
+        if train_with := getattr(closure, "train_with", None):
+            return train_with(self, whole=self._only_updates())
         if isinstance(closure, Tensor):
-            _check_loss(closure)
-            self.zero_grad(set_to_none=True)
-            closure.backward()
-            loss = closure.detach()
-        elif closure is not None:
+            return self.train_on(closure)
+        loss = None
+        if closure is not None:
             with torch.enable_grad():
-                loss = closure()
-        else:
-            loss = None
+                loss = closure()  # type: ignore[operator]  # a DeferredLoss has been trained with above
         self.update_parameters()
         return loss
+
+    def _only_updates(self) -> bool:
+        """Whether ``step()`` is ``update_parameters()`` alone: no hook, no step of a subclass or of this object."""
+        own = vars(self).get("step")
+        return (
+            type(self).step is Optimizer.step
+            and (own is None or hasattr(own, "_wrapped_by_lr_sched"))  # torch's schedulers wrap it to count calls
+            and not torch_internals.has_step_hooks(self)
+        )
+
+    def train_on(self, loss: Tensor) -> Tensor:
+        """What `step` does with a loss: gradients of this loss alone, then the update. Returns it detached.
+
+        Raises:
+            LossError, OptimizerError: as `step`; nothing was updated.
+        """
+        _check_loss(loss)
+        self.zero_grad(set_to_none=True)
+        loss.backward()
+        params = [param for group in self.param_groups for param in group["params"]]
+        if all(param.grad is None for param in params):
+            kind = type(self).__name__
+            raise OptimizerError(
+                f"The loss given to step() depends on none of the {len(params)} parameters of this {kind}.",
+                "An optimizer updates the parameters that the loss was computed from.",
+                f"Write {kind}(model, ...) with the model that computed it.",
+            )
+        self.update_parameters()
+        return loss.detach()
 
     @torch.no_grad()
     def update_parameters(self) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tessera import torch_internals
+
 State = dict[str, Tensor]
 """What an optimizer remembers of one parameter, under torch's names: ``step``, ``exp_avg``, ``momentum_buffer``, ..."""
 
@@ -19,7 +21,8 @@ StateInit = Callable[[Tensor], Tensor]
 """Makes the first value of one state tensor from the parameter."""
 
 Update = Callable[[Sequence[Tensor], Sequence[State], Sequence[Tensor]], tuple[list[Tensor], list[State]]]
-ParameterUpdate = Callable[[Tensor, State, Tensor], tuple[Tensor, State]]
+ParameterUpdate = Callable[..., tuple[Tensor, State]]
+CountFunction = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,41 @@ class GradientTransformation:
         return {name: make(param) for name, make in self.state.items()}
 
 
-def per_parameter(update: ParameterUpdate, state: Mapping[str, StateInit]) -> GradientTransformation:
-    """A transformation that treats each parameter alone: ``(gradient, state, parameter) -> (update, new state)``."""
+def per_parameter(
+    update: ParameterUpdate, state: Mapping[str, StateInit], of_count: CountFunction | None = None
+) -> GradientTransformation:
+    """A transformation that treats each parameter alone: ``(gradient, state, parameter) -> (update, new state)``.
+
+    Args:
+        of_count: numbers made of a parameter's count, its state ``step``, by arithmetic of tensors; ``update`` gets
+            them after the parameter.
+    """
 
     def update_all(
         grads: Sequence[Tensor], states: Sequence[State], params: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[State]]:
         updates, new_states = [], []
-        for grad, old, param in zip(grads, states, params, strict=True):
-            changed, new = update(grad, old, param)
+        numbers = _of_counts(of_count, [old["step"] for old in states]) if of_count else [()] * len(params)
+        for grad, old, param, extra in zip(grads, states, params, numbers, strict=True):
+            changed, new = update(grad, old, param, *extra)
             # A 0-d parameter would otherwise take the float64 of a 0-d hyper-parameter or bias correction.
-            updates.append(changed.to(param.dtype))
-            new_states.append({name: value.to(old[name].dtype) for name, value in new.items()})
+            updates.append(_as(param, changed))
+            new_states.append({name: _as(old[name], value) for name, value in new.items()})
         return updates, new_states
 
     return GradientTransformation(state, update_all)
+
+
+def _of_counts(function: CountFunction, counts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """``function`` of each count: eagerly of all at once, for tiny operations would take half of the time of a step."""
+    if torch_internals.is_recording() or len({count.device for count in counts}) != 1:
+        return [function(count) for count in counts]
+    return list(zip(*(number.unbind() for number in function(torch.stack(list(counts)))), strict=True))
+
+
+def _as(given: Tensor, value: Tensor) -> Tensor:
+    """``value`` in the dtype of ``given``; torch takes ten times as long to find out that it has it already."""
+    return value if value.dtype == given.dtype else value.to(given.dtype)
 
 
 def stateless(update: Callable[[Tensor, Tensor], Tensor]) -> GradientTransformation:
@@ -71,8 +94,11 @@ def stateless(update: Callable[[Tensor, Tensor], Tensor]) -> GradientTransformat
 
 
 def identity() -> GradientTransformation:
-    """The transformation that changes nothing."""
-    return GradientTransformation({}, lambda grads, states, _: (list(grads), [{} for _ in states]))
+    """The transformation that changes nothing; always the same one."""
+    return _IDENTITY
+
+
+_IDENTITY = GradientTransformation({}, lambda grads, states, _: (list(grads), [{} for _ in states]))
 
 
 def zeros(param: Tensor) -> Tensor:

@@ -1,6 +1,4 @@
 """What `tessera.fit` takes and returns beside models and data."""
 
 from tessera.train.early_stopping import EarlyStopping as EarlyStopping
-from tessera.train.errors import NonFiniteStepError as NonFiniteStepError
-from tessera.train.errors import SettingError as SettingError
 from tessera.train.history import History as History

@@ -26,7 +26,8 @@ class Batch:
 
     Attributes:
         inputs: what the model is called with, in order.
-        target: what the loss gets beside the prediction: a tensor, or a tuple or dict of tensors.
+        target: what the loss gets beside the prediction: a tensor, or a tuple or dict of tensors. None for a module
+            that returns its own loss and takes the labels as inputs.
         names: the keyword of each input; empty when they are positional.
     """
 
@@ -45,9 +46,14 @@ class Batch:
         return dict(zip(self.names, self.inputs, strict=True)) if self.names else {}
 
     @property
+    def labels(self) -> tuple[Any, ...]:
+        """What a step gets after the inputs."""
+        return () if self.target is None else (self.target,)
+
+    @property
     def size(self) -> int:
         """Samples in the batch: the target's first dimension, 1 for a target without dimensions."""
-        first = next(_tensors(self.target), None)
+        first = next(_tensors(self.labels or self.inputs), None)
         return 1 if first is None or first.dim() == 0 else len(first)
 
 
@@ -56,14 +62,20 @@ class Stack:
     """``steps`` batches of one size for one call of a looped program: every tensor is ``[steps, size, ...]``."""
 
     inputs: tuple[torch.Tensor, ...]
-    target: torch.Tensor
+    target: torch.Tensor | None
     steps: int
     size: int
     names: tuple[str, ...] = ()
 
+    @property
+    def labels(self) -> tuple[torch.Tensor, ...]:
+        """What a step gets after the inputs."""
+        return () if self.target is None else (self.target,)
+
     def __iter__(self) -> Iterator[Batch]:
-        for tensors in zip(*(t.unbind(0) for t in (*self.inputs, self.target)), strict=True):
-            yield Batch(tensors[:-1], tensors[-1], self.names)
+        inputs = len(self.inputs)
+        for tensors in zip(*(t.unbind(0) for t in (*self.inputs, *self.labels)), strict=True):
+            yield Batch(tensors[:inputs], tensors[inputs] if self.labels else None, self.names)
 
 
 @dataclass(frozen=True)
@@ -76,18 +88,20 @@ class BatchReader:
     Attributes:
         dtype: the model's floating dtype.
         device: the model's device; every batch is moved there.
+        whole: the model returns its own loss: all of a batch goes to it, and no labels are looked for.
     """
 
     dtype: torch.dtype
     device: torch.device
+    whole: bool = False
 
     @classmethod
-    def of(cls, module: torch.nn.Module) -> BatchReader:
+    def of(cls, module: torch.nn.Module, *, whole: bool = False) -> BatchReader:
         """The reader for ``module``."""
         parameters = list(module.parameters())
         floating = (p.dtype for p in parameters if p.is_floating_point())
         device = parameters[0].device if parameters else torch.device("cpu")
-        return cls(next(floating, torch.get_default_dtype()), device)
+        return cls(next(floating, torch.get_default_dtype()), device, whole)
 
     def read(self, found: object, name: str) -> Batch:
         """The batch in ``found``, on the model's device.
@@ -102,7 +116,8 @@ class BatchReader:
         batch = self.convert(found, name)
         if batch.size == 0:
             raise BatchError(
-                f"{name} has no samples: its labels are of shape {_shape(batch.target)}.",
+                f"{name} has no samples: its {'labels' if batch.labels else 'inputs'} are of shape "
+                f"{list(next(_tensors(batch.labels or batch.inputs)).shape)}.",
                 "Every batch has at least one sample.",
                 "Leave empty batches out of the data, for example with `if len(labels):` before they are yielded.",
             )
@@ -110,6 +125,8 @@ class BatchReader:
 
     def convert(self, found: object, name: str) -> Batch:
         """As ``read``, but left on the device where it is and possibly without samples."""
+        if self.whole:
+            return self._whole(found, name)
         inputs, target = _split(found, name)
         names: tuple[str, ...] = ()
         if isinstance(inputs, Mapping):
@@ -117,6 +134,18 @@ class BatchReader:
         elif not _holds_arrays(inputs):
             inputs = (inputs,)
         return Batch(tuple(self._input(x, name) for x in inputs), self._target(target, name), names)
+
+    def _whole(self, found: object, name: str) -> Batch:
+        if isinstance(found, Mapping):
+            given = [self._target(v, name) if k in LABEL_KEYS else self._input(v, name) for k, v in found.items()]
+            return Batch(tuple(given), None, tuple(found))
+        if isinstance(found, (torch.Tensor, np.ndarray)) or (isinstance(found, list) and not _holds_arrays(found)):
+            return Batch((self._input(found, name),), None)
+        if isinstance(found, (tuple, list)) and len(found) == 1:
+            return Batch((self._input(found[0], name),), None)
+        inputs, target = _split(found, name)
+        several = inputs if _holds_arrays(inputs) else (inputs,)
+        return Batch((*(self._input(x, name) for x in several), self._target(target, name)), None)
 
     def _input(self, value: object, name: str) -> torch.Tensor:
         return value if isinstance(value, torch.Tensor) else self._tensor(value, name)
@@ -193,11 +222,9 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
             yield from _tensors(part)
 
 
-def _shape(target: Any) -> list[int]:
-    return list(next(_tensors(target)).shape)
-
-
 def _to(value: Any, device: torch.device) -> Any:
+    if value is None:
+        return None
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from tessera.train.errors import SettingError
+from tessera.errors import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)

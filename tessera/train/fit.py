@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from tessera.capture.train_step import TrainStep
-from tessera.nn.losses import LossFunction, resolve_loss
+from tessera.errors import OptimizerError
+from tessera.nn.losses import LossFunction, own_loss, resolve_loss
 from tessera.optim.adamw import AdamW
 from tessera.optim.optimizer import Optimizer
 from tessera.optim.transformation import GradientTransformation
@@ -23,21 +24,22 @@ from tessera.train.loop import Loop
 from tessera.train.metrics import Metric, resolve_metrics
 from tessera.train.modes import mode
 from tessera.train.progress import ProgressBar
-from tessera.train.settings import check_settings
+from tessera.train.settings import check_measures, check_settings
 from tessera.train.source import check_passes, source
 from tessera.train.training import Training
 from tessera.train.validation import validate
 from tessera.train.weights_folder import WeightsFolder
 
 VALIDATION_DATA = "validation data"
+Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | GradientTransformation | None
 
 
 def fit(
     module: torch.nn.Module,
     data: object,
     *,
-    loss: str | LossFunction = "auto",
-    optimizer: torch.optim.Optimizer | GradientTransformation | None = None,
+    loss: str | LossFunction | None = "auto",
+    optimizer: Optimizers = None,
     epochs: int = 1,
     steps: int | None = None,
     validation: object = None,
@@ -65,8 +67,10 @@ def fit(
         data: in memory a tuple or dict like a batch, of arrays or tensors ``[samples, ...]``; else a
             ``torch.utils.data.Dataset`` of samples, a DataLoader or any iterable of batches.
         loss: a callable ``(prediction, target) -> 0-d tensor`` or a name; ``"auto"`` is cross-entropy for whole-number
-            labels and mean squared error for others.
-        optimizer: over the parameters of ``module``, or a gradient transformation; AdamW at 1e-3 by default.
+            labels and mean squared error for others. None for a module that returns its own loss (a 0-d tensor, or an
+            output with a ``loss``): a batch then goes to it whole, labels included, and needs none.
+        optimizer: over the parameters of ``module``, several over disjoint ones, or a gradient transformation; AdamW
+            at 1e-3 by default.
         epochs: passes over the data.
         steps: train for this many steps instead, however many passes that takes.
         validation: held-out data, as ``data``; measured after every epoch in eval mode.
@@ -93,9 +97,10 @@ def fit(
             error's ``history`` is what was trained until then.
     """
     check_settings(precision=precision, epochs=epochs, steps=steps, batch_size=batch_size)
+    check_measures(loss, metrics)
     if seed is not None:
         torch.manual_seed(seed)
-    reader = BatchReader.of(module)
+    reader = BatchReader.of(module, whole=loss is None)
     train = source(data, reader, TRAINING_DATA, batch_size, shuffle=shuffle, seed=seed)
     held_out = None if validation is None else source(validation, reader, VALIDATION_DATA, batch_size, shuffle=False)
     if steps is None:
@@ -103,12 +108,12 @@ def fit(
     if held_out is not None:
         check_passes(held_out, VALIDATION_DATA, epochs if steps is None else None)
 
-    function, measured = resolve_loss(loss), resolve_metrics(metrics)
-    chosen = _optimizer(module, optimizer)
+    function, measured = None if loss is None else resolve_loss(loss), resolve_metrics(metrics)
+    chosen = _optimizers(module, optimizer)
     in_memory = {
         name: data.data.target
         for name, data in ((TRAINING_DATA, train), (VALIDATION_DATA, held_out))
-        if isinstance(data, InMemory)
+        if isinstance(data, InMemory) and data.data.labels
     }
 
     def make_step() -> TrainStep:
@@ -119,20 +124,27 @@ def fit(
     with mode(module, training=True), ProgressBar(progress, None if steps else epochs, total) as bar:
         return Training(
             module=module,
-            loop=Loop(module, make_step, LabelCheck(module, function, in_memory), History(), bar),
+            loop=Loop(module, make_step, LabelCheck(module, function or own_loss, in_memory), History(), bar),
             data=train,
             epochs=epochs,
             steps=steps,
-            validate=None if held_out is None else lambda: validate(module, function, measured, held_out),
+            validate=None if held_out is None else lambda: validate(module, function or own_loss, measured, held_out),
             watch=None if rule is None else Watch(rule, module),
             folder=None if checkpoint is None else WeightsFolder(Path(checkpoint)),
             callbacks=tuple(callbacks),
         ).run()
 
 
-def _optimizer(
-    module: torch.nn.Module, optimizer: torch.optim.Optimizer | GradientTransformation | None
-) -> torch.optim.Optimizer:
-    if optimizer is None:
-        return AdamW(module, lr=1e-3)
-    return Optimizer(module, optimizer) if isinstance(optimizer, GradientTransformation) else optimizer
+def _optimizers(module: torch.nn.Module, given: Optimizers) -> list[torch.optim.Optimizer]:
+    if given is None:
+        return [AdamW(module, lr=1e-3)]
+    if isinstance(given, GradientTransformation):
+        return [Optimizer(module, given)]
+    optimizers = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if optimizers and all(isinstance(optimizer, torch.optim.Optimizer) for optimizer in optimizers):
+        return optimizers
+    raise OptimizerError(
+        f"optimizer={given!r} was passed.",
+        "It is an optimizer, a list of several, or a gradient transformation.",
+        "Write for example optimizer=tessera.optim.Adam(model, lr=1e-3).",
+    )

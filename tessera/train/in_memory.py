@@ -52,7 +52,7 @@ class InMemory:
 
     def take(self, epochs: int, limit: int, pace: Pace) -> Iterator[Batch | Stack]:
         """The batches of the next ``epochs`` epochs, at most ``limit`` of them, in stacks of ``pace.steps``."""
-        order = self._order(epochs).to(self.data.target.device)
+        order = self._order(epochs).to(self._tensors[0].device)
         whole = self.samples // self.batch_size * self.batch_size
         runs = [(e * self.samples, whole) for e in range(epochs)] if whole < self.samples else [(0, order.numel())]
         for start, length in runs:
@@ -68,8 +68,7 @@ class InMemory:
         """The batches of one pass in the order of the data."""
         for first in range(0, self.samples, self.batch_size):
             rows = slice(first, first + self.batch_size)
-            inputs = tuple(x[rows].to(self.device) for x in self.data.inputs)
-            yield Batch(inputs, self.data.target[rows].to(self.device), self.data.names)
+            yield self._batch([t[rows].to(self.device) for t in self._tensors])
 
     def _cut(self, steps: int, limit: int, pace: Pace) -> Iterator[tuple[int, int]]:
         """Pairs (steps before, steps in the next stack)."""
@@ -80,17 +79,24 @@ class InMemory:
             taken += now
 
     @property
+    def _tensors(self) -> tuple[torch.Tensor, ...]:
+        return (*self.data.inputs, *self.data.labels)
+
+    @property
     def _batch_bytes(self) -> int:
-        tensors = (*self.data.inputs, self.data.target)
-        return sum(t.element_size() * t[0].numel() for t in tensors) * self.batch_size
+        return sum(t.element_size() * t[0].numel() for t in self._tensors) * self.batch_size
 
     def _gather(self, rows: torch.Tensor, steps: int) -> Batch | Stack:
-        tensors = [t.index_select(0, rows).to(self.device) for t in (*self.data.inputs, self.data.target)]
+        tensors = [t.index_select(0, rows).to(self.device) for t in self._tensors]
         if steps == 1:
-            return Batch(tuple(tensors[:-1]), tensors[-1], self.data.names)
+            return self._batch(tensors)
         size = rows.numel() // steps
-        *inputs, target = (t.unflatten(0, (steps, size)) for t in tensors)
-        return Stack(tuple(inputs), target, steps, size, self.data.names)
+        one = self._batch([t.unflatten(0, (steps, size)) for t in tensors])
+        return Stack(one.inputs, one.target, steps, size, one.names)
+
+    def _batch(self, tensors: list[torch.Tensor]) -> Batch:
+        inputs = len(self.data.inputs)
+        return Batch(tuple(tensors[:inputs]), tensors[inputs] if self.data.labels else None, self.data.names)
 
     def _order(self, epochs: int) -> torch.Tensor:
         """The sample numbers of the next epochs, one epoch behind the other: ``[epochs * samples]``."""
@@ -121,22 +127,24 @@ def in_memory(
         EmptyDatasetError: there are no samples.
     """
     data = reader.convert(found, f"The {name}")
-    if not isinstance(data.target, torch.Tensor):
+    if data.labels and not isinstance(data.target, torch.Tensor):
         raise BatchError(
             f"The labels of the {name} are {describe(data.target)}.",
             "Data in memory has one tensor or array of labels, [samples, ...].",
             "Pass several batches as a list instead of a tuple, several labels for each sample as a DataLoader.",
         )
-    shapes = [list(t.shape) for t in (*data.inputs, data.target)]
+    shapes = [list(t.shape) for t in (*data.inputs, *data.labels)]
+    inputs = ", ".join(map(str, shapes[: len(data.inputs)]))
     if any(not shape or shape[0] != shapes[0][0] for shape in shapes):
+        labels = f" and labels of shape {shapes[-1]}" if data.labels else ""
         raise BatchError(
-            f"The {name} has inputs of shape {', '.join(map(str, shapes[:-1]))} and labels of shape {shapes[-1]}.",
+            f"The {name} has inputs of shape {inputs}{labels}.",
             "Inputs and labels have the same number of samples in their first dimension.",
             "Pass (inputs, labels) with one label for each input, and several batches as a list instead of a tuple.",
         )
     if shapes[0][0] == 0:
         raise EmptyDatasetError(
-            f"The {name} has no samples: inputs of shape {', '.join(map(str, shapes[:-1]))}.",
+            f"The {name} has no samples: inputs of shape {inputs}.",
             "Training needs at least one sample.",
             "Check what was read before it is passed to `fit`.",
         )

@@ -1,8 +1,8 @@
-"""Keeps the training step of the last ``fit`` on its optimizer: training on goes on without compiling again."""
+"""Keeps the training step of the last ``fit`` on its first optimizer: training on goes on without compiling again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -15,20 +15,20 @@ _PLACE = "_step_of_last_fit"  # state_dict, copy and pickle of an optimizer leav
 
 def kept_step(
     module: torch.nn.Module,
-    loss: LossFunction,
-    optimizer: torch.optim.Optimizer,
+    loss: LossFunction | None,
+    optimizers: Sequence[torch.optim.Optimizer],
     *,
     clip_norm: float | None,
     accumulate: int,
     metrics: Mapping[str, Metric],
 ) -> TrainStep:
-    """The step of the last call for ``optimizer`` if that call was the same, else a new one; see ``train_step``."""
-    made_for = (module, loss, clip_norm, accumulate, dict(metrics))
-    kept_for, step = vars(optimizer).get(_PLACE, (None, None))
+    """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``."""
+    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
+    kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1:
         step = train_step(
-            module, loss, optimizer, clip_norm=clip_norm, accumulate=accumulate, metrics=metrics, check_finite=True
+            module, loss, optimizers, clip_norm=clip_norm, accumulate=accumulate, metrics=metrics, check_finite=True
         )
-        vars(optimizer)[_PLACE] = (made_for, step)
+        vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

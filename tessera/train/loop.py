@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import torch
 
 from tessera.capture.train_step import TrainStep
-from tessera.errors import NonFiniteError, TesseraError
+from tessera.errors import NonFiniteError, NonFiniteStepError, TesseraError
 from tessera.train.batches import Batch, Stack
-from tessera.train.errors import NonFiniteStepError
 from tessera.train.example_inputs import remember_inputs
 from tessera.train.history import History
 from tessera.train.labels import LabelCheck
@@ -71,7 +70,7 @@ class Loop:
         if not isinstance(piece, Stack):
             self._single(step, piece)
             return
-        losses = None if piece.names else step.run(*piece.inputs, piece.target)
+        losses = None if piece.names else step.run(*piece.inputs, *piece.labels)
         if losses is None:
             for batch in piece:
                 self._single(step, batch)
@@ -89,7 +88,7 @@ class Loop:
     def _single(self, step: TrainStep, batch: Batch) -> None:
         self.labels.check(batch, self.done + 1)
         try:
-            loss = step(*batch.positional, batch.target, **batch.named)
+            loss = step(*batch.positional, *batch.labels, **batch.named)
         except NonFiniteError as error:
             raise NonFiniteStepError(error, self.done + 1, self._epoch, self.history) from error
         except (IndexError, RuntimeError) as error:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from tessera.errors import LabelError
-from tessera.train.errors import SettingError
+from tessera.errors import LabelError, SettingError
 
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

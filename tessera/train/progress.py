@@ -10,6 +10,7 @@ from typing import Self
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from tessera.train.history import format_value
@@ -38,11 +39,13 @@ class ProgressBar:
         self._epochs, self._due = epochs, 0.0
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            _Steps(),
-            TextColumn("{task.fields[results]}"),
-            _Rate(),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=12),
+            _Steps(table_column=Column(no_wrap=True)),
+            _Rate(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            # Last, and cut where the terminal ends: the line stays one line.
+            TextColumn("{task.fields[results]}", table_column=Column(no_wrap=True, ratio=1)),
+            expand=True,
             console=self._console,
             auto_refresh=False,
             transient=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tessera.train.errors import SettingError
+from tessera.errors import SettingError
 
 
 def check_settings(*, precision: str, **counts: int | None) -> None:
@@ -24,3 +24,17 @@ def check_settings(*, precision: str, **counts: int | None) -> None:
                 f"{name} is a whole number of at least 1.",
                 f"Write for example {name}=10.",
             )
+
+
+def check_measures(loss: object, metrics: object) -> None:
+    """Check that there is a prediction for the metrics to look at.
+
+    Raises:
+        SettingError: the module returns its loss and nothing else.
+    """
+    if loss is None and metrics:
+        raise SettingError(
+            f"loss=None and metrics={metrics!r} were passed.",
+            "Metrics compare a prediction with labels, and a module that returns its own loss gives the step neither.",
+            "Leave metrics out, or pass a loss (prediction, target) -> 0-d tensor.",
+        )

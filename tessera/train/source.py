@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from operator import length_hint
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -53,6 +54,8 @@ def source(
     """
     if isinstance(found, TensorDataset):
         found = found.tensors
+    if reader.whole and isinstance(found, (torch.Tensor, np.ndarray)):
+        found = (found,)
     if isinstance(found, (tuple, Mapping)):
         return in_memory(found, reader, name, batch_size, _generator(seed) if shuffle else None)
     if isinstance(found, Dataset):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from tessera.train.errors import SettingError
+from tessera.errors import SettingError
 from tessera.train.history import History
 
 _PENDING = 1024  # entries held before they are read: bounds the memory of a long epoch

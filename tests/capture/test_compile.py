@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import tessera
 from tessera.capture.compile import plain_module
@@ -62,8 +65,50 @@ def test_what_breaks_the_graph_is_named():
     x = torch.ones(3)
     assert torch.equal(branching(x), x + 1)
     assert torch.equal(branching(-x), -x - 1)
-    places = {(reason.where.file, reason.where.code) for reason in branching.report.step_downs}
-    assert places == {(__file__, "if x.sum() > 0:")}
+    (named,) = branching.report.step_downs
+    assert (named.where.file, named.where.code) == (__file__, "if x.sum() > 0:")
+    assert "Dynamo does not support tracing dynamic control flow" in named.reason
+
+
+def test_a_call_that_raises_is_in_the_report_too():
+    @tessera.compile
+    def refusing(x):
+        raise ValueError("no")
+
+    assert refusing.report.rung == "not run yet"
+    with pytest.raises(ValueError, match="no"):
+        refusing(torch.ones(3))
+    assert refusing.report.rung == "eager"
+
+
+def test_tensors_without_data_go_through_plain_pytorch():
+    fast = tessera.compile(torch.nn.Linear(3, 2))
+    with FakeTensorMode():
+        fake = torch.nn.Linear(3, 2)
+        x = torch.ones(4, 3)
+        for function in (tessera.compile(fake), tessera.compile(lambda x: x.sin())):
+            assert function(x).shape == function(x).shape == ((4, 2) if function.report.subject == "Linear" else (4, 3))
+            (reason,) = function.report.step_downs
+            assert "FakeTensor" in reason.reason
+    x = torch.ones(4, 3)
+    torch.testing.assert_close(fast(x), plain_module(fast)(x))
+    assert fast.report.rung == "one graph"
+
+
+FIRST_COMPILATION = """
+import warnings
+warnings.simplefilter("error")
+import torch, tessera
+double = tessera.compile(lambda x: x * 2)
+assert torch.equal(double(torch.ones(3)), torch.full((3,), 2.0))
+assert double.report.rung == "one graph", double.report
+"""
+
+
+def test_the_first_compilation_warns_of_nothing():
+    run = subprocess.run([sys.executable, "-c", FIRST_COMPILATION], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "Warning" not in run.stderr
 
 
 def test_an_unknown_mode():

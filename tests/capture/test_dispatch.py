@@ -88,6 +88,24 @@ def test_only_code_without_side_effects_is_pure(backend):
     assert writing.pure(x, 2) is None
 
 
+def test_what_a_capture_holds_goes_with_the_dispatch():
+    class Holding(Backend):
+        def compile(self, graph_module, inputs):
+            return lambda *inputs: (self, graph_module.forward(*inputs))[1]
+
+    owner, x = Holding(), torch.randn(3)
+    call = Dispatch(scaled, bind, owner.compile, whole=True)
+    call(x, 2)
+    assert call.pure(x, 2) is not None
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is not None
+    del call
+    gc.collect()
+    assert gone() is None
+
+
 def test_the_owner_of_the_backend_is_not_kept_alive():
     owner = Backend()
     call = Dispatch(scaled, bind, owner.compile, whole=True)

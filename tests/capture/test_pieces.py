@@ -74,6 +74,22 @@ def test_an_infinite_loss_changes_nothing():
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
 
 
+def test_a_micro_batch_that_is_not_finite_is_as_if_it_never_was():
+    net = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+    twin = copy.deepcopy(net)
+    job, reference = (
+        job_of(m, torch.optim.SGD(m.parameters(), lr=0.1), check_finite=True, accumulate=2) for m in (net, twin)
+    )
+    bad = torch.full((4, 3), float("nan")), torch.randn(4, 2)
+    for good in batches(4):
+        run_in_pieces(reference, forward, (twin, *good))
+        run_in_pieces(job, forward, (net, *bad))
+        assert not job.extra["finite"]
+        run_in_pieces(job, forward, (net, *good))
+        assert job.extra["finite"]
+        torch.testing.assert_close(net.state_dict(), twin.state_dict(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
 def test_an_optimizer_that_evaluates_the_loss_itself(clip_norm):
     net = torch.nn.Linear(3, 2)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
+from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.errors import SourceLine
 
 
@@ -30,8 +30,9 @@ def test_an_error_that_was_never_raised_has_no_line():
     assert line_of_error(ValueError("x")) is None
 
 
-def test_a_first_step_that_must_be_eager_is_a_reason_too():
+@pytest.mark.parametrize("kind", [NeedsEagerStep, RunsEagerly])
+def test_what_must_be_eager_is_a_reason_too(kind):
     place = SourceLine("model.py", 3)
-    error = NeedsEagerStep("no state yet", "Step once.", place)
+    error = kind("no state yet", "Step once.", place)
     assert isinstance(error, CannotCapture)
     assert (str(error), error.reason, error.instead, error.where) == ("no state yet",) * 2 + ("Step once.", place)

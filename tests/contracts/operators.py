@@ -68,7 +68,9 @@ def _outcome(op: OpInfo, function: Any, sample: SampleInput) -> dict[str, Any]:
         "random stream": torch.get_rng_state(),
     }
     leaves = [t for t in tree_leaves((args, named)) if isinstance(t, torch.Tensor) and t.requires_grad]
-    smooth = [t for t in tensors if t.requires_grad and t.layout is torch.strided]
+    # Some results are free up to a phase or a sign; the database says what of them has a gradient.
+    determined = tree_leaves(sample.output_process_fn_grad(result))
+    smooth = [t for t in determined if isinstance(t, torch.Tensor) and t.requires_grad and t.layout is torch.strided]
     if leaves and smooth and op.supports_autograd:
         draw = torch.Generator().manual_seed(2)
         along = [torch.randn(t.shape, generator=draw, dtype=t.dtype) for t in smooth]

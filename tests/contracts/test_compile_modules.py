@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import io
@@ -214,11 +215,11 @@ def test_objects_that_take_the_place_of_dead_ones(x):
             self.k = k
 
     scale, apply = tessera.compile(lambda z, box: z * box.k), tessera.compile(lambda f, z: f(z))
-    for k in range(20):
+    for k in range(10):
         close(scale(x, Box(k)), x * k)
         close(apply(lambda z, k=k: z * k, x), x * k)
     run = tessera.compile(lambda module, z: module(z))
-    for _ in range(10):
+    for _ in range(4):
         net = nn.Linear(5, 3)
         close(run(net, x), net(x))
         del net
@@ -240,6 +241,25 @@ def test_a_dead_module_is_freed(x):
         reference = used(make)
         gc.collect()
         assert reference() is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "around"),
+    [("default", contextlib.nullcontext), ("default", torch.no_grad), ("inference", contextlib.nullcontext)],
+)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers(kind, mode, around):
+    net = kind(4, 8)
+    fast, plain, x = tessera.compile(net, mode=mode), copy.deepcopy(net), torch.randn(3, 2, 4)
+    with around():
+        actual, expected = fast(x), plain(x)
+        close(actual, expected)
+        assert actual[0].requires_grad is (mode == "default" and expected[0].requires_grad)
+    if actual[0].requires_grad:
+        actual[0].square().sum().backward()
+        expected[0].square().sum().backward()
+        close([p.grad for p in net.parameters()], [p.grad for p in plain.parameters()])
+    assert fast.report.rung == "one graph"
 
 
 def test_dynamo_may_be_reset_at_any_time(net, x):

@@ -24,7 +24,7 @@ def check(op):
         assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("op", parameters(slices=20))
+@pytest.mark.parametrize("op", parameters(slices=30))
 def test_an_operator(op):
     check(op)
 
@@ -36,5 +36,5 @@ def test_every_operator(op):
 
 
 def test_the_part_is_a_fair_one():
-    assert 20 <= len(operators(20)) <= 45
+    assert 15 <= len(operators(30)) <= 30
     assert len(operators()) > 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 import torch
@@ -10,7 +11,17 @@ import torch.nn.functional as F
 from torch import nn
 
 import tessera
-from tests.contracts.against_eager import WHOLE, Job, Written, assert_trains_like_eager, mlp, vectors, written
+from tests.contracts.against_eager import (
+    PIECES,
+    WHOLE,
+    Job,
+    Written,
+    assert_trains_like_eager,
+    mlp,
+    momentum,
+    vectors,
+    written,
+)
 
 F64 = torch.float64
 
@@ -121,7 +132,7 @@ def _written_input(module, x):
     ids=str,
 )
 def test_trains_as_eager_does(job):
-    assert_trains_like_eager(job)
+    assert_trains_like_eager(dataclasses.replace(job, optimizer=momentum))
 
 
 def _trained(around, batches, **options):
@@ -224,6 +235,31 @@ def test_values_that_are_not_finite_leave_everything_as_it_was():
     torch.testing.assert_close([p.detach() for p in net.parameters()], before[0], rtol=0, atol=0)
     step(x, y)
     assert not torch.equal(net.layer.weight, before[0][0])
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_micro_batch_that_is_not_finite_does_not_count(in_pieces):
+    def forward(module, x):
+        y = module.norm(module.layer(x))
+        return y.abs() if in_pieces and y.sum() > 1e9 else y
+
+    good, nan = vectors(*[8] * 6), vectors(8)[0]
+    nan[0][0, 0] = float("nan")
+
+    def trained(batches):
+        torch.manual_seed(0)
+        net = Written(forward, layer=nn.Linear(5, 3), norm=nn.BatchNorm1d(3)).double()
+        step = tessera.train_step(net, F.mse_loss, momentum(net), accumulate=2, check_finite=True)
+        for batch in batches:
+            with pytest.raises(tessera.errors.NonFiniteError) if batch is nan else contextlib.nullcontext():
+                step(*batch)
+        assert step.report.rung.startswith(PIECES if in_pieces else WHOLE)
+        return net.state_dict()
+
+    expected = trained(good)
+    found = trained([nan, *good[:3], nan, *good[3:]])
+    assert found.pop("norm.num_batches_tracked") == expected.pop("norm.num_batches_tracked")
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_a_batch_that_holds_nan_is_named():

@@ -11,7 +11,17 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from tests.contracts.against_eager import PIECES, Job, Written, adamw, assert_trains_like_eager, mlp, vectors, written
+from tests.contracts.against_eager import (
+    PIECES,
+    Job,
+    Written,
+    adamw,
+    assert_trains_like_eager,
+    mlp,
+    momentum,
+    vectors,
+    written,
+)
 
 F64 = torch.float64
 
@@ -97,6 +107,13 @@ LAYERS = [
     Job(name="weight norm by hooks", module=_old_weight_norm),
     Job(name="spectral norm", module=_spectral_norm),
     Job(name="LSTM", module=_last_state(nn.LSTM), batches=numbers(4, 2, 4)),
+    Job(
+        name="LSTM in float32",
+        module=_last_state(nn.LSTM),
+        batches=lambda: [(x.float(), y.float()) for x, y in numbers(4, 2, 4)()],
+        double=False,
+        tolerance=1e-5,
+    ),
     Job(name="GRU", module=_last_state(nn.GRU), batches=numbers(4, 2, 4)),
     Job(name="RNN", module=_last_state(nn.RNN), batches=numbers(4, 2, 4)),
     Job(
@@ -116,6 +133,7 @@ LAYERS = [
     ),
     Job(
         name="multi-head attention",
+        optimizer=momentum,
         module=lambda: Written(
             lambda m, x: m.head(m.attention(x, x, x)[0].mean(1)),
             attention=nn.MultiheadAttention(6, 2, batch_first=True),
@@ -125,6 +143,7 @@ LAYERS = [
     ),
     Job(
         name="transformer encoder layer",
+        optimizer=momentum,
         module=lambda: Written(
             lambda m, x: m.head(m.block(x).mean(1)),
             block=nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, dropout=0.1),

@@ -212,7 +212,7 @@ def test_an_optimizer_with_a_closure_trains_as_eager_does():
                 loss.backward()
                 return loss
 
-            return optimizer.step(closure)
+            return optimizer.step(closure).detach()
 
         return step
 

@@ -47,6 +47,7 @@ def test_optimizers_of_torch(kind, settings, rung):
     assert_trains_like_eager(
         Job(
             name=kind.__name__,
+            module=lambda: nn.Linear(5, 3),  # two tensors: every formula is compiled for each
             optimizer=lambda net: kind(net.parameters(), **settings),
             batches=lambda: vectors(*[8] * 8),
             tolerance=ROUNDED.get(kind, 1e-9),

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from tessera.errors import LayerError
 from tessera.nn import GroupedQueryAttention, RotaryEmbedding
-from tessera.nn.errors import LayerError
 
 B, T, D = 2, 5, 12
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tessera.errors import LabelError, LossError
-from tessera.nn.losses import LOSSES, resolve_loss
+from tessera.errors import BatchError, LabelError, LossError
+from tessera.nn.losses import LOSSES, own_loss, resolve_loss
 
 LOGITS, CLASSES = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 3, 0])
 NUMBERS, TARGETS = torch.randn(5, 2), torch.randn(5, 2)
@@ -156,3 +156,44 @@ def test_a_loss_by_name_compiles_whole(name):
     compiled = torch.compile(loss, backend="eager", fullgraph=True)
     target = CLASSES if name == "auto" else torch.ones(6, 4, dtype=torch.int64)
     assert torch.equal(compiled(LOGITS, target), loss(LOGITS, target))
+
+
+class Output:
+    loss = torch.tensor(1.5)
+
+
+@pytest.mark.parametrize("output", [torch.tensor(1.5), {"loss": torch.tensor(1.5), "logits": torch.ones(3)}, Output()])
+def test_a_modules_own_loss_is_found(output):
+    assert own_loss(output) == own_loss(output, "target") == 1.5
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        (torch.ones(3), "a tensor of shape [3]"),
+        ({"logits": torch.ones(3)}, "dict"),
+        ({"loss": None}, "dict"),
+        ((torch.ones(()),), "tuple"),
+        (1.0, "float"),
+    ],
+)
+def test_a_module_without_a_loss_of_its_own_is_told(output, what):
+    with pytest.raises(LossError) as caught:
+        own_loss(output)
+    assert str(caught.value) == (
+        f"The module returned {what}, and loss=None was passed. "
+        "Without a loss function the module returns its own loss: a 0-d tensor, or an output with a loss that is one. "
+        'Write loss="cross_entropy" or another loss, or return the loss from forward, in eval mode as well.'
+    )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_zero_samples_is_refused(name):
+    prediction, target = torch.zeros(0, 3), torch.zeros(0, 3)
+    with pytest.raises(BatchError) as caught:
+        resolve_loss(name)(prediction, target)
+    assert str(caught.value) == (
+        "The prediction has shape [0, 3]: the batch has no samples. "
+        "A loss by name is a mean over samples, and the mean of none is NaN. "
+        "Leave empty batches out, for example with `if len(labels):` before the step."
+    )

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch.nn import Linear
 
 import tessera.nn
-from tessera.nn.errors import LayerError
+from tessera.errors import BatchError, LayerError
 from tessera.nn.model import Model, model
 from tessera.nn.prediction import Prediction
+from tessera.optim import SGD
 
 X = torch.randn(5, 4)
 
@@ -304,3 +305,13 @@ def test_hooks_run_once_for_each_call():
 def test_it_has_the_doors():
     assert {"fit", "export", "save", "load", "summary"} <= set(dir(Net()))
     assert issubclass(Net, Model)
+
+
+def test_a_loop_over_a_batch_of_zero_samples_is_refused_and_changes_nothing():
+    net = Net()
+    optimizer = SGD(net, lr=0.1)
+    optimizer.step(net(X).loss(torch.zeros(5, dtype=torch.int64)))
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(BatchError, match=r"^The prediction has shape \[0, 3\]: the batch has no samples\."):
+        optimizer.step(net(X[:0]).loss(torch.zeros(0, dtype=torch.int64)))
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

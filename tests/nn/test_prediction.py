@@ -8,11 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tessera.errors import LossError, OptimizerError
-from tessera.nn.errors import StalePredictionError
+from tessera.errors import LossError, OptimizerError, StalePredictionError
 from tessera.nn.model import model
 from tessera.nn.prediction import DeferredLoss, Prediction
-from tessera.optim import Adam
+from tessera.optim import SGD, Adam, AdamW
 from tests.nn.twins import Net, batches, twins
 
 X, Y = next(batches(1))
@@ -24,7 +23,7 @@ def waits(tensor):
 
 
 def sgd(net):
-    return torch.optim.SGD(net.parameters(), lr=0.1)
+    return SGD(net, lr=0.1)
 
 
 @pytest.fixture
@@ -166,7 +165,7 @@ def assert_same_training(way, kind, make_optimizer, steps, tolerance, dtype):
 @pytest.mark.parametrize("kind", ["plain", "dropout", "batchnorm"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_every_way_to_write_a_step_trains_as_pytorch(way, kind, programs):
-    assert_same_training(way, kind, lambda p: torch.optim.AdamW(p, lr=0.01), 12, 0.0, torch.float32)
+    assert_same_training(way, kind, lambda p: AdamW(p, lr=0.01), 12, 0.0, torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +174,28 @@ def test_every_way_to_write_a_step_trains_as_pytorch(way, kind, programs):
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_so_does_the_compiled_program(way, kind):
-    assert_same_training(way, kind, lambda p: torch.optim.AdamW(p, lr=0.01), 7, 1e-9, torch.float64)
+    assert_same_training(way, kind, lambda p: AdamW(p, lr=0.01), 7, 1e-9, torch.float64)
+
+
+class Counting(Adam):
+    def step(self, closure=None):
+        self.steps = getattr(self, "steps", 0) + 1
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("kind", [Adam, Counting])
+def test_what_surrounds_a_step_happens_once_and_makes_it_eager(kind, programs):
+    net, calls = Net(), []
+    optimizer = kind(net, lr=0.01)
+    for x, y in batches(2):
+        optimizer.step(net(x).loss(y))
+    optimizer.register_step_post_hook(lambda *_: calls.append(1))
+    built = [program.calls for program in programs]
+    for x, y in batches(3):
+        optimizer.step(net(x).loss(y))
+    assert calls == [1] * 3
+    assert getattr(optimizer, "steps", 5) == 5
+    assert [program.calls for program in programs] == built == ([1] if kind is Adam else [])
 
 
 def test_tesseras_optimizer_steps_with_it():
@@ -267,9 +287,9 @@ def test_inputs_with_gradients_do_not_wait(call, ready):
 def test_a_chain_of_models_trains_both(programs):
     first, second = torch.nn.Linear(8, 8), Net()
     encoder = model(type("Encoder", (), {"__init__": lambda self: setattr(self, "l", first), "forward": first_layer}))()
-    optimizer = torch.optim.SGD([*encoder.parameters(), *second.parameters()], lr=0.1)
+    optimizer = SGD([*encoder.parameters(), *second.parameters()], lr=0.1)
     plain = copy.deepcopy([first, second])
-    plain_optimizer = torch.optim.SGD([p for part in plain for p in part.parameters()], lr=0.1)
+    plain_optimizer = SGD([p for part in plain for p in part.parameters()], lr=0.1)
     for x, y in batches(4):
         loss = second(encoder(x)).loss(y)
         loss.train_with(optimizer)
@@ -471,17 +491,26 @@ def test_a_loss_that_is_not_one_number_is_refused(step, programs):
     assert loss.shape == (6,)
     with pytest.raises(LossError) as caught:
         loss.train_with(optimizer)
-    assert str(caught.value) == (
-        "The loss has shape [6] and requires_grad=True. "
-        "A training step needs one number that is computed from parameters with requires_grad=True. "
-        "Write a loss that ends in .mean() or .sum(), and look for .detach() or frozen parameters before it."
-    )
+    assert str(caught.value) == ("step() was given a loss of shape [6]. A loss is one number. Write step(loss.mean()).")
 
 
 def test_a_loss_without_trainable_parameters_is_refused():
     net = Net().requires_grad_(False)
-    with pytest.raises(LossError, match=r"^The loss has shape \[\] and requires_grad=False\. "):
-        net(X).loss(Y).train_with(torch.optim.SGD(Net().parameters(), lr=0.1))
+    with pytest.raises(LossError, match="does not depend on any trainable parameter"):
+        net(X).loss(Y).train_with(SGD(Net(), lr=0.1))
+
+
+def test_an_optimizer_of_another_model_is_refused(ready):
+    other = Net()
+    before = copy.deepcopy(other.state_dict())
+    with pytest.raises(OptimizerError) as caught:
+        ready[0](X).loss(Y).train_with(sgd(other))
+    assert str(caught.value) == (
+        "The loss given to step() depends on none of the 4 parameters of this SGD. "
+        "An optimizer updates the parameters that the loss was computed from. "
+        "Write SGD(model, ...) with the model that computed it."
+    )
+    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items())
 
 
 def test_a_loss_function_returns_a_tensor():
@@ -550,7 +579,7 @@ def test_a_new_optimizer_begins_anew(ready, programs):
 
 def test_an_optimizer_of_more_than_the_model_steps_eagerly(programs):
     net, extra = Net(), torch.nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.SGD([*net.parameters(), extra], lr=0.1)
+    optimizer = SGD([*net.parameters(), extra], lr=0.1)
     for x, y in batches(3):
         net(x).loss(y).train_with(optimizer)
     assert programs == []

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.errors import LayerError
 from tessera.nn import RotaryEmbedding
-from tessera.nn.errors import LayerError
 
 
 def by_complex_numbers(x, positions, base, *, interleaved):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import Linear, ModuleDict, ModuleList, ReLU
 
+from tessera.errors import LayerError
 from tessera.nn import Sequential
-from tessera.nn.errors import LayerError
 
 LAYERS = [Linear(4, 3), ReLU(), Linear(3, 2)]
 NAMED = {"first": LAYERS[0], "act": LAYERS[1], "last": LAYERS[2]}

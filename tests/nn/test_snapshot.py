@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import BatchNorm1d, Linear, Sequential
@@ -81,11 +83,11 @@ def test_a_module_in_two_places_and_a_missing_one_are_no_trouble():
     assert snapshot.change() == "'0.bias' was changed in place"
 
 
-def test_it_knows_the_devices(model):
-    assert Snapshot(model, [torch.ones(1, device="meta")]).devices() in (
-        [torch.device("cpu"), torch.device("meta")],
-        [torch.device("meta"), torch.device("cpu")],
-    )
+def test_it_knows_the_devices_with_random_numbers_of_their_own(model):
+    gpu = torch.device("cuda", 1)
+    on_gpu = SimpleNamespace(device=gpu, _version=0)
+    assert Snapshot(model, [torch.ones(1, device="meta"), on_gpu, on_gpu]).devices() == [gpu]
+    assert Snapshot(model, [torch.ones(1, device="meta")]).devices() == []
 
 
 def test_tensors_of_inference_mode_do_not_count():

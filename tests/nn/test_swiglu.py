@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.errors import LayerError
 from tessera.nn import SwiGLU
-from tessera.nn.errors import LayerError
 
 
 @pytest.mark.parametrize("bias", [False, True])

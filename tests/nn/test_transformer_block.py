@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.errors import LayerError
 from tessera.nn import RotaryEmbedding, TransformerBlock
-from tessera.nn.errors import LayerError
 
 B, T, D = 2, 6, 16
 

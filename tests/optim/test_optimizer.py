@@ -1,4 +1,5 @@
 import copy
+import functools
 import io
 
 import pytest
@@ -191,13 +192,59 @@ def test_a_loss_replaces_old_gradients():
     assert param.item() == -0.5
 
 
-def test_a_deferred_loss_runs_the_step_itself():
-    class Deferred:
-        def train_with(self, optimizer):
-            return ("trained by", optimizer)
+class Deferred:
+    def train_with(self, optimizer, *, whole):
+        return ("trained by", optimizer, whole)
 
-    optimizer = SGD(Model())
-    assert optimizer.step(Deferred()) == ("trained by", optimizer)
+
+class OwnStep(SGD):
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+def hooked(optimizer):
+    optimizer.register_step_post_hook(lambda *_: None)
+
+
+def replaced(optimizer):
+    optimizer.step = functools.partial(optimizer.step)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prepare", "whole"),
+    [
+        (SGD, lambda _: None, True),
+        (SGD, lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1), True),
+        (SGD, hooked, False),
+        (SGD, replaced, False),
+        (OwnStep, lambda _: None, False),
+    ],
+    ids=["plain", "scheduled", "hooked", "replaced", "subclass"],
+)
+def test_a_deferred_loss_runs_the_step_itself_and_whole_where_step_only_updates(kind, prepare, whole):
+    optimizer = kind(Model())
+    prepare(optimizer)
+    assert optimizer.step(Deferred()) == ("trained by", optimizer, whole)
+
+
+@pytest.mark.parametrize("kind", [SGD, OwnStep])
+def test_hooks_run_once_a_step(kind):
+    model, calls = Model(), []
+    SGD(model)  # an optimizer of the base class, which torch would have wrapped as well
+    optimizer = kind(model)
+    optimizer.register_step_pre_hook(lambda _, args, named: calls.append(("before", len(args), list(named))))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    optimizer.step()
+    optimizer.step(closure=lambda: None)
+    assert calls == [("before", 1, []), "after", ("before", 1, ["closure"]), "after"]
+
+
+def test_a_profiler_sees_the_step():
+    model = Model()
+    optimizer = SGD(model)
+    with torch.profiler.profile() as profile:
+        train(model, optimizer, [0])
+    assert "Optimizer.step#SGD.step" in {event.key for event in profile.key_averages()}
 
 
 def test_initialise_state_makes_what_is_missing():
@@ -469,3 +516,15 @@ def test_decay_alone_shrinks_by_the_fraction():
     param = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
     Optimizer([param], chain(add_decayed_weights(0.1), scale_by_learning_rate(0.5))).step(0 * param.sum())
     assert_close(param.detach(), torch.tensor([1.9], dtype=torch.float64), "decayed")
+
+
+def test_a_loss_of_other_parameters_is_refused_and_changes_nothing():
+    ours, other = Model(), Model()
+    before = copy.deepcopy(ours.state_dict())
+    optimizer = Adam(ours)
+    with pytest.raises(
+        OptimizerError, match="^The loss given to step[(][)] depends on none of the 5 parameters of this Adam"
+    ):
+        optimizer.step(other.loss(0))
+    assert all(torch.equal(value, before[key]) for key, value in ours.state_dict().items())
+    assert not optimizer.state

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.optim.transformation import (
     GradientTransformation,
@@ -52,6 +53,31 @@ def test_stateless_and_identity_remember_nothing():
         assert states == [{}, {}]
         for update, grad, by in zip(updates, GRADS, factor, strict=True):
             assert torch.equal(update, grad * by)
+
+
+def test_numbers_of_a_count_are_made_of_each_parameters_own():
+    asked = []
+
+    def of_count(count):
+        asked.append(count.shape)
+        return count + 1, 10.0 * count.double()
+
+    def update(grad, state, _, new, tens):
+        return grad + tens, {"step": new}
+
+    transformation = per_parameter(update, {"step": zero_count}, of_count)
+    states = [{"step": torch.tensor(1.0)}, {"step": torch.tensor(5.0)}]
+    updates, new = transformation.update(GRADS, states, PARAMS)
+    assert asked == [(2,)]  # at once
+    torch.testing.assert_close(updates, [GRADS[0] + 10, GRADS[1] + 50])
+    assert [n["step"].item() for n in new] == [2.0, 6.0]
+    with FlopCounterMode(display=False):  # any mode that operations go to; recording is one
+        torch.testing.assert_close(transformation.update(GRADS, states, PARAMS)[0], updates)
+    assert asked[1:] == [(), ()]
+    elsewhere = [tensor.to("meta") for tensor in (GRADS[0], states[0]["step"], PARAMS[0])]
+    transformation.update([elsewhere[0], GRADS[1]], [{"step": elsewhere[1]}, states[1]], [elsewhere[2], PARAMS[1]])
+    assert asked[3:] == [(), ()]
+    assert transformation.update([], [], []) == ([], [])
 
 
 def test_nothing_to_update_is_no_error():

@@ -140,3 +140,49 @@ def test_a_stack_is_its_batches():
 def test_a_label_without_dimensions_is_one_sample():
     assert Batch((X[0],), torch.tensor(1)).size == 1
     assert describe(3) == "an object of type int"
+
+
+WHOLE = BatchReader(torch.float32, torch.device("cpu"), whole=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "count"),
+    [
+        (X, 1),
+        (X.numpy(), 1),
+        ([[1.0, 2.0], [3.0, 4.0]], 1),
+        ((X,), 1),
+        ([X], 1),
+        ((X, Y), 2),
+        ((X, X, Y), 3),
+        (((X, X), Y), 3),
+        (SimpleNamespace(images=X, labels=Y), 2),
+    ],
+    ids=repr,
+)
+def test_a_whole_batch_goes_to_a_module_with_its_own_loss(found, count):
+    batch = WHOLE.read(found, "Batch 1")
+    assert len(batch.positional) == count
+    assert batch.labels == ()
+    assert batch.size == len(batch.inputs[0])
+    assert batch.inputs[-1].dtype == (torch.int64 if count > 1 else torch.float32)
+
+
+def test_a_whole_dict_keeps_the_key_of_its_labels():
+    batch = WHOLE.read({"labels": np.ones(3, dtype=np.int32), "x": np.ones((3, 2))}, "Batch 1")
+    assert {name: (list(t.shape), t.dtype) for name, t in batch.named.items()} == {
+        "labels": ([3], torch.int64),
+        "x": ([3, 2], torch.float32),
+    }
+
+
+def test_a_whole_batch_of_zero_samples_is_refused():
+    with pytest.raises(BatchError, match=r"^Batch 1 has no samples: its inputs are of shape \[0, 2\]"):
+        WHOLE.read((X[:0],), "Batch 1")
+
+
+def test_a_stack_without_labels_is_cut_into_batches_without():
+    first, second = Stack((X.view(2, 2, 2),), None, 2, 2)
+    assert torch.equal(first.inputs[0], X[:2])
+    assert torch.equal(second.inputs[0], X[2:])
+    assert first.labels == second.labels == ()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.errors import SettingError
 from tessera.train.early_stopping import EarlyStopping, Watch
-from tessera.train.errors import SettingError
 
 
 def watch(**rule) -> Watch:

@@ -10,15 +10,23 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, TensorDataset
 
-from tessera.errors import BatchError, EmptyDatasetError, LabelError, LossError, NonFiniteError, OptimizerError
+from tessera.errors import (
+    BatchError,
+    EmptyDatasetError,
+    LabelError,
+    LossError,
+    NonFiniteError,
+    OptimizerError,
+    SettingError,
+)
 from tessera.optim.adamw import adamw
 from tessera.optim.chain import chain
 from tessera.optim.transforms.clip_by_global_norm import clip_by_global_norm
 from tessera.train.early_stopping import EarlyStopping
-from tessera.train.errors import SettingError
 from tessera.train.fit import fit
 
-X, Y = torch.randn(24, 4), torch.randint(0, 3, (24,))
+RANDOM = torch.Generator().manual_seed(0)  # what a file draws when it is imported depends on what was imported before
+X, Y = torch.randn(24, 4, generator=RANDOM), torch.randint(0, 3, (24,), generator=RANDOM)
 BATCHES = list(zip(X.split(8), Y.split(8), strict=True))
 
 
@@ -136,10 +144,9 @@ def test_everything_at_once(tmp_path, capsys):
     assert len(history.loss) == 9
     assert [part.training for part in module.modules()] == [False, False, True, False]
     module.eval()
-    torch.testing.assert_close(
-        history.validation[-1]["loss"], F.cross_entropy(module(X[:9]), Y[:9]).item(), rtol=1e-5, atol=1e-6
-    )
-    assert torch.equal(load_file(tmp_path / "last.safetensors")["0.weight"], module[0].weight)
+    best = min(results["loss"] for results in history.validation)  # early stopping has put its weights back
+    torch.testing.assert_close(best, F.cross_entropy(module(X[:9]), Y[:9]).item(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(load_file(tmp_path / "best.safetensors")["0.weight"], module[0].weight)
     assert history.report.subject == "training step of Sequential"
     assert capsys.readouterr().out == ""
 
@@ -285,3 +292,93 @@ def test_training_on_needs_no_new_compilation():
     assert second.report is first.report
     assert len(second.report.compilations) == compiled
     assert len(second.loss) == 3
+
+
+class OwnLoss(torch.nn.Module):
+    """Returns its own loss, as the models of Hugging Face do."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = classifier(dtype=torch.float64)
+
+    def forward(self, x, labels):
+        logits = self.net(x)
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+
+
+@pytest.mark.parametrize("kind", ["in memory", "dict in memory", "list", "dicts", "Dataset"])
+def test_a_module_that_returns_its_own_loss(kind):
+    x = X.double()
+    data = {
+        "in memory": (x, Y),
+        "dict in memory": {"x": x, "labels": Y},
+        "list": [(a.double(), b) for a, b in BATCHES],
+        "dicts": [{"labels": b, "x": a.double()} for a, b in BATCHES],
+        "Dataset": TensorDataset(x, Y),
+    }[kind]
+    ours, theirs = OwnLoss(), classifier(dtype=torch.float64)
+    expected = eager_losses(theirs, [(a.double(), b) for a, b in BATCHES], epochs=2)
+    history = fit(ours, data, loss=None, optimizer=sgd(ours), epochs=2, shuffle=False, batch_size=8, validation=data)
+    torch.testing.assert_close(history.loss, expected, rtol=1e-12, atol=1e-12)
+    held_out = torch.stack([F.cross_entropy(theirs(a.double()), b) for a, b in BATCHES]).mean().item()
+    torch.testing.assert_close(history.validation[-1]["loss"], held_out, rtol=1e-12, atol=1e-12)
+
+
+class Autoencoder(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        return (self.layer(x) - x).square().mean()
+
+
+@pytest.mark.parametrize(
+    "data", [X, (X,), X.numpy(), list(X.split(8)), {"x": X}], ids=["tensor", "tuple", "array", "list", "dict"]
+)
+def test_a_module_with_its_own_loss_needs_no_labels(data):
+    module = Autoencoder()
+    expected = [module(x).item() for x in X.split(8)]
+    history = fit(
+        module, data, loss=None, optimizer=torch.optim.SGD(module.parameters(), lr=0.0), shuffle=False, batch_size=8
+    )
+    torch.testing.assert_close(history.loss, expected)
+
+
+def test_no_loss_in_eval_mode_is_told():
+    class OnlyInTraining(Autoencoder):
+        def forward(self, x):
+            return super().forward(x) if self.training else self.layer(x)
+
+    module = OnlyInTraining()
+    with pytest.raises(LossError, match="in eval mode as well"):
+        fit(module, X, loss=None, optimizer=sgd(module), validation=X)
+
+
+def test_several_optimizers_train_as_they_do_in_pytorch():
+    ours, theirs = classifier(dtype=torch.float64), classifier(dtype=torch.float64)
+
+    def optimizers(net):
+        return [torch.optim.SGD(net[0].parameters(), lr=0.1), torch.optim.Adam(net[2].parameters(), lr=0.01)]
+
+    chosen = optimizers(ours)
+    fit(ours, [(x.double(), y) for x, y in BATCHES], optimizer=chosen)
+    reference = optimizers(theirs)
+    for x, y in BATCHES:
+        F.cross_entropy(theirs(x.double()), y).backward()
+        for optimizer in reference:
+            optimizer.step()
+            optimizer.zero_grad()
+    for mine, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("given", ["adam", torch.optim.SGD, [], [adamw()]], ids=repr)
+def test_what_is_no_optimizer_is_refused(given):
+    raising(
+        OptimizerError,
+        "It is an optimizer, a list of several, or a gradient transformation. ",
+        BATCHES,
+        optimizer=given,
+    )

@@ -10,7 +10,7 @@ from tessera.train.kept_step import kept_step
 
 def make(module, optimizer, **changes):
     arguments = {"loss": F.mse_loss, "clip_norm": None, "accumulate": 1, "metrics": {}} | changes
-    return kept_step(module, arguments.pop("loss"), optimizer, **arguments)
+    return kept_step(module, arguments.pop("loss"), [optimizer], **arguments)
 
 
 def test_the_same_training_has_the_same_step():
@@ -27,6 +27,14 @@ def test_another_training_has_another_step():
     for changes in ({"loss": F.l1_loss}, {"clip_norm": 1.0}, {"metrics": {"error": F.l1_loss}}):
         assert make(module, optimizer, **changes) is not step
     assert make(torch.nn.Sequential(module), optimizer) is not step
+
+
+def test_other_optimizers_have_another_step():
+    module = torch.nn.Linear(2, 1)
+    first, second, third = (torch.optim.SGD([p], lr=0.1) for p in (module.weight, module.bias, module.bias))
+    step = kept_step(module, F.mse_loss, [first, second], clip_norm=None, accumulate=1, metrics={})
+    assert kept_step(module, F.mse_loss, [first, second], clip_norm=None, accumulate=1, metrics={}) is step
+    assert kept_step(module, F.mse_loss, [first, third], clip_norm=None, accumulate=1, metrics={}) is not step
 
 
 def test_a_step_that_may_be_halfway_is_not_used_again():

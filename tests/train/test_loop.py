@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 
-from tessera.errors import LabelError, NonFiniteError
+from tessera.errors import LabelError, NonFiniteError, NonFiniteStepError
 from tessera.program import Report
 from tessera.train.batches import Batch, Stack
-from tessera.train.errors import NonFiniteStepError
 from tessera.train.example_inputs import remembered_inputs
 from tessera.train.history import History
 from tessera.train.labels import LabelCheck

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera.errors import LabelError
-from tessera.train.errors import SettingError
+from tessera.errors import LabelError, SettingError
 from tessera.train.metrics import accuracy, resolve_metrics
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ EPOCHS = [
 LINES = ["epoch 1/2  loss 0.5  validation loss 0.75  1.2 s", "epoch 2/2  loss 0.25  validation loss 0.5  0.8 s"]
 
 
-def shown(show: bool | None, *, terminal: bool, epochs: int | None = 2) -> str:
+def shown(show: bool | None, *, terminal: bool, epochs: int | None = 2, width: int = 120) -> str:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=120)
+    console = Console(file=out, force_terminal=terminal, width=width)
     with ProgressBar(show, epochs, 20, console) as bar:
         bar.advance(5, 1, {"loss": torch.tensor([0.9, 0.625]), "accuracy": torch.tensor(0.5)})
         bar.close_epochs(EPOCHS)
@@ -33,6 +34,13 @@ def test_a_terminal_gets_a_moving_line_and_lines_that_stay(show):
     assert "step 5/20" in out
     assert "loss 0.625  accuracy 0.5" in out
     assert all(line in out for line in LINES)
+
+
+@pytest.mark.parametrize("width", [40, 60, 120])
+def test_the_moving_line_is_one_line_however_narrow_the_terminal(width):
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(True, terminal=True, width=width))
+    lines = [line for part in plain.split("\n") for line in part.split("\r") if line.strip()]
+    assert [line for line in lines if line not in LINES and not line.startswith(("compiling", "epoch 1/2"))] == []
 
 
 def test_a_file_gets_lines_only_when_asked():

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tessera.train.errors import SettingError
-from tessera.train.settings import check_settings
+from tessera.errors import SettingError
+from tessera.train.settings import check_measures, check_settings
 
 
 def test_sound_settings_pass():
@@ -25,4 +25,16 @@ def test_a_count_that_is_none(count):
         check_settings(precision="fp32", epochs=count)
     assert str(error.value) == (
         f"epochs={count!r} was passed. epochs is a whole number of at least 1. Write for example epochs=10."
+    )
+
+
+def test_metrics_need_a_loss_function():
+    check_measures("mse", "accuracy")
+    check_measures(None, None)
+    with pytest.raises(SettingError) as error:
+        check_measures(None, "accuracy")
+    assert str(error.value) == (
+        "loss=None and metrics='accuracy' were passed. "
+        "Metrics compare a prediction with labels, and a module that returns its own loss gives the step neither. "
+        "Leave metrics out, or pass a loss (prediction, target) -> 0-d tensor."
     )

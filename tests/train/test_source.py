@@ -46,6 +46,17 @@ def test_arrays_are_in_memory(found):
     assert labels(read(found)) == list(range(10))
 
 
+@pytest.mark.parametrize("found", [X, X.numpy(), (X,), {"x": X}, TensorDataset(X)])
+def test_arrays_for_a_module_with_its_own_loss_are_in_memory(found):
+    whole = BatchReader(torch.float32, torch.device("cpu"), whole=True)
+    data = source(found, whole, "training data", 4, shuffle=True, seed=0)
+    batches = list(data.take(1, 100, Pace(2)))
+    assert [getattr(batch, "steps", 1) for batch in batches] == [2, 1]
+    seen = torch.cat([batch.inputs[0].reshape(-1, 2) for batch in batches])
+    assert sorted(seen.tolist()) == sorted(X.tolist())
+    assert all(batch.labels == () for batch in batches)
+
+
 @pytest.mark.parametrize("found", [[(X, Y)], DataLoader(TensorDataset(X, Y), 4), Squares(10), iter([(X, Y)])])
 def test_the_rest_is_a_stream(found):
     data = read(found)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera.train.errors import SettingError
+from tessera.errors import SettingError
 from tessera.train.history import History
 from tessera.train.tape import Tape
 

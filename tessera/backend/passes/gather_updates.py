@@ -60,7 +60,11 @@ class _Member:
 
     @property
     def written(self) -> list[fx.Node]:
-        return [_destination(copy) for copy in self.copies]
+        return [_destination(copy) for copy in self._full_first]
+
+    @property
+    def _full_first(self) -> list[fx.Node]:
+        return sorted(self.copies, key=lambda copy: _destination(copy).meta["val"].dim() == 0)
 
     @property
     def read(self) -> list[fx.Node]:
@@ -78,13 +82,12 @@ class _Member:
         return max(n.meta["val"].numel() for n in self.written)
 
     def is_uniform(self) -> bool:
-        """Whether element i of every operand stands at the same place in its memory, and numbers are read as given."""
-        values = [n.meta["val"] for n in self.operands]
-        full = [v for v in values if v.dim() > 0]
+        """Whether one loop can do it: what it writes lies alike in memory, and numbers are not written before it."""
+        full = [n.meta["val"] for n in self.written if n.meta["val"].dim() > 0]
         numbers = [n for n in self.written if n.meta["val"].dim() == 0]
         loop = [n for n in self.nodes if n.meta["val"].dim() > 0]
         return (
-            any(n.meta["val"].dim() > 0 for n in self.written)
+            bool(full)
             and all(v.shape == full[0].shape and v.stride() == full[0].stride() for v in full)
             and _is_dense(full[0])
             and not any(user in loop for n in numbers for user in n.users)
@@ -103,7 +106,7 @@ class _Member:
         for node in self.nodes:
             args = ("shape", *node.args[1:]) if node.target is _FULL else node.args
             lines.append(f"{node.target} {fx.node.map_arg((args, node.kwargs), named)} {_kind(node)}")
-        writes = [(i, _source(copy)) for i, copy in enumerate(self.copies)]
+        writes = [(i, _source(copy)) for i, copy in enumerate(self._full_first)]
         lines += [f"{i} <- {named(source)}" for i, source in writes]
         kinds = [Operand(n.meta["val"].dim() > 0, n.meta["val"].dtype, n in written) for n in operands]
         return Formula(tuple(kinds), tuple(self.nodes), local, tuple(writes), "\n".join(lines))

@@ -37,9 +37,17 @@ def scale_by_adam(
     check_number("eps", eps, 1e-8)
     beta1, beta2 = betas
 
-    def update(grad: Tensor, state: State, _: Tensor) -> tuple[Tensor, State]:
+    def corrections(count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count = count + 1
+        step = count.to(torch.float64)  # as torch's Python numbers are
+        bias1, bias2 = 1 - beta1**step, 1 - beta2**step
+        return count, bias1 / bias2.sqrt(), eps * bias1
+
+    def update(
+        grad: Tensor, state: State, _: Tensor, count: Tensor, ratio: Tensor, floor: Tensor
+    ) -> tuple[Tensor, State]:
         new = {
-            "step": state["step"] + 1,
+            "step": count,
             # The form of torch.lerp, which torch's Adam uses.
             "exp_avg": state["exp_avg"] + (1 - beta1) * (grad - state["exp_avg"]),
             "exp_avg_sq": beta2 * state["exp_avg_sq"] + (1 - beta2) * grad * grad,
@@ -47,10 +55,8 @@ def scale_by_adam(
         second_moment = new["exp_avg_sq"]
         if amsgrad:
             second_moment = new["max_exp_avg_sq"] = torch.maximum(state["max_exp_avg_sq"], second_moment)
-        # float64, as torch's Python numbers are. Folded into the denominator so that each element costs one division.
-        step = new["step"].to(torch.float64)
-        bias1, bias2 = 1 - beta1**step, 1 - beta2**step
-        return new["exp_avg"] / (second_moment.sqrt() * (bias1 / bias2.sqrt()) + eps * bias1), new
+        # Both corrections stand in the denominator, so that each element costs one division.
+        return new["exp_avg"] / (second_moment.sqrt() * ratio + floor), new
 
     state = {"step": zero_count, "exp_avg": zeros, "exp_avg_sq": zeros}
-    return per_parameter(update, state | ({"max_exp_avg_sq": zeros} if amsgrad else {}))
+    return per_parameter(update, state | ({"max_exp_avg_sq": zeros} if amsgrad else {}), corrections)

@@ -1,5 +1,7 @@
 """Few kernels, the same bits, also where tensors differ in size and layout or where one update reads another's."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -81,17 +83,30 @@ def test_formulas_are_kept_apart(all_sizes):
     assert all(map(torch.equal, after(made, *lists), expected))
 
 
-def test_layouts_that_differ_within_one_update_stay(all_sizes):
-    parameters = tensors([(4, 3, 5, 5)] * 3)
-    last = [t.to(memory_format=torch.channels_last) for t in parameters]
-    made = updating_program(
-        lambda rate, p, g: [a - rate * b for a, b in zip(p, g, strict=True)], RATE, parameters, last
-    )
-    assert gather_updates(made) == 0
-    made = updating_program(lambda rate, p, g: [a - rate * b for a, b in zip(p, g, strict=True)], RATE, last, last)
-    expected = after(made, last, last)
+@pytest.mark.parametrize("layouts", list(itertools.product([torch.contiguous_format, torch.channels_last], repeat=2)))
+def test_every_element_meets_its_own_gradient(layouts, all_sizes):
+    lists = [[t.contiguous(memory_format=f) for t in tensors([(4, 3, 5, 5)] * 3)] for f in layouts]
+    made = updating_program(lambda rate, p, g: [a - rate * b for a, b in zip(p, g, strict=True)], RATE, *lists)
+    expected = after(made, *lists)
     assert gather_updates(made) == 3
-    assert all(map(torch.equal, after(made, last, last), expected))
+    assert all(map(torch.equal, after(made, *lists), expected))
+
+
+def test_a_gradient_that_is_spread_out(all_sizes):
+    parameters, gradients = tensors(), [torch.randn(1).expand(shape) for shape in SHAPES]
+    made = updating_program(
+        lambda rate, p, g: [a - rate * b for a, b in zip(p, g, strict=True)], RATE, parameters, gradients
+    )
+    expected = after(made, parameters, gradients)
+    assert gather_updates(made) == len(SHAPES)
+    assert all(map(torch.equal, after(made, parameters, gradients), expected))
+
+
+def test_what_is_written_lies_alike(all_sizes):
+    parameters = tensors([(4, 3, 5, 5)] * 3)
+    state = [t.contiguous(memory_format=torch.channels_last) for t in parameters]
+    made = updating_program(momentum, RATE, parameters, state, parameters)
+    assert gather_updates(made) == 0
 
 
 def ahead(rate, parameters, others, gradients):
@@ -151,6 +166,28 @@ def test_counts_of_their_own_are_counted_once_a_step(all_sizes):
 def small_net():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(40, 30), nn.LayerNorm(30), nn.Tanh(), nn.Linear(30, 3))
+
+
+def convolutions():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3, stride=2), nn.Flatten(), nn.LazyLinear(3))
+
+
+def test_convolutions_train_as_in_eager(all_sizes):
+    draw = torch.Generator().manual_seed(1)
+    x, y = torch.randn(8, 3, 9, 9, generator=draw), torch.randn(8, 3, generator=draw)
+    compiled, eager = convolutions(), convolutions()
+    compiled(x), eager(x)
+    eager.load_state_dict(compiled.state_dict())
+    step = tessera.train_step(compiled, "mse", torch.optim.SGD(compiled.parameters(), lr=0.1))
+    optimizer = torch.optim.SGD(eager.parameters(), lr=0.1)
+    for _ in range(3):
+        step(x, y)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(eager(x), y).backward()
+        optimizer.step()
+    for found, expected in zip(compiled.parameters(), eager.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def two_groups(module):

@@ -1,0 +1,190 @@
+"""The promises, as their users write them: a test for each row, under its number."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+import tessera
+from tessera.errors import WeightsError
+from tessera.nn.whole_steps import WholeSteps
+
+
+@tessera.model
+class TesseraModel:
+    def __init__(self):
+        self.layers = tessera.nn.Sequential([
+            tessera.nn.Linear(784, 512), tessera.nn.ReLU(), tessera.nn.Linear(512, 10)])  # fmt: skip
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def plain_twin(model: torch.nn.Module) -> torch.nn.Sequential:
+    """The same network with the same weights as a plain module."""
+    twin = torch.nn.Sequential(torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
+    twin.load_state_dict({name.removeprefix("layers."): value for name, value in model.state_dict().items()})
+    return twin
+
+
+@pytest.fixture
+def dataset():
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.randn(10, 784, generator=generator)
+    labels = torch.randint(0, 10, (12, 16), generator=generator)
+    return [SimpleNamespace(images=centres[y] + torch.randn(16, 784, generator=generator), labels=y) for y in labels]
+
+
+def test_a1_a_familiar_model_and_loop(dataset):
+    model = TesseraModel()
+    twin = plain_twin(model)
+    losses, expected = [], []
+
+    optimizer = tessera.optim.Adam(model)
+    for batch in dataset:
+        loss = model(batch.images).loss(batch.labels)
+        optimizer.step(loss)
+        losses.append(loss.item())
+
+    reference = torch.optim.Adam(twin.parameters())
+    for batch in dataset:
+        reference.zero_grad()
+        loss = F.cross_entropy(twin(batch.images), batch.labels)
+        loss.backward()
+        reference.step()
+        expected.append(loss.item())
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
+    assert losses[-1] < losses[0] / 2
+    (step,) = WholeSteps.of(optimizer)._steps.values()
+    assert step.report.rung == "whole step in one Program"
+    assert step.report.step_downs == []
+
+
+def test_a2_fit_of_a_model(dataset, tmp_path, capsys):
+    train, val = dataset[:10], dataset[10:]
+    model = TesseraModel()
+    history = model.fit(train, validation=val, epochs=3, checkpoint=tmp_path / "runs/a", progress=True)
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [f"epoch {e}/3" for e in (1, 2, 3)]
+    assert [epoch["epoch"] for epoch in history.epochs] == [1, 2, 3]
+    assert len(history.loss) == 30
+    assert history.epochs[2]["loss"] < history.epochs[0]["loss"]
+    assert len(history.validation) == 3
+    kept = TesseraModel()
+    kept.load(tmp_path / "runs/a/last.safetensors")
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(kept.parameters(), model.parameters(), strict=True))
+
+
+def test_a2_fit_of_any_module(dataset):
+    train = dataset
+    module = plain_twin(TesseraModel())
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+    history = tessera.fit(module, train, loss=F.cross_entropy, optimizer=optimizer)
+    assert history.loss[-1] < history.loss[0]
+    assert history.stopped == "1 epoch done"
+
+
+def answers_alike(fast, module):
+    x = torch.randn(4, 784, requires_grad=True)
+    torch.testing.assert_close(fast(x), module(x))
+    ours, theirs = (
+        torch.autograd.grad(answer(x).square().sum(), [x, *module.parameters()]) for answer in (fast, module)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a3_tessera_compile():
+    module = plain_twin(TesseraModel())
+    fast = tessera.compile(module)
+    answers_alike(fast, module)
+    assert fast.report.rung == "one graph"
+    assert list(fast.state_dict()) == list(module.state_dict())
+
+
+def test_a3_torch_compile():
+    module = plain_twin(TesseraModel())
+    fast = torch.compile(module, backend="tessera")
+    answers_alike(fast, module)
+
+
+def test_a3_a_decorator():
+    module = plain_twin(TesseraModel())
+
+    @tessera.compile(mode="inference")
+    def predict(x):
+        return module(x).softmax(-1)
+
+    x = torch.randn(4, 784)
+    torch.testing.assert_close(predict(x), module(x).softmax(-1))
+    assert not predict(x).requires_grad
+    assert predict.report.rung == "one graph"
+
+
+def test_a7_benchmark():
+    model, x = TesseraModel(), torch.randn(1, 784)
+    assert tessera.benchmark(model, x) < 5
+
+
+def test_c1_the_compiler_says_what_it_did(caplog):
+    with caplog.at_level(logging.INFO, logger="tessera"):
+        fast = tessera.compile(lambda x: torch.sin(x) * 2 + 1)
+        fast(torch.randn(8))
+    said = " ".join(record.getMessage() for record in caplog.records if record.levelname == "INFO")
+    found = re.search(r"(\d+) operations (?:->|into) (\d+|a single) (?:fused )?kernel", said)
+    assert found is not None, said
+    assert (found[1], found[2] in {"1", "a single"}) == ("3", True)  # sin, times, plus: one loop
+    (compilation,) = fast.report.compilations
+    assert (compilation.operations, compilation.kernels, compilation.external_calls) == (3, 1, 0)
+    assert 0 < compilation.inductor_seconds < 60
+
+
+def test_c1_a_matrix_product_is_a_library_call_and_is_counted():
+    fast = tessera.compile(lambda x, w: torch.relu(x @ w))
+    fast(torch.randn(64, 64), torch.randn(64, 64))
+    (compilation,) = fast.report.compilations
+    assert (compilation.operations, compilation.kernels, compilation.external_calls) == (2, 1, 1)
+
+
+CHECKPOINTS = {
+    "w.pt": lambda weights, path: torch.save(weights, path),
+    "w.bin": lambda weights, path: torch.save(weights, path),
+    "w.pth": lambda weights, path: torch.save({"epoch": 3, "state_dict": weights}, path),
+    "w.safetensors": save_file,
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_f3_checkpoints_load_as_they_are(name, tmp_path):
+    saved, model = TesseraModel(), TesseraModel()
+    CHECKPOINTS[name](saved.state_dict(), tmp_path / name)
+    model.load(tmp_path / name)
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(model.parameters(), saved.parameters(), strict=True))
+
+
+class Harmful:
+    """What an attacker puts into a checkpoint: unpickled, it would write a file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_f3_no_code_in_a_checkpoint_ever_runs(name, zipped, tmp_path):
+    model, ran = TesseraModel(), tmp_path / "ran"
+    torch.save({**model.state_dict(), "note": Harmful(ran)}, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError):
+        model.load(tmp_path / name)
+    assert not ran.exists()
+    with (tmp_path / name).open("rb") as file:
+        torch.load(file, weights_only=False)  # it is harmful indeed
+    assert ran.exists()
