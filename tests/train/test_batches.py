@@ -158,7 +158,6 @@ WHOLE = BatchReader(torch.float32, torch.device("cpu"), whole=True)
         (((X, X), Y), 3),
         (SimpleNamespace(images=X, labels=Y), 2),
     ],
-    ids=repr,
 )
 def test_a_whole_batch_goes_to_a_module_with_its_own_loss(found, count):
     batch = WHOLE.read(found, "Batch 1")
