@@ -63,7 +63,7 @@ class NonFiniteStepError(NonFiniteError):
 
 
 class SettingError(TesseraError, ValueError):
-    """`fit` was asked for something that there is not, or with a number that makes no sense."""
+    """An argument names something that there is not, or is a number that makes no sense."""
 
 
 class BatchError(TesseraError, ValueError):

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import dis
 import functools
+import logging
 import traceback
 import types
 import warnings
@@ -141,7 +142,21 @@ def capturing(*, whole: bool) -> Iterator[None]:
             "Error detected in",
         ):
             warnings.filterwarnings("ignore", no_news)
-        yield
+        for name in _LOUD:
+            logging.getLogger(name).addFilter(_is_news)
+        try:
+            yield
+        finally:
+            for name in _LOUD:
+                logging.getLogger(name).removeFilter(_is_news)
+
+
+# A call that eager refuses too fails first in the capture, and these two loggers print its whole inner traceback.
+_LOUD = ("torch._dynamo.convert_frame", "torch._subclasses.fake_tensor")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(("WON'T CONVERT", "failed while attempting to run meta"))
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tessera import torch_internals
 from tessera.backend.entry import compile_pieces
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
+from tessera.errors import SettingError
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
 
@@ -31,6 +32,9 @@ def compile(function: F | None = None, *, mode: Mode = "default") -> F:
             parameters, buffers and state_dict keys with the original.
         mode: ``"inference"`` runs without recording gradients; ``"default"`` is differentiable.
 
+    Raises:
+        SettingError: there is no such mode.
+
     Example:
         >>> fast = tessera.compile(model)
         >>> @tessera.compile(mode="inference")
@@ -38,7 +42,11 @@ def compile(function: F | None = None, *, mode: Mode = "default") -> F:
         ...     return model(x).argmax(-1)
     """
     if mode not in ("default", "inference"):
-        raise ValueError(f"mode={mode!r} was passed. It is 'default' or 'inference'. Write tessera.compile(f).")
+        raise SettingError(
+            f"mode={mode!r} was passed.",
+            "It is 'default', which is differentiable, or 'inference', which records no gradients.",
+            "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
+        )
     if function is None:
         return cast("F", functools.partial(compile, mode=mode))
     if isinstance(function, torch.nn.Module):

@@ -24,8 +24,8 @@ from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
-from tessera.errors import LossError, OptimizerError, TesseraError
-from tessera.nn.losses import resolve_loss
+from tessera.errors import LossError, OptimizerError, SettingError, TesseraError
+from tessera.nn.losses import own_loss, resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
 
@@ -62,11 +62,18 @@ def train_step(
 
     Raises:
         OptimizerError: an optimizer belongs to other parameters, or two have one in common.
+        SettingError: ``accumulate`` is less than 1, or there are metrics and no loss.
     """
     optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
     _check_ownership(module, optimizers)
+    if loss is None and metrics:
+        raise SettingError(
+            f"loss=None was passed with the metrics {', '.join(metrics)}.",
+            "A metric compares the prediction with the target; a module with its own loss takes the whole batch.",
+            "Pass the loss as a function (prediction, target), or leave the metrics out.",
+        )
     if accumulate < 1:
-        raise OptimizerError(
+        raise SettingError(
             f"accumulate={accumulate} was passed.",
             "It is the number of calls whose gradients are averaged, at least 1.",
             "Write accumulate=1 for an update at every call.",
@@ -231,11 +238,9 @@ class TrainStep:
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
     """What Dynamo captures: a batch is ``(*inputs, target)``, or goes whole to a module with its own loss."""
     if loss is None:
-        output = module(*batch, **named)
-        if not isinstance(output, torch.Tensor):
-            output = output["loss"] if isinstance(output, dict) else output.loss
-        _check_scalar(output)
-        return output, []
+        value = own_loss(module(*batch, **named))
+        _check_scalar(value)
+        return value, []
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
     _check_scalar(value)

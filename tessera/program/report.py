@@ -52,7 +52,9 @@ class Compilation:
             f" (capture {self.capture_seconds:.2f}, passes {self.pipeline_seconds:.2f},"
             f" Inductor {self.inductor_seconds:.2f})"
         )
-        body = f"{self.operations} operations -> {self.kernels} fused kernels and {self.external_calls} library calls"
+        parts = [_counted(self.kernels, "kernel"), _counted(self.external_calls, "library call")]
+        made = " and ".join(part for part in parts if part[0] != "0") or "no kernel"
+        body = f"Fused {_counted(self.operations, 'operation')} into {made}"
         return [head, f"  {body}", *(f"  pass {record}" for record in self.passes), *(f"  {n}" for n in self.notes)]
 
 
@@ -100,3 +102,7 @@ class Report:
             lines += [f"  {line}" for line in compilation.lines()]
         lines += [f"  {step_down}" for step_down in self.step_downs]
         return "\n".join(lines)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tessera.capture.train_step import train_step
-from tessera.errors import LossError, OptimizerError
+from tessera.errors import LossError, OptimizerError, SettingError
 
 
 def net():
@@ -52,8 +53,40 @@ def test_an_optimizer_over_other_parameters():
 
 def test_accumulating_over_no_calls():
     model = net()
-    with pytest.raises(OptimizerError, match="accumulate=0 was passed.*at least 1.*Write accumulate=1"):
+    with pytest.raises(SettingError, match="accumulate=0 was passed.*at least 1.*Write accumulate=1"):
         train_step(model, "mse", torch.optim.SGD(model.parameters()), accumulate=0)
+
+
+def test_metrics_without_a_loss_have_no_prediction_to_compare():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters())
+    with pytest.raises(SettingError, match=r"loss=None was passed with the metrics error\..*leave the metrics out"):
+        train_step(model, None, optimizer, metrics={"error": torch.dist})
+
+
+def test_a_module_without_a_loss_of_its_own():
+    model = net()
+    step = train_step(model, None, torch.optim.SGD(model.parameters()))
+    with pytest.raises(LossError, match=r"The module returned a tensor of shape \[4, 1\], and loss=None was passed"):
+        step(torch.randn(4, 2))
+
+
+def test_a_batch_that_eager_refuses_raises_eagers_error_and_prints_nothing_else():
+    model = net()
+    step = train_step(model, "mse", torch.optim.SGD(model.parameters()))
+    said, handler = [], logging.Handler()
+    handler.emit = said.append
+    loud = [logging.getLogger(name) for name in ("torch._dynamo.convert_frame", "torch._subclasses.fake_tensor")]
+    for logger in loud:
+        logger.addHandler(handler)
+    try:
+        with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied") as raised:
+            step(torch.randn(4, 7), torch.randn(4, 1))
+    finally:
+        for logger in loud:
+            logger.removeHandler(handler)
+    assert raised.type is RuntimeError
+    assert [record.getMessage() for record in said] == []
 
 
 def test_a_loss_that_is_no_number():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,9 +135,7 @@ def test_c1_the_compiler_says_what_it_did(caplog):
         fast = tessera.compile(lambda x: torch.sin(x) * 2 + 1)
         fast(torch.randn(8))
     said = " ".join(record.getMessage() for record in caplog.records if record.levelname == "INFO")
-    found = re.search(r"(\d+) operations (?:->|into) (\d+|a single) (?:fused )?kernel", said)
-    assert found is not None, said
-    assert (found[1], found[2] in {"1", "a single"}) == ("3", True)  # sin, times, plus: one loop
+    assert "Fused 3 operations into 1 kernel" in said  # sin, times, plus: one loop
     (compilation,) = fast.report.compilations
     assert (compilation.operations, compilation.kernels, compilation.external_calls) == (3, 1, 0)
     assert 0 < compilation.inductor_seconds < 60

@@ -19,7 +19,7 @@ def test_text_names_rung_passes_and_the_line():
     assert str(report()).splitlines() == [
         "training step of Net: pieces",
         "  compiled step in 0.00 s (capture 0.00, passes 0.00, Inductor 0.00)",
-        "    9 operations -> 2 fused kernels and 1 library calls",
+        "    Fused 9 operations into 2 kernels and 1 library call",
         "    pass merge_linears [bitwise]: 1 match, 12 -> 9 operations, 0.250 s (kept one)",
         "    ran eagerly",
         "  stepped down to pieces: an if on a tensor",
