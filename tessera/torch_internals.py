@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import fx
@@ -25,6 +25,7 @@ from torch.nn.modules import module as _all_modules
 from torch.optim import optimizer as _all_optimizers
 from torch.utils import _python_dispatch
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 DispatchMode = _python_dispatch.TorchDispatchMode  # sees every operation that runs inside it
 is_recording = _python_dispatch.is_in_torch_dispatch_mode  # whether operations become a graph, or go to any such mode
@@ -42,6 +43,13 @@ class GuardedCode:
     wrapper: Any
     check: Callable[[dict[str, object]], bool]
     code: types.CodeType
+
+
+class Guard(Protocol):
+    """What Dynamo tells a ``guard_filter_fn`` of one guard."""
+
+    name: str
+    guard_type: str
 
 
 def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
@@ -121,7 +129,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
     ``allow_rnn``: LSTM and GRU are captured (their loop unrolls) instead of refused.
     ``suppress_errors``: in pieces, a piece that Dynamo fails on runs eagerly; whole, the failure is ours to handle.
     ``record_runtime_overhead``: no profiler marks in the generated code; they cost two microseconds a call.
-    ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen.
+    ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen; ``hook_watch`` leaves out most.
     """
     from torch._dynamo import config
 
@@ -196,6 +204,22 @@ def forward_trace_of_backward() -> str:
     return ""
 
 
+def hook_count() -> int:
+    """How many hooks were ever registered in this process, on whatever."""
+    return RemovableHandle.next_id
+
+
+def layers(module: torch.nn.Module) -> list[torch.nn.Module | None]:
+    """The layers directly in ``module``; ``children()`` leaves out repeated ones and takes several times as long."""
+    return list(module._modules.values())
+
+
+def has_module_hooks(module: torch.nn.Module) -> bool:
+    """Whether code of the user's runs around the forward or backward of ``module``."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, name) for name in names)
+
+
 def has_global_module_hooks() -> bool:
     """Whether hooks are registered for every module there is; Dynamo has no guard for them."""
     return bool(_all_modules._has_any_global_hook())
@@ -203,12 +227,12 @@ def has_global_module_hooks() -> bool:
 
 def mark_written(tensors: Sequence[torch.Tensor]) -> None:
     """Count a write to ``tensors``, as an in-place operation would: autograd and others look at the count."""
-    torch.autograd.graph.increment_version(tensors)
+    torch._C._increment_version(tensors)
 
 
-def has_gradient_hooks(tensor: torch.Tensor) -> bool:
-    """Whether code of the user's runs when the gradient of ``tensor`` is computed or stored."""
-    return bool(tensor._backward_hooks or tensor._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
+def have_gradient_hooks(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether code of the user's runs when the gradient of one of ``tensors`` is computed or stored."""
+    return any(t._backward_hooks or t._post_accumulate_grad_hooks for t in tensors)  # type: ignore[attr-defined]
 
 
 # -- AOTAutograd: the joint graph --------------------------------------------------------------------------------

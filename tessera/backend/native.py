@@ -35,7 +35,8 @@ class NativeProgram:
     module: Any
 
     def __call__(self, inputs: list[Any]) -> list[torch.Tensor]:
-        outputs = [torch_internals.empty_strided_cpu(b.shape, b.strides, b.dtype) for b in self.results]
+        empty = torch_internals.empty_strided_cpu
+        outputs = [empty(b.shape, b.strides, b.dtype) for b in self.results]
         self.module.run(outputs, inputs)
         inputs.clear()
         return outputs

@@ -14,22 +14,23 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.capture.hook_watch import HookWatch
 from tessera.capture.step_down import RunsEagerly
 
 
-def _weak(backend: Callable[..., Any]) -> Callable[..., Any]:
-    """Dynamo keeps every backend for good; a bound method would keep its object, and a model with it."""
-    if not isinstance(backend, types.MethodType):
-        return backend
-    method = weakref.WeakMethod(backend)
+def _weak(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Dynamo keeps what it was given for good; a bound method would keep its object, and a model with it."""
+    if not isinstance(function, types.MethodType):
+        return function
+    method = weakref.WeakMethod(function)
 
-    def compile_graph(graph_module: Any, inputs: Any) -> Any:
+    def called(*args: Any) -> Any:
         alive = method()
         if alive is None:
-            raise ReferenceError("the training step this capture belongs to is gone")
-        return alive(graph_module, inputs)
+            raise ReferenceError("what this capture belongs to is gone")
+        return alive(*args)
 
-    return compile_graph
+    return called
 
 
 def _refuse(args: Sequence[Any]) -> None:
@@ -69,22 +70,23 @@ class Dispatch:
         weakref.finalize(self, torch_internals.forget_captures, code).atexit = False
         self._bind = bind
         self._whole = whole
-        self._through_dynamo = torch.compile(self._function, backend=_weak(backend), fullgraph=whole)
+        self._watch = HookWatch(code.co_varnames[0])
+        options: dict[str, Any] = {"guard_filter_fn": _weak(self._watch.needed)}
+        self._through_dynamo = torch.compile(self._function, backend=_weak(backend), fullgraph=whole, options=options)
         self.misses = 0
-        self._hooked = torch_internals.has_global_module_hooks()
         self._hits: list[_Hit] = []
 
     def __call__(self, *args: Any) -> Any:
-        if torch_internals.has_global_module_hooks() != self._hooked:
-            self._hooked = not self._hooked
-            self.forget()
         if self._hits:
+            if not self._watch.holds():
+                self.forget()
             values = self._bind(*args)
             for guarded, run, _ in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
                     return run(*args)
         self.misses += 1
         _refuse(args)
+        self._watch.begin(args[0])
         with torch_internals.capturing(whole=self._whole):
             result = self._through_dynamo(*args)
         self._hits = [
@@ -108,7 +110,7 @@ class Dispatch:
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""
         values = self._bind(*args)
-        for guarded, run, only_calls in self._hits:
+        for guarded, run, only_calls in self._hits if self._watch.holds() else ():
             if guarded.wrapper.cache_entry is not None and guarded.check(values):
                 return run if only_calls else None
         return None

@@ -35,7 +35,7 @@ class HyperParameters:
                     self._own_tensors.append((index, key, None))
                 elif _is_floats(value):
                     self._floats += [(index, key, position) for position in range(len(value))]
-        self._seen, self._parameters = self._read(), self._parameter_ids()
+        self._seen = self._read()
         self.names = [key if p is None else f"{key}[{p}]" for _, key, p in (*self._floats, *self._own_tensors)]
         self.values: list[float] = [self._at(place) for place in self._floats]
         self.tensors = [torch.tensor(value, dtype=torch.float64) for value in self.values]
@@ -47,11 +47,8 @@ class HyperParameters:
         Args:
             holds: check of new values against what the recorded update assumed (``weight_decay != 0`` and the like).
         """
-        if len(self._optimizer.param_groups) != len(self._seen) or self._parameter_ids() != self._parameters:
+        if self._own_tensors and not self._holds_own_tensors():
             return False
-        for place, tensor in zip(self._own_tensors, self.tensors[len(self.values) :], strict=True):
-            if self._optimizer.param_groups[place[0]].get(place[1]) is not tensor:
-                return False
         now = self._read()
         if now == self._seen:
             return True
@@ -84,12 +81,17 @@ class HyperParameters:
         value = self._optimizer.param_groups[index][key]
         return value if position is None else value[position]
 
-    def _read(self) -> list[list[Any]]:
-        # Lists of parameters and tensors ride along: each compares to itself by identity.
-        return [list(group.values()) for group in self._optimizer.param_groups]
+    def _holds_own_tensors(self) -> bool:
+        groups, tensors = self._optimizer.param_groups, self.tensors[len(self.values) :]
+        return all(
+            index < len(groups) and groups[index].get(key) is tensor
+            for (index, key, _), tensor in zip(self._own_tensors, tensors, strict=True)
+        )
 
-    def _parameter_ids(self) -> list[tuple[int, ...]]:
-        return [tuple(map(id, group["params"])) for group in self._optimizer.param_groups]
+    def _read(self) -> list[list[Any]]:
+        # Which parameters a group holds comes first: lists compare up to the first difference, and two parameters
+        # would compare number by number. The list of parameters itself and tensors compare by identity.
+        return [[*map(id, group["params"]), *group.values()] for group in self._optimizer.param_groups]
 
 
 def _is_floats(value: object) -> bool:

@@ -24,7 +24,7 @@ from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
-from tessera.errors import LossError, OptimizerError, SettingError, TesseraError
+from tessera.errors import OptimizerError, SettingError, TesseraError
 from tessera.nn.losses import own_loss, resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
@@ -97,7 +97,12 @@ class TrainStep:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
         self.metrics: dict[str, torch.Tensor] = {}
-        self._module, self._loss, self._metric_functions = module, loss, metrics
+        self._module, self._loss, self._metric_names, self._metrics = (
+            module,
+            loss,
+            list(metrics),
+            tuple(metrics.values()),
+        )
         self._job = TrainingJob(name, module, optimizers, options, self.report)
         self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
@@ -113,7 +118,7 @@ class TrainStep:
         loss, metrics = self._run(batch, named)
         extra = job.extra
         if metrics or extra:
-            self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
+            self.metrics = dict(zip(self._metric_names, metrics, strict=True))
             if "grad_norm" in extra:
                 self.metrics["grad_norm"] = extra["grad_norm"]
         if before is not None and not extra.get("finite", True):
@@ -146,7 +151,7 @@ class TrainStep:
             return None
         finally:
             self._job.loop = None
-        self.metrics = dict(zip(self._metric_functions, metrics, strict=True))
+        self.metrics = dict(zip(self._metric_names, metrics, strict=True))
         if "grad_norm" in self._job.extra:
             self.metrics["grad_norm"] = self._job.extra["grad_norm"]
         return losses
@@ -196,7 +201,7 @@ class TrainStep:
         raise error
 
     def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        return self._module, self._loss, tuple(self._metric_functions.values()), batch, named
+        return self._module, self._loss, self._metrics, batch, named
 
     def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
         step = WholeStep(self._job, graph_module, inputs)
@@ -238,29 +243,10 @@ class TrainStep:
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
     """What Dynamo captures: a batch is ``(*inputs, target)``, or goes whole to a module with its own loss."""
     if loss is None:
-        value = own_loss(module(*batch, **named))
-        _check_scalar(value)
-        return value, []
+        return own_loss(module(*batch, **named)), []
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
-    _check_scalar(value)
     return value, [metric(prediction, batch[-1]) for metric in metrics]
-
-
-def _check_scalar(loss: Any) -> None:
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
-        raise LossError(
-            f"The loss returned {what}.",
-            "A loss is one number, a 0-d tensor.",
-            "Reduce it: write loss.mean() or loss.sum().",
-        )
-    if not loss.requires_grad:
-        raise LossError(
-            "The loss does not depend on any trainable parameter.",
-            "A training step needs a loss that is computed from parameters with requires_grad=True.",
-            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
-        )
 
 
 def _bind(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Update:
 
     def current(self) -> bool:
         """Whether state and hyper-parameters are still those the Program was made for; brings the latter up to date."""
-        if torch_internals.has_step_hooks(self.optimizer) or _is_replaced(self.optimizer):
+        if "step" in self.optimizer.__dict__ and _is_replaced(self.optimizer):
             return False
         state = self.optimizer.state
         for slot in self.slots:
@@ -133,8 +133,8 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _is_replaced(optimizer: torch.optim.Optimizer) -> bool:
-    step = optimizer.__dict__.get("step")
-    return step is not None and not hasattr(step, "_wrapped_by_lr_sched")  # torch's schedulers wrap it to count calls
+    # torch's schedulers wrap it to count calls
+    return "step" in optimizer.__dict__ and not hasattr(optimizer.step, "_wrapped_by_lr_sched")
 
 
 def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> None:

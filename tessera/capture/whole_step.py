@@ -88,6 +88,7 @@ class WholeStep:
         if len(self._owned) < len(parameters):
             raise CannotCapture("a parameter is updated twice in one step: it stands in two groups or optimizers")
         self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
+        self._hook_count = torch_internals.hook_count()
         _refuse(graph_module, inputs, self._owned)
         self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
         self._inputs = inputs
@@ -129,8 +130,10 @@ class WholeStep:
 
     def __call__(self, *inputs: Any) -> Sequence[Any]:
         for index, parameter in self._expected:
-            if inputs[index] is not parameter or torch_internals.has_gradient_hooks(parameter):
+            if inputs[index] is not parameter:
                 raise StaleProgram
+        if self._hook_count != torch_internals.hook_count():
+            self._look_for_hooks()
         for update in self.updates:
             if not update.current():
                 raise StaleProgram
@@ -145,6 +148,14 @@ class WholeStep:
         if not extra and not self._same:
             return results
         return self._returned(results, extra, inputs)
+
+    def _look_for_hooks(self) -> None:
+        count = torch_internals.hook_count()
+        if torch_internals.have_gradient_hooks([p for _, p in self._expected]):
+            raise StaleProgram
+        if any(torch_internals.has_step_hooks(optimizer) for optimizer in self.job.optimizers):
+            raise StaleProgram
+        self._hook_count = count
 
     def _returned(self, results: Sequence[Any], extra: Sequence[str], inputs: Sequence[Any]) -> Sequence[Any]:
         """Take out what the job keeps, put in what is an input itself."""
@@ -321,7 +332,7 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
             raise CannotCapture(f"an input is a {type(tensor).__name__}, a tensor subclass")
         if tensor.requires_grad and id(tensor) not in owned and not isinstance(tensor, torch.nn.Parameter):
             raise CannotCapture("a batch tensor requires a gradient, which one Program never stores")
-        if torch_internals.has_gradient_hooks(tensor):
+        if torch_internals.have_gradient_hooks([tensor]):
             raise CannotCapture(
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",

@@ -115,3 +115,49 @@ def test_an_optimizer_of_a_stranger_runs_eagerly_and_is_named():
     assert step.report.rung == "forward and backward in pieces, update eager"
     (reason,) = step.report.step_downs
     assert f"Mine is defined in {__name__}" in reason.reason
+
+
+class Doubling(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+        self.branches = [torch.nn.Linear(2, 1)]  # a list, so that torch does not know of it
+
+    def forward(self, x):
+        return self.inner(x) + self.branches[0](x)
+
+
+@pytest.mark.parametrize("find", [lambda m: m, lambda m: m.inner[0], lambda m: m.inner[1], lambda m: m.branches[0]])
+@pytest.mark.parametrize("captured", [True, False], ids=["after", "before"])
+def test_hooks_of_layers_are_called(find, captured):
+    model, calls = Doubling(), []
+    x, y = torch.randn(4, 2), torch.randn(4, 1)
+    step = train_step(model, "mse", torch.optim.SGD(model.parameters(), lr=0.0))
+    if captured:
+        step(x, y)
+    handle = find(model).register_forward_hook(lambda _module, _inputs, output: calls.append(1) or output * 0)
+    hooked = step(x, y)
+    assert calls
+    torch.testing.assert_close(hooked, torch.nn.functional.mse_loss(model(x).detach(), y))
+    handle.remove()
+    called = len(calls)
+    plain = step(x, y)
+    assert len(calls) == called
+    torch.testing.assert_close(plain, torch.nn.functional.mse_loss(model(x).detach(), y))
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["calls", "run"])
+def test_gradient_and_step_hooks_are_called(many):
+    model, seen = net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = torch.randn(3, 4, 2), torch.randn(3, 4, 1)
+    step = train_step(model, "mse", optimizer)
+    step(x[0], y[0])
+    parameter = next(model.parameters())
+    parameter.register_hook(lambda gradient: seen.append("gradient"))
+    optimizer.register_step_post_hook(lambda *_: seen.append("step"))
+    if many:
+        assert step.run(x, y) is None
+    for one in zip(x, y, strict=True):
+        step(*one)
+    assert seen == ["gradient", "step"] * 3
