@@ -69,7 +69,8 @@ def measure(plan: Plan) -> Part:
             JAX_SCAN: partial(by_jax_scan, plan, samples, steps // samples),
         }
         title = f"{name}, fit on data in memory, {samples:,} samples an epoch"
-        part += faster(title, in_turns(ways, plan, rounds=15), {JAX_SCAN: 1.0})
+        target = {JAX_SCAN: 1.0} if samples == len(SAMPLES) else {}  # XOR has four samples; the rest is for information
+        part += faster(title, in_turns(ways, plan, rounds=15), target)
     return part
 
 

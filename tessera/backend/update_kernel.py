@@ -196,9 +196,7 @@ def _compile_part(
 _TEMPLATE = """
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <algorithm>
-#include <cstring>
-#include <vector>
+#include <string.h>
 
 enum {{ OPERANDS = {operands}, WRITTEN = {written}, RESULTS = {results}, CHUNK = {chunk}, BLOCK = {block} * CHUNK }};
 typedef long long Number;  // room for any dtype
@@ -239,7 +237,7 @@ static void update_block(char** operands, Number* results, Py_ssize_t from, Py_s
     }}
 }}
 
-static bool fill(std::vector<char*>& operands, PyObject* list, Py_ssize_t members, int first, int count) {{
+static bool fill(char** operands, PyObject* list, Py_ssize_t members, int first, int count) {{
     if (!PyList_CheckExact(list) || PyList_GET_SIZE(list) != members * count) {{
         PyErr_Format(PyExc_TypeError, "a list of %zd tensors is expected", members * count);
         return false;
@@ -250,33 +248,53 @@ static bool fill(std::vector<char*>& operands, PyObject* list, Py_ssize_t member
     return true;
 }}
 
+struct Members {{  // one block of memory for all arrays
+    char** operands;
+    Number* results;
+    Py_ssize_t *sizes, *last;  // last: blocks up to and with this member
+}};
+
+static PyObject* update_all(Members of, PyObject* const* args, Py_ssize_t members) {{
+    if (!fill(of.operands, args[1], members, 0, WRITTEN)) return NULL;
+    if (!fill(of.operands, args[2], members, WRITTEN, OPERANDS - WRITTEN)) return NULL;
+    Py_ssize_t blocks = 0;
+    for (Py_ssize_t m = 0; m < members; m++) {{
+        of.sizes[m] = PyLong_AsSsize_t(PyList_GET_ITEM(args[0], m));
+        of.last[m] = blocks += (of.sizes[m] + BLOCK - 1) / BLOCK;
+    }}
+    const int threads = (int)PyLong_AsLong(args[3]);
+    if (PyErr_Occurred()) return NULL;
+    for (Py_ssize_t m = 0; m < members; m++) prepare(of.operands + m * OPERANDS, of.results + m * RESULTS);
+    #pragma omp parallel for schedule(static) num_threads(threads) if (blocks > 1)
+    for (Py_ssize_t block = 0; block < blocks; block++) {{
+        Py_ssize_t m = 0, end = members - 1;  // the first member whose last block is not before this one
+        while (m < end) {{
+            const Py_ssize_t middle = (m + end) / 2;
+            if (of.last[middle] > block) end = middle;
+            else m = middle + 1;
+        }}
+        const Py_ssize_t from = (block - (m ? of.last[m - 1] : 0)) * BLOCK;
+        const Py_ssize_t to = from + BLOCK < of.sizes[m] ? from + BLOCK : of.sizes[m];
+        update_block(of.operands + m * OPERANDS, of.results + m * RESULTS, from, to);
+    }}
+    Py_RETURN_NONE;
+}}
+
 static PyObject* run(PyObject* self, PyObject* const* args, Py_ssize_t count) {{
     if (count != 4 || !PyList_CheckExact(args[0])) {{
         PyErr_SetString(PyExc_TypeError, "sizes, written, read and threads are expected");
         return NULL;
     }}
     const Py_ssize_t members = PyList_GET_SIZE(args[0]);
-    std::vector<char*> operands(members * OPERANDS);
-    std::vector<Number> results(members * RESULTS + 1);
-    std::vector<Py_ssize_t> sizes(members), last(members);  // last: blocks up to and with this member
-    if (!fill(operands, args[1], members, 0, WRITTEN)) return NULL;
-    if (!fill(operands, args[2], members, WRITTEN, OPERANDS - WRITTEN)) return NULL;
-    Py_ssize_t blocks = 0;
-    for (Py_ssize_t m = 0; m < members; m++) {{
-        sizes[m] = PyLong_AsSsize_t(PyList_GET_ITEM(args[0], m));
-        last[m] = blocks += (sizes[m] + BLOCK - 1) / BLOCK;
-    }}
-    const int threads = (int)PyLong_AsLong(args[3]);
-    if (PyErr_Occurred()) return NULL;
-    for (Py_ssize_t m = 0; m < members; m++) prepare(&operands[m * OPERANDS], &results[m * RESULTS]);
-    #pragma omp parallel for schedule(static) num_threads(threads) if (blocks > 1)
-    for (Py_ssize_t block = 0; block < blocks; block++) {{
-        const Py_ssize_t m = std::upper_bound(last.begin(), last.end(), block) - last.begin();
-        const Py_ssize_t from = (block - (m ? last[m - 1] : 0)) * BLOCK;
-        const Py_ssize_t to = std::min<Py_ssize_t>(from + BLOCK, sizes[m]);
-        update_block(&operands[m * OPERANDS], &results[m * RESULTS], from, to);
-    }}
-    Py_RETURN_NONE;
+    static_assert(sizeof(char*) == sizeof(Number) && sizeof(Py_ssize_t) == sizeof(Number), "one size for all");
+    Number* room = (Number*)PyMem_Malloc((members * (OPERANDS + RESULTS + 2) + 1) * sizeof(Number));
+    if (!room) return PyErr_NoMemory();
+    Members of = {{(char**)room, room + members * OPERANDS, NULL, NULL}};
+    of.sizes = (Py_ssize_t*)(of.results + members * RESULTS);
+    of.last = of.sizes + members;
+    PyObject* result = update_all(of, args, members);
+    PyMem_Free(room);
+    return result;
 }}
 
 static PyMethodDef methods[] = {{
