@@ -9,7 +9,6 @@ import torch
 
 from tessera.capture.closure import needs_closure
 from tessera.capture.whole_step import TrainingJob
-from tessera.errors import LossError
 
 Forward = Callable[..., tuple[torch.Tensor, Sequence[torch.Tensor]]]
 
@@ -92,25 +91,8 @@ def _forward_backward(
     job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     loss, metrics = forward(*arguments)
-    _check_scalar(loss)
     (loss / job.options.accumulate if job.options.accumulate > 1 else loss).backward()
     return loss, metrics
-
-
-def _check_scalar(loss: Any) -> None:
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
-        raise LossError(
-            f"The loss returned {what}.",
-            "A loss is one number, a 0-d tensor.",
-            "Reduce it: write loss.mean() or loss.sum().",
-        )
-    if not loss.requires_grad:
-        raise LossError(
-            "The loss does not depend on any trainable parameter.",
-            "A training step needs a loss that is computed from parameters with requires_grad=True.",
-            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
-        )
 
 
 def _parameters(job: TrainingJob) -> list[torch.nn.Parameter]:

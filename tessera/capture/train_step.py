@@ -25,7 +25,7 @@ from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
 from tessera.errors import OptimizerError, SettingError, TesseraError
-from tessera.nn.losses import own_loss, resolve_loss
+from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
 
@@ -243,9 +243,12 @@ class TrainStep:
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
     """What Dynamo captures: a batch is ``(*inputs, target)``, or goes whole to a module with its own loss."""
     if loss is None:
-        return own_loss(module(*batch, **named)), []
+        value = own_loss(module(*batch, **named))
+        check_scalar(value)
+        return value, []
     prediction = module(*batch[:-1], **named)
     value = loss(prediction, batch[-1])
+    check_scalar(value)
     return value, [metric(prediction, batch[-1]) for metric in metrics]
 
 

@@ -59,6 +59,27 @@ def own_loss(output: Any, _: object = None) -> torch.Tensor:
     )
 
 
+def check_scalar(loss: object) -> None:
+    """Refuse what no training step can minimise.
+
+    Raises:
+        LossError: it is not one number, or depends on no parameter.
+    """
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        what = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise LossError(
+            f"The loss returned {what}.",
+            "A loss is one number, a 0-d tensor.",
+            "Reduce it: write loss.mean() or loss.sum().",
+        )
+    if not loss.requires_grad:
+        raise LossError(
+            "The loss does not depend on any trainable parameter.",
+            "A training step needs a loss that is computed from parameters with requires_grad=True.",
+            "Check for .detach(), .item(), torch.no_grad() or frozen parameters between the parameters and the loss.",
+        )
+
+
 def auto_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Cross-entropy for integer targets, mean squared error for floating-point ones of the prediction's shape."""
     _check_tensors(prediction, target)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.errors import BatchError, LabelError, LossError
-from tessera.nn.losses import LOSSES, own_loss, resolve_loss
+from tessera.nn.losses import LOSSES, check_scalar, own_loss, resolve_loss
 
 LOGITS, CLASSES = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 3, 0])
 NUMBERS, TARGETS = torch.randn(5, 2), torch.randn(5, 2)
@@ -197,3 +197,19 @@ def test_a_batch_of_zero_samples_is_refused(name):
         "A loss by name is a mean over samples, and the mean of none is NaN. "
         "Leave empty batches out, for example with `if len(labels):` before the step."
     )
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (torch.ones(2, requires_grad=True), r"a tensor of shape \[2\]"),
+        ((torch.ones((), requires_grad=True),), "a tuple"),
+        (3.0, "a float"),
+        (torch.ones(()), "does not depend on any trainable parameter"),
+    ],
+    ids=["vector", "tuple", "float", "constant"],
+)
+def test_a_step_minimises_one_number_that_depends_on_parameters(loss, words):
+    with pytest.raises(LossError, match=words):
+        check_scalar(loss)
+    check_scalar(torch.ones(1, requires_grad=True))
