@@ -7,6 +7,7 @@ refers to their memory, so a result the user keeps is never overwritten.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -21,6 +22,7 @@ class MemoryPool:
     """Stands in for the allocator of one wrapper."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # a block found free must be taken before another thread looks
         self._blocks: dict[torch.dtype, list[_Block]] = {}
         self._elements: dict[tuple[Sequence[int], Sequence[int], torch.dtype], int] = {}
 
@@ -32,8 +34,9 @@ class MemoryPool:
             elements = self._elements[key] = _span(shape, strides)
         if elements * dtype.itemsize < SMALLEST:
             return torch_internals.empty_strided_cpu(shape, strides, dtype)
-        block = self._free_block(elements, dtype)
-        return torch_internals.view_of_memory(block, shape, strides)
+        with self._lock:
+            block = self._free_block(elements, dtype)
+            return torch_internals.view_of_memory(block, shape, strides)
 
     def _free_block(self, elements: int, dtype: torch.dtype) -> torch.Tensor:
         blocks = self._blocks.setdefault(dtype, [])

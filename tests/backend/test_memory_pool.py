@@ -1,6 +1,10 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
+from tessera import torch_internals
 from tessera.backend.memory_pool import SMALLEST, MemoryPool
 
 LARGE = ((SMALLEST // 4,), (1,), torch.float32)  # exactly the smallest that is kept
@@ -65,3 +69,17 @@ def test_small_tensors_bypass_the_pool(pool):
     assert not pool._blocks
     pool.allocate(*LARGE)
     assert [len(blocks) for blocks in pool._blocks.values()] == [1]
+
+
+def test_two_threads_never_get_one_block(pool, monkeypatch):
+    pool.allocate(*LARGE)  # a free block
+    taking = torch_internals.view_of_memory
+
+    def slowly(*args):
+        time.sleep(0.05)  # long enough for the other thread to look for a free block
+        return taking(*args)
+
+    monkeypatch.setattr(torch_internals, "view_of_memory", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: pool.allocate(*LARGE), range(2))
+    assert place(first) != place(second)
