@@ -503,6 +503,15 @@ def without_patterns() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def without_vectors() -> Iterator[None]:
+    """Inductor without explicit vectors in C++; the C++ compiler still finds some by itself."""
+    from torch._inductor import config
+
+    with config.patch({"cpp.simdlen": 1}):
+        yield
+
+
 def _output(compiled: Any) -> InductorOutput:
     run = getattr(compiled, "current_callable", None) or compiled
     names = getattr(run, "__globals__", None) or getattr(getattr(run, "__func__", None), "__globals__", {})
@@ -535,6 +544,7 @@ def compile_graph_pieces(
     ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options.
     """
     from torch._functorch import config as functorch_config
+    from torch._guards import TracingContext
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
     from torch._inductor.output_code import OutputCode
 
@@ -557,6 +567,8 @@ def compile_graph_pieces(
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
 
         def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:
+            if (context := TracingContext.try_get()) and context.output_strides:
+                context.output_strides.clear()  # what a first compilation of the same piece has put there
             with inductor_settings(guarded=kind != "backward"):
                 return _output(compile_fx_inner(graph, list(values), **options))
 
