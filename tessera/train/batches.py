@@ -11,7 +11,7 @@ import torch
 
 from tessera.errors import BatchError
 
-LABEL_KEYS = ("labels", "label", "targets", "target")
+LABEL_KEYS = ("labels", "label", "targets", "target", "y")
 INPUT_ATTRIBUTES = ("images", "inputs")
 
 _EXPECTED = (

@@ -40,7 +40,10 @@ def test_several_inputs(found):
     assert batch.target is Y
 
 
-@pytest.mark.parametrize("found", [{"a": X, "b": Y, "labels": Y}, {"target": Y, "a": X, "b": Y}, ({"a": X, "b": Y}, Y)])
+@pytest.mark.parametrize(
+    "found",
+    [{"a": X, "b": Y, "y": Y}, {"a": X, "b": Y, "labels": Y}, {"target": Y, "a": X, "b": Y}, ({"a": X, "b": Y}, Y)],
+)
 def test_a_dict_becomes_keyword_arguments(found):
     batch = READER.read(found, "Batch 1")
     assert batch.positional == ()
