@@ -96,7 +96,7 @@ def test_the_reader_follows_the_model():
         (X, "a torch.float32 tensor of shape [4, 2]"),
         ((X,), "a tuple of 1"),
         (np.zeros((2, 3)), "an array of shape [2, 3] and dtype float64"),
-        ({"x": X, "y": Y}, "a dict with the keys ['x', 'y']"),
+        ({"x": X, "z": Y}, "a dict with the keys ['x', 'z']"),
         ({"labels": Y}, "a dict with the keys ['labels']"),
         (SimpleNamespace(images=X), "an object of type SimpleNamespace"),
     ],
