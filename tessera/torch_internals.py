@@ -130,6 +130,8 @@ def capturing(*, whole: bool) -> Iterator[None]:
     ``suppress_errors``: in pieces, a piece that Dynamo fails on runs eagerly; whole, the failure is ours to handle.
     ``record_runtime_overhead``: no profiler marks in the generated code; they cost two microseconds a call.
     ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen; ``hook_watch`` leaves out most.
+    ``skip_tensor_guards_with_matching_dict_tags`` and ``use_recursive_dict_tags_for_guards`` off: they look away when a
+    parameter is frozen.
     """
     from torch._dynamo import config
 
@@ -138,6 +140,8 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "suppress_errors": not whole,
         "record_runtime_overhead": False,
         "skip_nnmodule_hook_guards": False,
+        "skip_tensor_guards_with_matching_dict_tags": False,
+        "use_recursive_dict_tags_for_guards": False,
     }
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
