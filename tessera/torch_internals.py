@@ -322,9 +322,12 @@ def _traceable_lstm(*args: Any) -> Any:
     before = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)
     try:
-        return torch.lstm(*args)
+        output, *states = torch.lstm(*args)
     finally:
         torch._C._set_mkldnn_enabled(before)
+    given = args[2] if isinstance(args[1], torch.Tensor) else args[1]  # behind the batch sizes of a packed sequence
+    # Up to torch 2.12 the decomposition returns the states with a dimension too many.
+    return output, *(state.reshape(one.shape) for state, one in zip(states, given, strict=True))
 
 
 def _input_index(described: Any) -> int:
