@@ -9,20 +9,30 @@ import torch
 from torch import fx
 
 RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
+MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample has fewer labels than classes"
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
 
 def why_unsafe(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     """The reason to run a graph from Dynamo as it is, or an empty string."""
-    if loses_recurrent_dropout(graph_module):
-        return RECURRENT_DROPOUT
+    if reason := traced_wrongly(graph_module):
+        return reason
     if shares_memory(inputs) and writes_in_place(graph_module):
         # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
         return SHARED_MEMORY
     return ""
 
 
-def loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
+def traced_wrongly(graph_module: fx.GraphModule) -> str:
+    """The reason why tracing would make something else of a captured graph, or an empty string."""
+    if _loses_recurrent_dropout(graph_module):
+        return RECURRENT_DROPOUT
+    # Its decomposition adds the padding behind a sample's labels to the loss (seen in 2.11 to 2.13).
+    called = {getattr(node.target, "__name__", "") for node in graph_module.graph.nodes}
+    return MULTILABEL_MARGIN if "multilabel_margin_loss" in called else ""
+
+
+def _loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
     """Whether tracing would drop the dropout between the layers of an LSTM, GRU or RNN.
 
     torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).

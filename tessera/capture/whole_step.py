@@ -17,7 +17,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.inductor import Executable, compile_program
-from tessera.backend.unsafe_graphs import RECURRENT_DROPOUT, loses_recurrent_dropout
+from tessera.backend.unsafe_graphs import traced_wrongly
 from tessera.capture.splice import Splicer
 from tessera.capture.step_down import CannotCapture
 from tessera.capture.update import Update, record_update
@@ -324,8 +324,8 @@ class WholeStep:
 
 def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
     """Refuse what one Program would get wrong in silence."""
-    if loses_recurrent_dropout(graph_module):
-        raise CannotCapture(RECURRENT_DROPOUT)
+    if reason := traced_wrongly(graph_module):
+        raise CannotCapture(reason)
     tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
     for tensor in tensors:
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from tessera.backend.unsafe_graphs import RECURRENT_DROPOUT, SHARED_MEMORY, why_unsafe
+import tessera
+from tessera.backend.unsafe_graphs import MULTILABEL_MARGIN, RECURRENT_DROPOUT, SHARED_MEMORY, why_unsafe
 
 
 def captured(function, *inputs):
@@ -28,6 +29,16 @@ def test_dropout_between_recurrent_layers(kind, layers, dropout, training, reaso
     module = kind(3, 2, num_layers=layers, dropout=dropout).train(training)
     x = torch.zeros(4, 1, 3)
     assert why_unsafe(captured(module, x), [x]) == reason
+
+
+def test_a_multilabel_margin_loss_with_fewer_labels_than_classes():
+    loss, x, labels = nn.MultiLabelMarginLoss(), torch.randn(3, 5), torch.tensor([[3, 0, -1, 1, 2]] * 3)
+    assert why_unsafe(captured(loss, x, labels), [x, labels]) == MULTILABEL_MARGIN
+    torch.testing.assert_close(tessera.compile(loss)(x, labels), loss(x, labels))
+    module = nn.Linear(5, 5)
+    step = tessera.train_step(module, loss, torch.optim.SGD(module.parameters(), lr=0.1))
+    expected = loss(module(x), labels).detach()
+    torch.testing.assert_close(step(x, labels), expected)
 
 
 def test_shared_memory_matters_only_where_it_is_written():
