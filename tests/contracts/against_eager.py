@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -118,6 +119,7 @@ def _train(job: Job, make_step: Callable[..., Any]) -> tuple[dict[str, Any], Any
     optimizers = list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
     step = make_step(job, module, optimizers)
     torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the one stream that models draw from which use NumPy
     losses = []
     for index, batch in enumerate(job.batches()):
         if job.edit is not None:

