@@ -129,6 +129,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
     ``allow_rnn``: LSTM and GRU are captured (their loop unrolls) instead of refused.
     ``suppress_errors``: in pieces, a piece that Dynamo fails on runs eagerly; whole, the failure is ours to handle.
     ``record_runtime_overhead``: no profiler marks in the generated code; they cost two microseconds a call.
+    ``use_numpy_random_stream``: NumPy's random numbers come from its own stream, as in eager.
     ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen; ``hook_watch`` leaves out most.
     ``skip_tensor_guards_with_matching_dict_tags`` and ``use_recursive_dict_tags_for_guards`` off: they look away when a
     parameter is frozen.
@@ -139,6 +140,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "allow_rnn": True,
         "suppress_errors": not whole,
         "record_runtime_overhead": False,
+        "use_numpy_random_stream": True,
         "skip_nnmodule_hook_guards": False,
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,

@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -114,3 +115,15 @@ def test_the_first_compilation_warns_of_nothing():
 def test_an_unknown_mode():
     with pytest.raises(ValueError, match="mode='fast' was passed.*'default', .* or 'inference', .* Write "):
         tessera.compile(torch.sin, mode="fast")
+
+
+def test_numpys_random_numbers_are_those_of_eager():
+    def noisy(x):
+        return x + torch.from_numpy(np.random.rand(3))  # noqa: NPY002
+
+    compiled, x = tessera.compile(noisy), torch.zeros(3, dtype=torch.float64)
+    np.random.seed(5)  # noqa: NPY002
+    expected = [noisy(x) for _ in range(3)]
+    np.random.seed(5)  # noqa: NPY002
+    found = [compiled(x) for _ in range(3)]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
