@@ -177,7 +177,8 @@ class TrainStep:
             self.report.rung = "eager"
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         # Whatever is wrong with this batch is raised below, and costs later batches nothing.
-        result = self._once_eager(arguments) if isinstance(reason, NeedsEagerStep) else self._below(arguments)
+        once = isinstance(reason, NeedsEagerStep)
+        result = run_in_pieces(self._job, _forward_and_loss, arguments) if once else self._below(arguments)
         self._step_down(reason)
         return result
 
@@ -187,9 +188,6 @@ class TrainStep:
         if self._pieces is None:
             self._pieces = Dispatch(_forward_and_loss, _bind, compile_pieces(self.report), whole=False)
         return self._pieces_or_plain(self._pieces, arguments)
-
-    def _once_eager(self, arguments: tuple[Any, ...]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        return run_in_pieces(self._job, _forward_and_loss, arguments)
 
     def _raise_as_eager(self, arguments: tuple[Any, ...], error: Exception) -> NoReturn:
         """Raise what plain PyTorch raises for these arguments; ``error`` where it raises nothing."""
