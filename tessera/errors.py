@@ -104,3 +104,30 @@ class MissingDependencyError(TesseraError, ImportError):
 
 class ProgramError(TesseraError, RuntimeError):
     """A Program breaks an invariant: a defect in Tessera or in a pass, never in the user's model."""
+
+
+class CheckpointError(TesseraError, RuntimeError):
+    """A checkpoint is unfinished, truncated, altered or foreign, does not fit, or could not be written."""
+
+    def __reduce__(self) -> tuple[Any, ...]:  # one rank's error reaches the others by way of a pickle
+        return type(self), (self.received, self.expected, self.fix, self.where)
+
+
+class StateError(CheckpointError, TypeError):
+    """State that is to be saved holds something that a file without code in it cannot hold."""
+
+
+class ResumeError(CheckpointError):
+    """A run is resumed with another model, optimizer or data than it was begun with."""
+
+
+class DataError(TesseraError, RuntimeError):
+    """A sample could not be read, or a function of the data pipeline failed on it."""
+
+
+class WorkerError(TesseraError, RuntimeError):
+    """A worker of a data loader died, or could not start."""
+
+
+class DataStateError(TesseraError, ValueError):
+    """A saved position belongs to other data, another order or another seed."""
