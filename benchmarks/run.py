@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import call, compilations, curves, gpt, import_time, machine, mlp, xor
+from benchmarks import call, checkpoint, compilations, curves, data, gpt, import_time, machine, mlp, optim, xor
 from benchmarks.plan import Plan, on_stderr
 from benchmarks.row import Part, Row
 from benchmarks.table import table
@@ -23,6 +23,9 @@ FAMILIES: Families = {
     "call": call.measure,
     "compilations": compilations.measure,
     "curves": curves.measure,
+    "checkpoint": checkpoint.measure,
+    "data": data.measure,
+    "optim": optim.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,
 }

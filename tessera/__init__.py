@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tessera import checkpoint as checkpoint
+    from tessera import data as data
     from tessera import errors as errors
     from tessera import nn as nn
     from tessera import optim as optim
@@ -22,7 +24,9 @@ __version__ = "0.1.0"
 
 _CONTENTS = {
     "benchmark": "tessera.train.benchmark:benchmark",
+    "checkpoint": "tessera.checkpoint",
     "compile": "tessera.capture.compile:compile",
+    "data": "tessera.data",
     "errors": "tessera.errors",
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",

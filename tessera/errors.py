@@ -35,9 +35,12 @@ class TesseraError(Exception):
     """
 
     def __init__(self, received: str, expected: str, fix: str, where: SourceLine | None = None) -> None:
+        super().__init__(received, expected, fix, where)  # what pickle makes it from again, in another process
         self.received, self.expected, self.fix, self.where = received, expected, fix, where
-        place = f"\n  at {where}" if where else ""
-        super().__init__(f"{received} {expected} {fix}{place}")
+
+    def __str__(self) -> str:
+        place = f"\n  at {self.where}" if self.where else ""
+        return f"{self.received} {self.expected} {self.fix}{place}"
 
 
 class LossError(TesseraError, ValueError):
@@ -59,6 +62,7 @@ class NonFiniteStepError(NonFiniteError):
 
     def __init__(self, error: NonFiniteError, step: int, epoch: int, history: Any) -> None:
         super().__init__(f"Step {step}, epoch {epoch}: {error.received}", error.expected, error.fix, error.where)
+        self.args = (error, step, epoch, history)
         self.step, self.epoch, self.history = step, epoch, history
 
 
@@ -104,3 +108,27 @@ class MissingDependencyError(TesseraError, ImportError):
 
 class ProgramError(TesseraError, RuntimeError):
     """A Program breaks an invariant: a defect in Tessera or in a pass, never in the user's model."""
+
+
+class CheckpointError(TesseraError, RuntimeError):
+    """A checkpoint is unfinished, truncated, altered or foreign, does not fit, or could not be written."""
+
+
+class StateError(CheckpointError, TypeError):
+    """State that is to be saved holds something that a file without code in it cannot hold."""
+
+
+class ResumeError(CheckpointError):
+    """A run is resumed with another model, optimizer or data than it was begun with."""
+
+
+class DataError(TesseraError, RuntimeError):
+    """A sample could not be read, or a function of the data pipeline failed on it."""
+
+
+class WorkerError(TesseraError, RuntimeError):
+    """A worker of a data loader died, or could not start."""
+
+
+class DataStateError(TesseraError, ValueError):
+    """A saved position belongs to other data, another order or another seed."""

@@ -192,6 +192,30 @@ def mark_stepped(optimizer: torch.optim.Optimizer) -> None:
     optimizer._opt_called = True  # type: ignore[attr-defined]
 
 
+# -- distributed checkpoints ---------------------------------------------------------------------------------------
+
+
+def save_distributed(tensors: dict[str, torch.Tensor], writer: Any, planner: Any, *, group: Any, alone: bool) -> Any:
+    """``torch.distributed.checkpoint.save``, without the warning that it gives a process on its own (``alone``).
+
+    Returns the metadata, the same on all ranks. A warning filter of ours would be the whole process's, and this runs
+    beside the training.
+    """
+    from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
+
+    return _save_state_dict(tensors, writer, group, no_dist=alone, planner=planner)
+
+
+def load_alone(tensors: dict[str, torch.Tensor], reader: Any, planner: Any) -> None:
+    """``torch.distributed.checkpoint.load`` of this rank's part, in place, without that warning.
+
+    Without a group nothing goes between the ranks, so no pickle is read: a plan for loading needs no other rank.
+    """
+    from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+
+    _load_state_dict(tensors, reader, no_dist=True, planner=planner)
+
+
 # -- looking inside a run ----------------------------------------------------------------------------------------
 
 

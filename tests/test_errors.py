@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -22,6 +23,12 @@ BUILT_IN = {
     errors.SettingError: ValueError,
     errors.LayerError: (ValueError, TypeError),
     errors.StalePredictionError: RuntimeError,
+    errors.CheckpointError: RuntimeError,
+    errors.StateError: (RuntimeError, TypeError),
+    errors.ResumeError: RuntimeError,
+    errors.DataError: RuntimeError,
+    errors.WorkerError: RuntimeError,
+    errors.DataStateError: ValueError,
 }
 SENTENCES = ("The labels are float32.", "cross_entropy takes int64 class numbers.", "Write labels.long() instead.")
 
@@ -55,6 +62,20 @@ def test_the_users_line_stands_last(error):
 def test_the_docstring_says_when_it_is_raised(error):
     assert "__doc__" in vars(error)  # its own, not inherited
     assert (error.__doc__ or "").splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("error", [TesseraError, *BUILT_IN], ids=lambda error: error.__name__)
+def test_an_error_reaches_another_process_as_it_is(error):
+    raised = error(*SENTENCES, SourceLine("model.py", 42))
+    again = pickle.loads(pickle.dumps(raised))
+    assert type(again) is error
+    assert (str(again), again.where) == (str(raised), raised.where)
+
+
+def test_an_error_of_a_step_reaches_another_process_too():
+    raised = NonFiniteStepError(NonFiniteError(*SENTENCES), 3, 2, None)
+    again = pickle.loads(pickle.dumps(raised))
+    assert (str(again), again.step, again.epoch) == (str(raised), 3, 2)
 
 
 def test_the_step_stands_before_what_was_not_finite():

@@ -69,7 +69,7 @@ BROKEN: tuple[tuple[Rule, Files, str], ...] = (
     (nothing_is_unpickled, {"tessera/a.py": "np.load(path, allow_pickle=True)"}, "allow_pickle"),
     (no_registry_is_named, {"Makefile": f"https://{'pypi'}.org"}, "host"),
     (installs_are_constrained, {"Makefile": "pip install torch"}, "constraints"),
-    (readme_tree_is_true, {"tessera/a.py": "", "README.md": ""}, "add a line"),
+    (readme_tree_is_true, {"tessera/nn/a.py": "", "README.md": ""}, "add a line"),
     (readme_tree_is_true, {"README.md": "```text\ntessera/\n  nn/\n    gone.py  x\n```"}, "tessera/nn/gone.py"),
 )
 

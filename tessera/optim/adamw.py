@@ -7,14 +7,17 @@ from typing import Any
 from tessera.optim.adam import Adam
 from tessera.optim.chain import chain
 from tessera.optim.hyperparameters import Hyper
+from tessera.optim.keywords import names_checked
 from tessera.optim.parameter_groups import Parameters, ParamGroup
 from tessera.optim.transformation import GradientTransformation
 from tessera.optim.transforms.add_decayed_weights import add_decayed_weights
 from tessera.optim.transforms.scale import scale
 from tessera.optim.transforms.scale_by_adam import scale_by_adam
-from tessera.optim.transforms.scale_by_learning_rate import LearningRate, scale_by_learning_rate
+from tessera.optim.transforms.scale_by_learning_rate import scale_by_learning_rate
+from tessera.optim.transforms.with_learning_rate import LearningRate
 
 
+@names_checked
 def adamw(
     lr: LearningRate = 1e-3,
     betas: tuple[Hyper, Hyper] = (0.9, 0.999),

@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tessera.errors import OptimizerError
-from tessera.optim.transformation import GradientTransformation, State, StateInit, identity
+from tessera.optim.around import Around
+from tessera.optim.transformation import (
+    GradientTransformation,
+    Member,
+    State,
+    StateInit,
+    identity,
+    unused,
+)
 
 
 def chain(*members: GradientTransformation) -> GradientTransformation:
     """Apply transformations in order, each to the updates of the one before.
 
     The states of all members lie side by side in one dict for each parameter. When two members use one name, the
-    later one's gets a numeric suffix (``step``, ``step_1``), in the order of the members.
+    later one's gets a numeric suffix (``step``, ``step_1``), in the order of the members. Members that act on the
+    whole chain (`accumulate`, `skip_if_not_finite`, `freeze`, `sam`) may stand anywhere in it.
 
     Raises:
         OptimizerError: a member is not a `GradientTransformation`.
@@ -25,8 +34,6 @@ def chain(*members: GradientTransformation) -> GradientTransformation:
         >>> list(tx.state)
         ['step', 'exp_avg', 'exp_avg_sq', 'step_1']
     """
-    merged: dict[str, StateInit] = {}
-    active: list[tuple[GradientTransformation, dict[str, str]]] = []
     for position, member in enumerate(members):
         if not isinstance(member, GradientTransformation):
             raise OptimizerError(
@@ -35,32 +42,53 @@ def chain(*members: GradientTransformation) -> GradientTransformation:
                 "Write for example chain(clip_by_global_norm(1.0), adam(1e-3)): the lower-case functions of "
                 "tessera.optim make transformations.",
             )
+    inner = _in_order([member.inner if isinstance(member, Around) else member for member in members])
+    wrappers = [wrap for member in members if isinstance(member, Around) for wrap in member.wrappers]
+    return Around.of(inner, wrappers) if wrappers else inner
+
+
+def _in_order(transformations: Sequence[GradientTransformation]) -> GradientTransformation:
+    merged: dict[str, StateInit] = {}
+    members: list[Member] = []
+    for transformation in transformations:
         names = {}
-        for name, make in member.state.items():
-            names[name] = _unused(name, merged)
+        for name, make in transformation.state.items():
+            names[name] = unused(name, merged)
             merged[names[name]] = make
-        if member is not identity():
-            active.append((member, names))
+        if transformation is not identity():
+            members.append(Member(transformation, names))
 
     def update(
         grads: Sequence[Tensor], states: Sequence[State], params: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[State]]:
-        updates = list(grads)
-        new_states: list[State] = [{} for _ in params]
-        for member, names in active:
-            own = [{name: state[key] for name, key in names.items() if key in state} for state in states]
-            updates, changed = member.update(updates, own, params)
-            for new_state, values in zip(new_states, changed, strict=True):
-                for name, value in values.items():
-                    new_state[names[name]] = value
-        return updates, new_states
+        return _run(members, [member.transformation for member in members], grads, states, params)
 
-    return GradientTransformation(merged, update)
+    def by_name(names: Sequence[str]) -> GradientTransformation:
+        bound = [member.transformation.named(names) for member in members]
+        chosen = {
+            member.names[name]: make
+            for member, transformation in zip(members, bound, strict=True)
+            for name, make in transformation.state.items()
+        }
+        return GradientTransformation(
+            chosen, lambda grads, states, params: _run(members, bound, grads, states, params), members=members
+        )
+
+    depends = any(member.transformation.by_name for member in members)
+    return GradientTransformation(merged, update, by_name if depends else None, members)
 
 
-def _unused(name: str, taken: dict[str, StateInit]) -> str:
-    key, suffix = name, 0
-    while key in taken:
-        suffix += 1
-        key = f"{name}_{suffix}"
-    return key
+def _run(
+    members: Sequence[Member],
+    bound: Sequence[GradientTransformation],
+    grads: Sequence[Tensor],
+    states: Sequence[State],
+    params: Sequence[Tensor],
+) -> tuple[list[Tensor], list[State]]:
+    updates = list(grads)
+    new_states: list[State] = [{} for _ in params]
+    for member, transformation in zip(members, bound, strict=True):
+        updates, changed = transformation.update(updates, [member.own(state) for state in states], params)
+        for new_state, values in zip(new_states, changed, strict=True):
+            new_state.update(member.outer(values))
+    return updates, new_states

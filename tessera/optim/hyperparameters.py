@@ -79,3 +79,21 @@ def check_betas(betas: object, example: tuple[float, float]) -> None:
         )
     for index, beta in enumerate(betas):
         check_number(f"betas[{index}]", beta, example[index], below=1.0)
+
+
+def as_float(value: object, default: object) -> object:
+    """A whole number as a float where ``default`` says that a float is meant, one in a tuple of floats too."""
+    if isinstance(default, tuple) and isinstance(value, tuple | list) and len(value) == len(default):
+        return tuple(as_float(own, its) for own, its in zip(value, default, strict=True))
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def as_tensor(value: Hyper, like: Tensor) -> Tensor:
+    """A hyper-parameter as a 0-d float64 tensor beside ``like``, for what a symbolic number cannot do: comparisons."""
+    device = torch.device("cpu") if like.device.type in {"mps", "xpu"} else like.device
+    if isinstance(value, Tensor):
+        return value.to(device, torch.float64)
+    # A sum, for `torch.full` would ask a symbolic number for its value, and hold for that value alone.
+    return torch.zeros((), dtype=torch.float64, device=device) + value

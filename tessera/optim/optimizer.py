@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import torch
@@ -11,7 +13,10 @@ from torch import Tensor
 
 from tessera import torch_internals
 from tessera.errors import LossError, OptimizerError
-from tessera.optim.parameter_groups import Parameters, ParamGroup, check_keywords, checked_group, parameter_groups
+from tessera.optim.hyperparameters import as_float
+from tessera.optim.keywords import check_keywords
+from tessera.optim.parameter_groups import Parameters, ParamGroup, checked_group, parameter_groups
+from tessera.optim.part import Part
 from tessera.optim.saved_state import (
     check_groups,
     check_shapes,
@@ -21,8 +26,7 @@ from tessera.optim.saved_state import (
     saveable,
     states_by_parameter,
 )
-from tessera.optim.transformation import GradientTransformation
-from tessera.optim.transforms.on_real_views import on_real_views
+from tessera.optim.transformation import GradientTransformation, Member
 
 
 class DeferredLoss(Protocol):
@@ -73,7 +77,7 @@ class Optimizer(torch.optim.Optimizer):
     """
 
     def __new__(cls, *_: object, **keywords: object) -> Self:
-        check_keywords(cls, keywords)
+        check_keywords(cls.__name__, cls.__init__, keywords)
         return super().__new__(cls)
 
     def __init__(
@@ -90,7 +94,11 @@ class Optimizer(torch.optim.Optimizer):
                 "Write for example Optimizer(model, chain(clip_by_global_norm(1.0), adam(1e-3))).",
             )
         self._whole = transformation
-        super().__init__(parameter_groups(params), dict(defaults or {}))
+        super().__init__(parameter_groups(params, named=self._chooses_by_name), dict(defaults or {}))
+
+    @property
+    def _chooses_by_name(self) -> bool:
+        return self._whole is not None and self._whole.by_name is not None
 
     def transformation(self, group: ParamGroup) -> GradientTransformation:
         """What updates the parameters of one group; a named optimizer composes it of the group's hyper-parameters."""
@@ -103,7 +111,7 @@ class Optimizer(torch.optim.Optimizer):
         # torch adds a default of its own, `differentiable`, when it loads a state_dict.
         return {name: group[name] for name in self.defaults if name != "differentiable"}
 
-    def parts(self, groups: Sequence[ParamGroup] | None = None) -> list[tuple[GradientTransformation, list[Tensor]]]:
+    def parts(self, groups: Sequence[ParamGroup] | None = None) -> list[Part]:
         """Which transformation updates which parameters.
 
         Args:
@@ -112,13 +120,8 @@ class Optimizer(torch.optim.Optimizer):
         """
         groups = self.param_groups if groups is None else groups
         if self._whole is None:
-            parts = [(self.transformation(group), group["params"]) for group in groups]
-        else:
-            parts = [(self._whole, [param for group in groups for param in group["params"]])]
-        return [
-            (on_real_views(transformation) if any(param.is_complex() for param in params) else transformation, params)
-            for transformation, params in parts
-        ]
+            return [Part.of(self.transformation(group), [group]) for group in groups]
+        return [Part.of(self._whole, groups)]
 
     def add_param_group(self, param_group: ParamGroup) -> None:
         """Train more parameters, under hyper-parameters of their own; missing ones are the optimizer's defaults.
@@ -126,7 +129,7 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             OptimizerError: as the constructor; the optimizer is as it was before.
         """
-        group = checked_group(param_group, self.defaults)
+        group = checked_group(param_group, self.defaults, named=self._chooses_by_name)
         if self._whole is None:
             self.transformation({**self.defaults, **group})  # checks each hyper-parameter
         elif unused := group.keys() - {"params", "param_names"}:
@@ -136,6 +139,13 @@ class Optimizer(torch.optim.Optimizer):
                 "Use a named optimizer such as tessera.optim.Adam, whose groups have their own.",
             )
         super().add_param_group(group)
+        self._settle(self.param_groups[-1])
+
+    def _settle(self, group: ParamGroup) -> None:
+        """Make floats of whole numbers that stand for floats, so that a later value with a fraction is no news."""
+        for name, argument in inspect.signature(type(self).__init__).parameters.items():
+            if name in group and name in self.defaults:
+                group[name] = as_float(group[name], argument.default)
 
     @torch.no_grad()
     def initialise_state(self, params: Iterable[Tensor] | None = None) -> None:
@@ -148,14 +158,17 @@ class Optimizer(torch.optim.Optimizer):
             OptimizerError: a parameter that this optimizer does not train.
         """
         wanted = None if params is None else set(params)
-        for transformation, members in self.parts():
-            for param in members:
+        for part in self.parts():
+            for position, param in enumerate(part.params):
                 if (param.grad is not None) if wanted is None else (param in wanted):
-                    missing = transformation.state.keys() - self.state.get(param, {}).keys()
-                    if missing:
-                        self.adopt(self.state[param])
-                        fresh = {name: make(param) for name, make in transformation.state.items() if name in missing}
-                        self.state[param] |= fresh | self.state[param]
+                    inits = part.inits(position)
+                    if inits.keys() - self.state.get(param, {}).keys():
+                        known = dict(self.state.get(param, {}))
+                        self.adopt(known)
+                        made = {name: make(param) for name, make in inits.items() if name not in known}
+                        state = {name: value for name, value in made.items() if value is not None} | known
+                        if state:
+                            self.state[param].update(state)
                     if wanted is not None:
                         wanted.remove(param)
         if wanted:
@@ -227,15 +240,81 @@ class Optimizer(torch.optim.Optimizer):
     def update_parameters(self) -> None:
         """What `step` does once gradients are there: compute all updates, then write parameters and state in place."""
         self.initialise_state()
-        for transformation, members in self.parts():
-            params = [param for param in members if param.grad is not None]
-            grads = [_dense(param.grad) for param in members if param.grad is not None]
+        for part in self.parts():
+            params = [param for param in part.params if param.grad is not None]
+            grads = [_dense(param.grad) for param in part.params if param.grad is not None]
             states = [self.state.get(param, {}) for param in params]
-            updates, new_states = transformation.update(grads, states, params)
+            updates, new_states = part.bound([param.grad is not None for param in part.params]).update(
+                grads, states, params
+            )
             for param, update, state, new_state in zip(params, updates, states, new_states, strict=True):
                 param.add_(update)
                 for name, value in new_state.items():
                     state[name].copy_(value)
+
+    @torch.no_grad()
+    def observe(self, value: float | Tensor) -> None:
+        """Tell the optimizer a loss, once for each evaluation: `reduce_on_plateau` goes by it.
+
+        Only numbers in its state change, so a compiled step goes on as it is.
+
+        Raises:
+            OptimizerError: nothing in this optimizer observes anything, or no update was made yet.
+        """
+        observed = False
+        for param, node, state in self._inside():
+            if node.transformation.observe is not None:
+                observed = True
+                for name, changed in node.outer(node.transformation.observe(node.own(state), float(value))).items():
+                    self.state[param][name].copy_(changed)
+        if not observed:
+            raise OptimizerError(
+                f"observe({float(value):g}) was called on a {type(self).__name__} that observes nothing"
+                f"{'' if self.state else ' yet, for it has made no update'}.",
+                "A value is observed by a learning rate that falls on a plateau, after the first update.",
+                "Write for example lr=reduce_on_plateau(1e-3), and call observe(loss) after each evaluation.",
+            )
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside, the parameters hold the weights to evaluate with; afterwards those that are trained are back.
+
+        That is what `ema_weights`, `lookahead`, `schedule_free_adamw` and `sharpness_aware` keep beside the trained
+        weights; with none of them nothing changes.
+
+        Example:
+            >>> import torch
+            >>> from tessera.optim import chain, ema_weights, sgd
+            >>> weight = torch.nn.Parameter(torch.tensor(1.0))
+            >>> optimizer = Optimizer([weight], chain(sgd(0.5), ema_weights(0.5)))
+            >>> _ = optimizer.step(weight.sum())
+            >>> with optimizer.averaged_weights():
+            ...     print(weight.item())
+            0.75
+        """
+        trained: dict[Tensor, Tensor] = {}
+        with torch.no_grad():
+            for param, node, state in self._inside():
+                average = node.transformation.average
+                if average is not None and node.names.items() and all(name in state for name in node.names.values()):
+                    trained.setdefault(param, param.clone())
+                    param.copy_(average(node.own(state), param))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for param, value in trained.items():
+                    param.copy_(value)
+
+    def _inside(self) -> Iterator[tuple[Tensor, Member, dict[str, Tensor]]]:
+        """Each parameter that has state with each transformation that may have a part in it."""
+        for part in self.parts():
+            inside = list(part.transformation.everything_inside())
+            for param in part.params:
+                if state := self.state.get(param):
+                    yield from (
+                        (param, node, state) for node in inside if not node.names or node.names.values() & state.keys()
+                    )
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's, in torch's names; a schedule is a dict of its numbers, so that no class is pickled."""
@@ -252,7 +331,11 @@ class Optimizer(torch.optim.Optimizer):
 
         def check(_: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
             check_groups(saved, self.param_groups)
-            new_groups = [{**self.defaults, **readable(group)} for group in saved["param_groups"]]
+            new_groups = [
+                # Names are those of the model that is trained, whatever they were in the one that was saved.
+                {**self.defaults, **readable(group), **{k: own[k] for k in ("param_names",) if k in own}}
+                for group, own in zip(saved["param_groups"], self.param_groups, strict=True)
+            ]
             ours = (group["params"] for group in self.param_groups)
             parts = self.parts([{**group, "params": params} for group, params in zip(new_groups, ours, strict=True)])
             saved_states.update(states_by_parameter(saved, self.param_groups))
@@ -268,13 +351,14 @@ class Optimizer(torch.optim.Optimizer):
             handle.remove()
         for group, loaded in zip(groups, self.param_groups, strict=True):
             refill(group, loaded)
+            self._settle(group)
         self.param_groups = groups
-        for transformation, params in self.parts():
-            for param in params:
+        for part in self.parts():
+            for position, param in enumerate(part.params):
                 saved, state = saved_states[param], states.get(param, {})
                 self.adopt(saved)
                 unknown = {name: value for name, value in self.state.pop(param, {}).items() if name in saved}
-                refill(state, unknown | restored(transformation, param, saved, state))
+                refill(state, unknown | restored(part.inits(position), param, saved, state))
                 if state:
                     self.state[param] = state
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,11 +15,13 @@ ParamGroup = dict[str, Any]
 
 Parameters = nn.Module | Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[ParamGroup]
 
-_PICKS_AN_IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")
 
-
-def parameter_groups(params: Parameters) -> list[Any]:
+def parameter_groups(params: Parameters, *, named: bool = False) -> list[Any]:
     """The first argument of an optimizer as a list of parameters, ``(name, parameter)`` pairs or groups.
+
+    Args:
+        params: as the user passed it.
+        named: of a module, keep the names.
 
     Raises:
         OptimizerError: a single tensor, or nothing to train.
@@ -31,7 +32,10 @@ def parameter_groups(params: Parameters) -> list[Any]:
             "An optimizer takes a module, an iterable of parameters or a list of parameter groups.",
             "Write [tensor], or pass the module itself.",
         )
-    groups = list(params.parameters() if isinstance(params, nn.Module) else params)
+    if isinstance(params, nn.Module):
+        groups: list[Any] = list(params.named_parameters() if named else params.parameters())
+    else:
+        groups = list(params)
     if not groups:
         source = f"A {type(params).__name__} without parameters" if isinstance(params, nn.Module) else "An empty list"
         raise OptimizerError(
@@ -42,13 +46,14 @@ def parameter_groups(params: Parameters) -> list[Any]:
     return groups
 
 
-def checked_group(group: ParamGroup, known: Mapping[str, Any]) -> ParamGroup:
+def checked_group(group: ParamGroup, known: Mapping[str, Any], *, named: bool = False) -> ParamGroup:
     """A parameter group whose ``params`` is a list of distinct leaf tensors and whose names are not misspelt.
 
     Args:
         group: as the user wrote it; ``params`` may also be a module.
         known: the hyper-parameters of the optimizer. Other names are allowed, for torch's schedulers and users keep
             their own things in a group, unless they look like a misspelt one.
+        named: of a module, keep the names.
 
     Raises:
         OptimizerError: a set, something that is not a leaf tensor, a tensor twice, or a misspelt name.
@@ -67,7 +72,7 @@ def checked_group(group: ParamGroup, known: Mapping[str, Any]) -> ParamGroup:
             "Write a list instead.",
         )
     if isinstance(params, nn.Module):
-        params = params.parameters()
+        params = params.named_parameters() if named else params.parameters()
     group["params"] = [params] if isinstance(params, Tensor) else list(params)
     seen: set[Tensor] = set()
     for position, entry in enumerate(group["params"]):
@@ -90,27 +95,6 @@ def checked_group(group: ParamGroup, known: Mapping[str, Any]) -> ParamGroup:
                 f"Write {close[0]!r}.",
             )
     return group
-
-
-def check_keywords(optimizer: type, keywords: Mapping[str, object]) -> None:
-    """Raise when an optimizer's constructor has no argument of a name, and say which one is nearest."""
-    known = inspect.signature(optimizer.__init__).parameters  # type: ignore[misc]  # this very class's is meant
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
-        return
-    names = [name for name in known if name not in {"self", "params"}]
-    for unknown in keywords:
-        if unknown in known:
-            continue
-        close = difflib.get_close_matches(unknown, names, n=1)
-        if unknown in _PICKS_AN_IMPLEMENTATION:
-            fix = "Leave it out: it chooses one of torch's implementations, and here the compiler chooses."
-        elif close:
-            fix = f"Write {close[0]}=."
-        else:
-            fix = "Leave it out."
-        raise OptimizerError(
-            f"{optimizer.__name__} was given {unknown}={keywords[unknown]!r}.", f"It takes {', '.join(names)}.", fix
-        )
 
 
 def _check_parameter(param: object, position: int) -> None:

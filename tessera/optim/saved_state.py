@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.parameter_groups import ParamGroup
-from tessera.optim.schedules import as_plain, from_plain
-from tessera.optim.transformation import GradientTransformation, State
+from tessera.optim.part import Part
+from tessera.optim.schedules.plain import as_plain, from_plain
+from tessera.optim.transformation import State, StateInit
 
 
 def saveable(group: ParamGroup) -> ParamGroup:
@@ -55,21 +56,22 @@ def states_by_parameter(saved: Mapping[str, Any], groups: Sequence[ParamGroup]) 
     }
 
 
-def check_shapes(
-    states: Mapping[Tensor, Mapping[str, Any]], parts: Sequence[tuple[GradientTransformation, Sequence[Tensor]]]
-) -> None:
+def check_shapes(states: Mapping[Tensor, Mapping[str, Any]], parts: Sequence[Part]) -> None:
     """Raise unless each saved state tensor has the shape that the transformation makes.
 
     Raises:
         OptimizerError: the first that has not.
     """
-    for transformation, params in parts:
-        for position, param in enumerate(params):
-            for name, make in transformation.state.items():
+    for part in parts:
+        for position, param in enumerate(part.params):
+            for name, make in part.inits(position).items():
                 if name not in states[param]:
                     continue
                 shape = torch.as_tensor(states[param][name]).shape
-                expected = make(torch.empty_like(param, device="meta")).shape
+                made = make(torch.empty_like(param, device="meta"))
+                if made is None:
+                    continue
+                expected = made.shape
                 if shape != expected:
                     raise OptimizerError(
                         f"The state_dict has {name!r} of shape {list(shape)} for the parameter at position {position}, "
@@ -79,17 +81,19 @@ def check_shapes(
                     )
 
 
-def restored(transformation: GradientTransformation, param: Tensor, saved: Mapping[str, Any], old: State) -> State:
+def restored(inits: Mapping[str, StateInit], param: Tensor, saved: Mapping[str, Any], old: State) -> State:
     """The state of a parameter after loading: saved values in the tensors that were there before.
 
     A tensor that was there before and is not saved begins anew. Each has the dtype and device that the transformation
     makes: torch would cast a count to a bfloat16 parameter's dtype and lose it.
     """
     state = {}
-    for name, make in transformation.state.items():
+    for name, make in inits.items():
         if name in saved or name in old:
             tensor = old[name] if name in old else make(param)
-            state[name] = tensor.copy_(torch.as_tensor(saved[name]) if name in saved else make(param))
+            value = torch.as_tensor(saved[name]) if name in saved else make(param)
+            if tensor is not None and value is not None:
+                state[name] = tensor.copy_(value)
     return state
 
 

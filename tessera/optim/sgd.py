@@ -8,15 +8,18 @@ import torch
 
 from tessera.optim.chain import chain
 from tessera.optim.hyperparameters import Hyper
+from tessera.optim.keywords import names_checked
 from tessera.optim.optimizer import Optimizer
 from tessera.optim.parameter_groups import Parameters, ParamGroup
 from tessera.optim.transformation import GradientTransformation
 from tessera.optim.transforms.add_decayed_weights import add_decayed_weights
 from tessera.optim.transforms.scale import scale
-from tessera.optim.transforms.scale_by_learning_rate import LearningRate, scale_by_learning_rate
+from tessera.optim.transforms.scale_by_learning_rate import scale_by_learning_rate
 from tessera.optim.transforms.trace import trace
+from tessera.optim.transforms.with_learning_rate import LearningRate
 
 
+@names_checked
 def sgd(
     lr: LearningRate = 1e-3,
     momentum: Hyper = 0.0,

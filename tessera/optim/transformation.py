@@ -6,8 +6,9 @@ function runs eagerly and as part of a compiled training step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,12 +18,14 @@ from tessera import torch_internals
 State = dict[str, Tensor]
 """What an optimizer remembers of one parameter, under torch's names: ``step``, ``exp_avg``, ``momentum_buffer``, ..."""
 
-StateInit = Callable[[Tensor], Tensor]
-"""Makes the first value of one state tensor from the parameter."""
+StateInit = Callable[[Tensor], Tensor | None]
+"""Makes the first value of one state tensor from the parameter; None where a parameter has no such state."""
 
 Update = Callable[[Sequence[Tensor], Sequence[State], Sequence[Tensor]], tuple[list[Tensor], list[State]]]
 ParameterUpdate = Callable[..., tuple[Tensor, State]]
 CountFunction = Callable[[Tensor], tuple[Tensor, ...]]
+Observe = Callable[[State, float], State]
+Average = Callable[[State, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class GradientTransformation:
         update: ``(gradients, states, parameters) -> (updates, new states)``: lists with one entry for each parameter,
             updates in the shape and dtype of their parameters. No ``.item()``, no branch on a tensor's value, nothing
             in place.
+        by_name: what this transformation is for parameters of these names, one name for each; None where names do not
+            matter.
+        members: the transformations inside, each with its states' names as they are out here.
+        observe: ``(state, value) -> changed states``: takes in a value of the loss between two updates.
+        average: ``(state, parameter) -> the weights to evaluate with``, where those are not the trained ones.
 
     Example:
         >>> import torch
@@ -45,10 +53,49 @@ class GradientTransformation:
 
     state: Mapping[str, StateInit]
     update: Update
+    by_name: Callable[[Sequence[str]], GradientTransformation] | None = None
+    members: Sequence[Member] = ()
+    observe: Observe | None = None
+    average: Average | None = None
+    _bound: dict[tuple[str, ...], GradientTransformation] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def init(self, param: Tensor) -> State:
         """The state of one parameter before its first update."""
-        return {name: make(param) for name, make in self.state.items()}
+        made = {name: make(param) for name, make in self.state.items()}
+        return {name: value for name, value in made.items() if value is not None}
+
+    def named(self, names: Sequence[str]) -> GradientTransformation:
+        """This transformation for parameters of these names."""
+        if self.by_name is None:
+            return self
+        asked = tuple(names)
+        if asked not in self._bound:  # an eager step asks at every step, and for each parameter
+            self._bound[asked] = self.by_name(asked)
+        return self._bound[asked]
+
+    def everything_inside(self) -> Iterator[Member]:
+        """This transformation and all inside it, each with its states' names as they are here."""
+        yield Member(self, {name: name for name in self.state})
+        for member in self.members:
+            for inner, names in member.transformation.everything_inside():
+                yield Member(inner, {own: member.names[name] for own, name in names.items()})
+
+
+class Member(NamedTuple):
+    """A transformation inside another: its own names of its states -> their names in the other's state."""
+
+    transformation: GradientTransformation
+    names: Mapping[str, str]
+
+    def own(self, state: Mapping[str, Tensor]) -> State:
+        """Those tensors of the other's state that are this one's, under its own names."""
+        return {own: state[name] for own, name in self.names.items() if name in state}
+
+    def outer(self, state: State) -> State:
+        """This one's state under the other's names."""
+        return {self.names[name]: value for name, value in state.items()}
 
 
 def per_parameter(
@@ -101,9 +148,38 @@ def identity() -> GradientTransformation:
 _IDENTITY = GradientTransformation({}, lambda grads, states, _: (list(grads), [{} for _ in states]))
 
 
+def unused(name: str, taken: Collection[str]) -> str:
+    """``name``, or where that is taken, with the first numeric suffix that is not."""
+    key, suffix = name, 0
+    while key in taken:
+        suffix += 1
+        key = f"{name}_{suffix}"
+    return key
+
+
+def latest(counts: Sequence[Tensor]) -> Tensor:
+    """The largest of some counts, float64: how often the parameter with the most updates was updated."""
+    return torch.stack([count.to(counts[0].device) for count in counts]).amax().to(torch.float64)
+
+
 def zeros(param: Tensor) -> Tensor:
     """Zeros in the shape, dtype, layout and device of the parameter."""
     return torch.zeros_like(param)
+
+
+def wide_copy(param: Tensor) -> Tensor:
+    """A copy of the parameter in float32 at least: an average of bfloat16 numbers would stand still in bfloat16."""
+    return param.to(torch.promote_types(param.dtype, torch.float32), copy=True)
+
+
+def wide_zeros(param: Tensor) -> Tensor:
+    """Zeros in the shape of the parameter, in float32 at least."""
+    return torch.zeros_like(param, dtype=torch.promote_types(param.dtype, torch.float32))
+
+
+def long_count(param: Tensor) -> Tensor:
+    """A count at zero that goes on after 2^24, where a float32 stops: 0-d float64, beside the parameter."""
+    return zero_count(param).to(torch.float64)
 
 
 def zero_count(param: Tensor) -> Tensor:

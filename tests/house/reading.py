@@ -152,7 +152,7 @@ def examples_named(tree: ast.Module) -> Iterator[str]:
 
 
 def tree_of(readme: str) -> set[str]:
-    """The Python files under tessera/ that the README's file tree names, as paths."""
+    """The folders and Python files under tessera/ that the README's file tree names, as paths."""
     block = re.search(r"^```\w*\n(tessera/.*?)^```", readme, re.MULTILINE | re.DOTALL)
     found, folders = set(), []
     for line in block.group(1).splitlines() if block else ():
@@ -162,6 +162,7 @@ def tree_of(readme: str) -> set[str]:
         path = "/".join([*folders, name])
         if name.endswith("/"):
             folders = [*folders, name.rstrip("/")]
+            found |= {path} if path.startswith("tessera/") else set()
         elif path.startswith("tessera/") and name.endswith(".py"):
             found.add(path)
     return found

@@ -170,10 +170,11 @@ def installs_are_constrained(files: Files) -> Iterator[str]:
 
 def readme_tree_is_true(files: Files) -> Iterator[str]:
     named = tree_of(files.get("README.md", ""))
-    present = set(package(files)) | ({"tessera/__init__.py"} & set(files))
-    for path in sorted(present - named):
+    present = set(code(files, "tessera/"))
+    folders = {str(PurePosixPath(path).parent) + "/" for path in present}
+    for path in sorted(folders - named):
         yield f"{path} is not in README.md's file tree: add a line that says what it is for"
-    for path in sorted(named - present):
+    for path in sorted(named - folders - present):
         yield f"README.md's file tree names {path}, which is not there: remove the line"
 
 

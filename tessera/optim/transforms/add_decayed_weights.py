@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from tessera.optim.hyperparameters import Hyper, check_number, is_zero
+import torch
+from torch import Tensor
+
+from tessera.optim.hyperparameters import Hyper, as_tensor, check_number, is_zero
+from tessera.optim.partition import Mask, masked
 from tessera.optim.transformation import GradientTransformation, identity, stateless
 
 
-def add_decayed_weights(weight_decay: Hyper) -> GradientTransformation:
+def add_decayed_weights(weight_decay: Hyper, mask: Mask | None = None) -> GradientTransformation:
     """Add ``weight_decay * parameter`` to each update.
 
     Its place in the chain is its meaning: before the moments it is an L2 penalty (SGD, Adam), after them it is
@@ -14,6 +18,8 @@ def add_decayed_weights(weight_decay: Hyper) -> GradientTransformation:
 
     Args:
         weight_decay: at least 0; the plain number 0 adds nothing at all.
+        mask: only the parameters it fits decay: a regular expression found in the name, or a function of the
+            parameter such as ``lambda p: p.ndim >= 2``.
 
     Raises:
         OptimizerError: ``weight_decay`` is negative or not finite.
@@ -28,6 +34,15 @@ def add_decayed_weights(weight_decay: Hyper) -> GradientTransformation:
         [tensor(1.2000)]
     """
     check_number("weight_decay", weight_decay, 0.01)
+    if mask is not None:
+        return masked(add_decayed_weights(weight_decay), mask)
+    if isinstance(weight_decay, torch.SymFloat):
+        return stateless(lambda grad, param: _decayed(grad, param, weight_decay))
     if is_zero(weight_decay):
         return identity()
     return stateless(lambda grad, param: grad + weight_decay * param)
+
+
+def _decayed(grad: Tensor, param: Tensor, weight_decay: Hyper) -> Tensor:
+    # A recording holds for every value, 0 too, which adds nothing even to a parameter that is infinite.
+    return torch.where(as_tensor(weight_decay, param) != 0, grad + weight_decay * param, grad)

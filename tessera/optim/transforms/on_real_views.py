@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tessera.optim.transformation import GradientTransformation, State
+from tessera.optim.transformation import GradientTransformation, Member, State
 
 
 def on_real_views(transformation: GradientTransformation) -> GradientTransformation:
@@ -32,7 +32,9 @@ def on_real_views(transformation: GradientTransformation) -> GradientTransformat
             ],
         )
 
-    return GradientTransformation(transformation.state, update)
+    by_name = (lambda names: on_real_views(transformation.named(names))) if transformation.by_name else None
+    whole = Member(transformation, {name: name for name in transformation.state})
+    return GradientTransformation(transformation.state, update, by_name, (whole,))
 
 
 def _as_real(value: Tensor) -> Tensor:

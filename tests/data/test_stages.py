@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from tessera.data.stages import Filter, Map
+from tests.data.functions import double, is_even, noisy
+
+
+def test_a_stage_knows_its_function():
+    stage = Map(double)
+    assert stage.name == "map double"
+    assert stage.line.file == double.__code__.co_filename
+    assert stage(3) == 6
+    assert Filter(is_even).name == "filter is_even"
+
+
+def test_who_is_seeded():
+    assert Map(double).seeded
+    assert not Map(double, random=False).seeded
+    assert not Map(noisy).seeded
+
+
+def test_a_generator_is_given_to_who_asks():
+    stage = Map(noisy)
+    assert stage(1, 5, 0) == stage(1, 5, 0) != stage(1, 5, 1)
