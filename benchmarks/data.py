@@ -24,6 +24,9 @@ from tessera.data import Loader, parquet, tokens
 RAW, TORCH = "bare read", "torch DataLoader, {}"
 LEAST_OF_RAW, WORKERS = 1 / 1.1, (0, 2)  # "within 10% of the raw read rate"
 
+Window = tuple[torch.Tensor, torch.Tensor]
+"""Tokens and targets."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -53,6 +56,11 @@ def measure(plan: Plan, size: Size | None = None) -> Part:
                 ),
             }
             part += rows_of(plan, f"{size.tokens:,} mapped tokens in windows of {size.length}, {workers} workers", ways)
+        ways = {
+            OURS: partial(by_loader, lambda: tokens(token_file, size.length).map(masked, random=False), size.batch, 2),
+            TORCH.format("2 workers"): partial(by_torch, Windows(token_file, size.length, masked), size.batch, 2),
+        }
+        part += rows_of(plan, f"{size.tokens:,} mapped tokens, a function on each window, 2 workers", ways)
         rows_file = write_rows(Path(folder), size)
         for workers in WORKERS:
             ways = {
@@ -150,17 +158,24 @@ def bare_rows(path: Path, size: Size) -> Run:
 class Windows(Dataset[Any]):
     """Token windows as one writes them for torch."""
 
-    def __init__(self, path: Path, length: int) -> None:
-        self.path, self.length = path, length
+    def __init__(self, path: Path, length: int, function: Callable[[Window], Window] | None = None) -> None:
+        self.path, self.length, self.function = path, length, function
         self.size = (path.stat().st_size // 2 - 1) // length
 
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> Window:
         first = index * self.length
         window = np.memmap(self.path, np.uint16, "r")[first : first + self.length + 1].astype(np.int64)
-        return torch.from_numpy(window[:-1]), torch.from_numpy(window[1:])
+        sample = torch.from_numpy(window[:-1]), torch.from_numpy(window[1:])
+        return self.function(sample) if self.function else sample
+
+
+def masked(sample: Window) -> Window:
+    """A function as users have them: every seventh token of the vocabulary is hidden."""
+    shown, targets = sample
+    return shown.masked_fill(shown % 7 == 0, 0), targets
 
 
 class Rows(IterableDataset[Any]):

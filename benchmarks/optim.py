@@ -24,7 +24,6 @@ from tessera import optim
 
 FUSED, EAGER, COMPILED = "torch.optim, fused", "torch.optim", "torch.optim, compiled"
 PACKAGE = "pytorch_optimizer"
-STEPS = 4  # in a repetition
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -46,7 +45,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Race:
-    """One optimizer: how Tessera's is made, and the peers'."""
+    """One optimizer: how Tessera's is made, and the peers'; and how many steps a repetition does."""
 
     name: str
     size: Size
@@ -55,6 +54,7 @@ class Race:
     least: dict[str, float]
     vectors: bool = True
     rounds: int = 7
+    steps: int = 4
 
 
 def races() -> list[Race]:
@@ -97,6 +97,7 @@ def races() -> list[Race]:
             {PACKAGE: lambda: _from_package("SOAP", **soap)},
             {PACKAGE: 1.0},
             rounds=5,
+            steps=soap["precondition_frequency"],  # one of them costs more than the others together
         ),
     ]
 
@@ -111,10 +112,10 @@ def measure(plan: Plan) -> Part:
 
 def _measured(plan: Plan, race: Race) -> Part:
     shapes = race.size.shapes(vectors=race.vectors)
-    ways: dict[str, Make] = {OURS: partial(in_program, plan, shapes, race.ours)}
+    ways: dict[str, Make] = {OURS: partial(in_program, plan, shapes, race.ours, race.steps)}
     for name, peer in race.peers.items():
-        ways[name] = partial(alone, plan, shapes, peer, compiled=name == COMPILED)
-    outcomes = in_turns(ways, plan, rounds=race.rounds, units=STEPS)
+        ways[name] = partial(alone, plan, shapes, peer, race.steps, compiled=name == COMPILED)
+    outcomes = in_turns(ways, plan, rounds=race.rounds, units=race.steps)
     numbers = sum(torch.Size(shape).numel() for shape in shapes)
     return faster(f"{race.name}, {numbers / 1e6:.1f} M parameters, one step", outcomes, race.least)
 
@@ -128,9 +129,9 @@ class _GradientIsGiven(torch.autograd.Function):
         return param.new_zeros(())
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, *_grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (grad,) = ctx.saved_tensors
-        return grad * grads[0], None
+        return grad, None  # the loss's own derivative is 1: to multiply by it would be work that no peer has
 
 
 class Weights(nn.Module):
@@ -152,15 +153,20 @@ def gradients(shapes: Sequence[tuple[int, ...]], device: torch.device) -> list[t
     return [torch.randn(shape, generator=draw).to(device) for shape in shapes]
 
 
-def in_program(plan: Plan, shapes: Sequence[tuple[int, ...]], make: MakeOptimizer) -> Run:
+def in_program(plan: Plan, shapes: Sequence[tuple[int, ...]], make: MakeOptimizer, steps: int) -> Run:
     """Through `tessera.train_step`; a repetition returns the length of the first parameter."""
     weights, grads = Weights(shapes, plan.device), gradients(shapes, plan.device)
     step = tessera.train_step(weights, None, make(weights.parameters()))
-    return repeated(lambda: (step(*grads), weights.weights[0].detach().norm())[1], STEPS, plan.wait)
+    return repeated(lambda: (step(*grads), weights.weights[0].detach().norm())[1], steps, plan.wait)
 
 
 def alone(
-    plan: Plan, shapes: Sequence[tuple[int, ...]], peer: Callable[[], MakeOptimizer], *, compiled: bool = False
+    plan: Plan,
+    shapes: Sequence[tuple[int, ...]],
+    peer: Callable[[], MakeOptimizer],
+    steps: int,
+    *,
+    compiled: bool = False,
 ) -> Run:
     """``step()`` of a torch optimizer whose parameters have their gradients already."""
     weights, grads = Weights(shapes, plan.device), gradients(shapes, plan.device)
@@ -173,7 +179,7 @@ def alone(
 
     compiler: Callable[..., Callable[[], None]] = torch.compile
     update_all = compiler(update) if compiled else update
-    return repeated(lambda: (update_all(), weights.weights[0].detach().norm())[1], STEPS, plan.wait)
+    return repeated(lambda: (update_all(), weights.weights[0].detach().norm())[1], steps, plan.wait)
 
 
 def _from_package(name: str, **settings: Any) -> MakeOptimizer:

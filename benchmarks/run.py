@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import call, checkpoint, compilations, curves, data, gpt, import_time, machine, mlp, optim, xor
+from benchmarks import call, checkpoint, compilations, curves, data, fit, gpt, import_time, machine, mlp, optim, xor
 from benchmarks.plan import Plan, on_stderr
 from benchmarks.row import Part, Row
 from benchmarks.table import table
@@ -23,6 +23,7 @@ FAMILIES: Families = {
     "call": call.measure,
     "compilations": compilations.measure,
     "curves": curves.measure,
+    "fit": fit.measure,
     "checkpoint": checkpoint.measure,
     "data": data.measure,
     "optim": optim.measure,

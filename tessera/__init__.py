@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from tessera import errors as errors
     from tessera import nn as nn
     from tessera import optim as optim
+    from tessera import train as train
     from tessera.capture.compile import compile as compile
     from tessera.capture.train_step import train_step as train_step
     from tessera.export.export import export as export
     from tessera.nn.model import model as model
     from tessera.train.benchmark import benchmark as benchmark
+    from tessera.train.evaluate import evaluate as evaluate
     from tessera.train.fit import fit as fit
+    from tessera.train.predict import predict as predict
 
 __version__ = "0.1.0"
 
@@ -28,11 +31,14 @@ _CONTENTS = {
     "compile": "tessera.capture.compile:compile",
     "data": "tessera.data",
     "errors": "tessera.errors",
+    "evaluate": "tessera.train.evaluate:evaluate",
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",
     "model": "tessera.nn.model:model",
     "nn": "tessera.nn",
     "optim": "tessera.optim",
+    "predict": "tessera.train.predict:predict",
+    "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",
 }
 __all__ = list(_CONTENTS)

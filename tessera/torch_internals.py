@@ -11,6 +11,7 @@ import ctypes
 import dis
 import functools
 import logging
+import os
 import traceback
 import types
 import warnings
@@ -216,6 +217,25 @@ def load_alone(tensors: dict[str, torch.Tensor], reader: Any, planner: Any) -> N
     _load_state_dict(tensors, reader, no_dist=True, planner=planner)
 
 
+# -- data: batches -----------------------------------------------------------------------------------------------
+
+
+def collate(samples: list[Any], stack: Callable[[list[torch.Tensor]], torch.Tensor | None]) -> Any:
+    """Torch's ``default_collate``, but for tensors that ``stack`` makes one of; where it returns None, as ever.
+
+    ``default_collate`` takes no place to put a batch, except in a worker of torch's own.
+    """
+    from torch.utils.data._utils.collate import collate as collate_by
+    from torch.utils.data._utils.collate import default_collate_fn_map
+
+    def tensors(batch: list[torch.Tensor], *, collate_fn_map: Any = None) -> torch.Tensor:
+        stacked = stack(list(batch))
+        return as_ever(batch, collate_fn_map=collate_fn_map) if stacked is None else stacked
+
+    as_ever = default_collate_fn_map[torch.Tensor]
+    return collate_by(samples, collate_fn_map={**default_collate_fn_map, torch.Tensor: tensors})
+
+
 # -- looking inside a run ----------------------------------------------------------------------------------------
 
 
@@ -232,6 +252,29 @@ def forward_trace_of_backward() -> str:
             return "".join(trace)
         node = node.metadata.get("parent_")
     return ""
+
+
+def gradient_dtypes(loss: torch.Tensor) -> set[torch.dtype]:
+    """The dtypes of the gradients that the backward of ``loss`` will compute: of all that autograd recorded.
+
+    Automatic mixed precision leaves no other trace of itself when it is over.
+    """
+    dtypes: set[torch.dtype] = set()
+    seen: set[Any] = set()
+    waiting = [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            dtypes.update(metadata.dtype for metadata in node._input_metadata)
+            waiting += [following for following, _ in node.next_functions]
+    return dtypes
+
+
+def recurrent_kernels() -> tuple[list[Any], list[Any]]:
+    """The operators that run a whole recurrent layer, forward and backward; torch's count of FLOPs passes over them."""
+    aten = torch.ops.aten
+    return [aten.mkldnn_rnn_layer, aten._cudnn_rnn], [aten.mkldnn_rnn_layer_backward, aten._cudnn_rnn_backward]
 
 
 def hook_count() -> int:
@@ -709,3 +752,10 @@ def cpp_compiler() -> str:
         return str(get_cpp_compiler())
     except InvalidCxxCompiler:
         return ""
+
+
+def inductor_cache_folder() -> str:
+    """Where Inductor keeps what it compiled; the folder need not be there yet."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    return os.environ.get("TORCHINDUCTOR_CACHE_DIR") or str(default_cache_dir())

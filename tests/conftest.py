@@ -1,4 +1,4 @@
-"""What every test starts from: one seed, one thread, no compiled code of another test."""
+"""What every test starts from: one seed, one thread, a cache folder apart, no compiled code of another test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _same_start():
+def _same_start(tmp_path_factory, monkeypatch):
+    # The last Report is kept there: not in the home of whoever runs the tests.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     torch.manual_seed(0)
     torch.set_num_threads(1)  # as many workers as cores: a pool of threads in each would only get in the others' way
     yield

@@ -183,7 +183,8 @@ def _compile_part(
     function: Callable[..., list[torch.Tensor]], examples: Sequence[torch.Tensor], fake_mode: Any
 ) -> _Part | None:
     fakes = [torch_internals.fake_copy(fake_mode, example) for example in examples]
-    traced = torch_internals.trace(function, *fakes)
+    # Inside the mode, for a constant of full size has no operand that would bring it there.
+    traced = torch_internals.trace(function, *fakes, fake_mode=fake_mode)
     output = torch_internals.compile_with_inductor(traced, fakes, threads=1)
     schedule = read_wrapper(output.source, [example.dtype for example in examples])
     if schedule is None or len(schedule.calls) != 1 or set(schedule.buffers) != set(schedule.outputs):

@@ -6,6 +6,7 @@ checked in full at every call; only the way there is shorter.
 
 from __future__ import annotations
 
+import itertools
 import types
 import weakref
 from collections.abc import Callable, Sequence
@@ -41,6 +42,8 @@ def _refuse(args: Sequence[Any]) -> None:
         raise RunsEagerly("an input is a FakeTensor, which holds no data")
 
 
+_numbers = itertools.count()
+
 # A captured version, the function that runs it, and whether it does nothing but call its graph.
 _Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool]
 
@@ -63,8 +66,9 @@ class Dispatch:
         *,
         whole: bool,
     ) -> None:
-        # A code object of its own: Dynamo keeps captures, and counts them against its limit, for each code object.
-        code = function.__code__.replace(co_name=function.__name__)
+        # A code object of its own, for Dynamo keeps captures, and counts them against its limit, for each code object;
+        # and a name of its own, for by that it remembers which sizes have changed, whichever model they were seen in.
+        code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
         self._function = types.FunctionType(code, function.__globals__, function.__name__)
         # Dynamo keeps every code object it has seen, with its captures; a capture may hold a model.
         weakref.finalize(self, torch_internals.forget_captures, code).atexit = False

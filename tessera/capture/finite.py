@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.capture.loss_scale import Scaling
 from tessera.errors import NonFiniteError, SourceLine
 from tessera.program.provenance import line_of_trace
 
@@ -29,13 +30,19 @@ _FILLS = (
 
 
 def not_finite_error(
-    forward: Callable[..., Any], arguments: Sequence[Any], module: torch.nn.Module, loss: torch.Tensor
+    forward: Callable[..., Any],
+    arguments: Sequence[Any],
+    module: torch.nn.Module,
+    loss: torch.Tensor,
+    scaling: Scaling | None = None,
 ) -> NonFiniteError:
     """The error for a step whose loss or gradients were not finite; runs it again to name the first such operation.
 
-    Buffers, gradients and the random stream are left as they were found.
+    Buffers, gradients and the random stream are left as they were found. ``scaling`` is that of the loss, if it is
+    scaled.
     """
-    found = _first_input(arguments, module) or _first(forward, arguments, module)
+    scale = None if scaling is None else scaling.scale.item()
+    found = _first_input(arguments, module) or _first(forward, arguments, module, scale or 1.0)
     value = loss.item()
     what = (
         f"The loss became {value}."
@@ -45,12 +52,18 @@ def not_finite_error(
     born = (
         f"The first value that was not finite came from {found[0]}."
         if found
-        else "Run again one operation at a time, every value was finite: it depends on the random numbers drawn."
+        else "Run again one operation at a time, every value was finite: it depends on the random numbers drawn,"
+        " or on a micro-batch before this one."
     )
+    fix = "Lower the learning rate, pass clip_norm=1.0, or write that line in a form that is stable for its inputs."
+    if scaling is not None and scaling.rule.is_dynamic:
+        what = f"{what[:-1]}, and the loss scale has fallen to {scale:g} in vain."
+    elif scaling is not None:
+        fix = f'{fix[:-1]}; a loss_scale="auto" in place of {scale:g} adapts itself.'
     return NonFiniteError(
         what,
         f"{born} The weights and the optimizer's state are those of the last finite step.",
-        "Lower the learning rate, pass clip_norm=1.0, or write that line in a form that is stable for its inputs.",
+        fix,
         found[1] if found else None,
     )
 
@@ -67,7 +80,7 @@ def _first_input(arguments: Sequence[Any], module: torch.nn.Module) -> tuple[str
 
 
 def _first(
-    forward: Callable[..., Any], arguments: Sequence[Any], module: torch.nn.Module
+    forward: Callable[..., Any], arguments: Sequence[Any], module: torch.nn.Module, scale: float
 ) -> tuple[str, SourceLine | None] | None:
     buffers = [(b, b.clone()) for b in module.buffers()]
     gradients = [(p, p.grad) for p in module.parameters()]
@@ -77,7 +90,7 @@ def _first(
         with torch.enable_grad(), torch.autograd.set_detect_anomaly(True, check_nan=False), watch:
             loss, _ = forward(*arguments)
             watch.backward = True
-            loss.backward()
+            loss.backward(torch.full_like(loss, scale))
     finally:
         torch.set_rng_state(random)
         with torch.no_grad():

@@ -1,18 +1,20 @@
 """Hyper-parameters of an optimizer as tensors, so that a schedule or a user who changes one never recompiles.
 
-Every float of a param group (``lr``, each of ``betas``, ``weight_decay`` ...) is a float64 0-d tensor input of the
-Program; a tensor (``lr=torch.tensor(1e-3)``) is an input itself. Everything else (``nesterov``, a schedule object,
-which parameters a group holds) is structure: changing it captures anew.
+Every number of a param group (``lr``, each of ``betas``, ``weight_decay`` ...) is a float64 0-d tensor input of the
+Program; a tensor (``lr=torch.tensor(1e-3)``) is an input itself. A whole number counts too where a float is meant:
+``lr=1``. Everything else (``nesterov``, a number of iterations, a None, which parameters a group holds) is structure:
+changing it captures anew.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-Place = tuple[int, str, int | None]  # param group, key, position within a tuple of floats
+Place = tuple[int, str, int | None]  # param group, key, position within a tuple of numbers
 
 
 class HyperParameters:
@@ -20,24 +22,26 @@ class HyperParameters:
 
     Attributes:
         names: of ``tensors``, as the Report shows them.
-        values: the floats as last read; they come first in ``tensors``, the user's own tensors follow.
+        values: the numbers as last read; they come first in ``tensors``, the user's own tensors follow.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
-        self._floats: list[Place] = []
+        self._numbers: list[Place] = []
         self._own_tensors: list[Place] = []
+        whole = _means_float(optimizer)
         for index, group in enumerate(optimizer.param_groups):
             for key, value in group.items():
-                if isinstance(value, float):
-                    self._floats.append((index, key, None))
-                elif isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor):
                     self._own_tensors.append((index, key, None))
-                elif _is_floats(value):
-                    self._floats += [(index, key, position) for position in range(len(value))]
-        self._seen = self._read()
-        self.names = [key if p is None else f"{key}[{p}]" for _, key, p in (*self._floats, *self._own_tensors)]
-        self.values: list[float] = [self._at(place) for place in self._floats]
+                elif isinstance(value, float) or (_is_number(value) and key in whole):
+                    self._numbers.append((index, key, None))
+                elif _is_numbers(value) and (key in whole or any(isinstance(v, float) for v in value)):
+                    self._numbers += [(index, key, at) for at, v in enumerate(value) if v is not None]
+        self._keys = {(index, key) for index, key, _ in self._numbers}
+        self._seen, self._structure = self._read(), self._read_structure()
+        self.names = [key if p is None else f"{key}[{p}]" for _, key, p in (*self._numbers, *self._own_tensors)]
+        self.values: list[float] = [float(self._at(place)) for place in self._numbers]
         self.tensors = [torch.tensor(value, dtype=torch.float64) for value in self.values]
         self.tensors += [self._at(place) for place in self._own_tensors]
 
@@ -52,9 +56,9 @@ class HyperParameters:
         now = self._read()
         if now == self._seen:
             return True
-        if _structure(now) != _structure(self._seen):
+        if self._read_structure() != self._structure:
             return False
-        values = [self._at(place) for place in self._floats]
+        values = [float(self._at(place)) for place in self._numbers]
         if not holds(values):
             return False
         for tensor, old, new in zip(self.tensors, self.values, values, strict=False):
@@ -66,10 +70,14 @@ class HyperParameters:
     def groups_with(self, numbers: Sequence[Any]) -> list[dict[str, Any]]:
         """Copies of the param groups (without ``params``) in which ``numbers`` stand for ``tensors``, one for one."""
         groups = [
-            {key: list(value) if _is_floats(value) else value for key, value in group.items() if key != "params"}
-            for group in self._optimizer.param_groups
+            {
+                key: list(value) if (index, key) in self._keys and _is_numbers(value) else value
+                for key, value in group.items()
+                if key != "params"
+            }
+            for index, group in enumerate(self._optimizer.param_groups)
         ]
-        for (index, key, position), number in zip((*self._floats, *self._own_tensors), numbers, strict=True):
+        for (index, key, position), number in zip((*self._numbers, *self._own_tensors), numbers, strict=True):
             if position is None:
                 groups[index][key] = number
             else:
@@ -93,10 +101,37 @@ class HyperParameters:
         # would compare number by number. The list of parameters itself and tensors compare by identity.
         return [[*map(id, group["params"]), *group.values()] for group in self._optimizer.param_groups]
 
+    def _read_structure(self) -> list[list[Any]]:
+        return [
+            [
+                *map(id, group["params"]),
+                *(_kind(value) if (index, key) in self._keys else value for key, value in group.items()),
+            ]
+            for index, group in enumerate(self._optimizer.param_groups)
+        ]
 
-def _is_floats(value: object) -> bool:
-    return isinstance(value, (tuple, list)) and bool(value) and all(isinstance(v, float) for v in value)
+
+def _means_float(optimizer: torch.optim.Optimizer) -> set[str]:
+    """The arguments of an optimizer that are floats, as far as its constructor says so: a default or an annotation."""
+    arguments = inspect.signature(type(optimizer).__init__).parameters.values()
+    return {a.name for a in arguments if isinstance(a.default, float) or "float" in str(a.annotation)}
 
 
-def _structure(read: list[list[Any]]) -> list[list[Any]]:
-    return [[len(v) if _is_floats(v) else float if isinstance(v, float) else v for v in group] for group in read]
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_numbers(value: object) -> bool:
+    """Whether it is a tuple or list of numbers, some of which may be None (Adafactor's ``eps``)."""
+    return (
+        isinstance(value, (tuple, list))
+        and all(v is None or _is_number(v) for v in value)
+        and any(v is not None for v in value)
+    )
+
+
+def _kind(value: object) -> object:
+    """What remains of a number, or of a tuple of them, when its value may change."""
+    if _is_numbers(value):
+        return [v if v is None else float for v in value]  # type: ignore[attr-defined]
+    return float if _is_number(value) else value

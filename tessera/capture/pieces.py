@@ -7,19 +7,22 @@ from typing import Any
 
 import torch
 
-from tessera.capture.closure import needs_closure
-from tessera.capture.whole_step import TrainingJob
+from tessera.capture import gradients as arithmetic
+from tessera.capture.closure import Rollback, needs_closure
+from tessera.capture.float16 import loss_has_float16_gradients
+from tessera.capture.training_job import TrainingJob
 
 Forward = Callable[..., tuple[torch.Tensor, Sequence[torch.Tensor]]]
 
 
 class Snapshot:
-    """What a forward changes besides the weights: buffers, the random stream and the count of micro-batches."""
+    """What a forward changes besides the weights: buffers, the random stream, the micro-batches and the loss scale."""
 
     def __init__(self, job: TrainingJob) -> None:
         self._job, self._micro_step, self._sums = job, job.micro_step, dict(job.accumulators)
         self._buffers = [(buffer, buffer.clone()) for buffer in job.module.buffers()]
         self._random = torch.get_rng_state()
+        self._scale = [tensor.clone() for tensor in job.scaling.tensors] if job.scaling else []
 
     def restore(self) -> None:
         self._job.micro_step = self._micro_step
@@ -29,6 +32,8 @@ class Snapshot:
         with torch.no_grad():
             for buffer, before in self._buffers:
                 buffer.copy_(before)
+        for tensor, saved in zip(self._job.scaling.tensors if self._job.scaling else (), self._scale, strict=True):
+            tensor.copy_(saved)
 
 
 def run_in_pieces(
@@ -47,42 +52,103 @@ def run_in_pieces(
             job.accumulators[p] = job.accumulators[p] + p.grad if p in job.accumulators else p.grad
         p.grad = job.accumulators.get(p)
     job.micro_step = (job.micro_step + 1) % options.accumulate
+    final = job.micro_step == 0
     job.extra = {}
-    if job.micro_step == 0:
+    if final:
         job.accumulators.clear()
-        if options.clip_norm is not None:
-            job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
-    if options.check_finite:
-        job.extra["finite"] = _all_finite([loss, *(p.grad for p in parameters if p.grad is not None)])
-    if found is not None and not job.extra["finite"]:
+        _unscale_and_clip(job, parameters)
+    kept = _is_to_be_kept(job, loss, parameters, final=final)
+    job.updated = kept and final
+    for optimizer in job.optimizers if job.updated else ():
+        optimizer.step()
+    if found is not None and not kept and not job.forgives:
         found.restore()
-    elif job.micro_step == 0:
-        for optimizer in job.optimizers:
-            optimizer.step()
     _forget_gradients(job)
     return loss.detach(), [m.detach() for m in metrics]
 
 
-def _all_finite(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    dense = [t.coalesce().values() if t.is_sparse else t for t in tensors]
-    return torch.stack([torch.isfinite(t).all() for t in dense]).all()
+def _unscale_and_clip(job: TrainingJob, parameters: Sequence[torch.nn.Parameter]) -> None:
+    limit, scaling = job.options.clip_norm, job.scales
+    if scaling is None:
+        if limit is not None:
+            job.extra["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        return
+    trained = [(p, p.grad) for p in parameters if p.grad is not None]
+    gradients = arithmetic.unscale(scaling.scale, *(gradient for _, gradient in trained))
+    if limit is not None and gradients:
+        job.extra["grad_norm"], *gradients = arithmetic.clip(limit, *gradients)
+    for (p, _), gradient in zip(trained, gradients, strict=True):
+        p.grad = gradient.to(p.dtype)
+
+
+def _is_to_be_kept(
+    job: TrainingJob, loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter], *, final: bool
+) -> bool:
+    """Whether all is finite, as far as anybody asks."""
+    raises = job.options.check_finite and not job.forgives
+    if not raises and not (final and job.scales):
+        return True
+    finite = _is_finite(job, loss, parameters)
+    _take_note(job, finite)
+    return bool(finite)
+
+
+def _is_finite(job: TrainingJob, loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return arithmetic.all_finite([loss, *gradients] if job.options.check_finite else gradients)
+
+
+def _take_note(job: TrainingJob, finite: torch.Tensor) -> None:
+    """Tell the caller whether the step was finite, and let a scale in force follow."""
+    checks, scaling = job.options.check_finite, job.scales
+    if scaling is not None and (job.forgives or not checks):
+        (good,) = arithmetic.tolerated(finite, scaling.scale)
+        scaling.follow(finite)
+    else:
+        good = finite
+    if checks:
+        job.extra["finite"] = good
+
+
+class _Overflow(Exception):
+    """Ends the evaluations of an optimizer: the loss or a gradient is not finite."""
 
 
 def _step_with_closure(
     job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     first: list[tuple[torch.Tensor, Sequence[torch.Tensor]]] = []
+    parameters = _parameters(job)
+    found = Snapshot(job) if job.options.check_finite else None
+    before = Rollback(job.optimizers) if job.scales else None
+    finite = torch.tensor(True)
+    job.extra = {}
 
     def closure() -> torch.Tensor:
+        nonlocal before, finite
         _forget_gradients(job)
         loss, metrics = _forward_backward(job, forward, arguments)
-        if job.options.clip_norm is not None:
-            job.extra = {"grad_norm": torch.nn.utils.clip_grad_norm_(_parameters(job), job.options.clip_norm)}
+        if job.scales is not None and before is None:  # it came into force in this forward, the first
+            before = Rollback(job.optimizers)
+        _unscale_and_clip(job, parameters)
         first.append((loss.detach(), [m.detach() for m in metrics]))
+        # Without a scale, a search along a line may go too far and come back; the first evaluation may not.
+        if job.scales is not None or (job.options.check_finite and len(first) == 1):
+            finite = _is_finite(job, loss, parameters)
+            if not finite:
+                raise _Overflow
         return loss
 
-    for optimizer in job.optimizers:
-        optimizer.step(closure)  # type: ignore[arg-type]  # torch annotates a float and takes a tensor
+    try:
+        for optimizer in job.optimizers:
+            optimizer.step(closure)  # type: ignore[arg-type]  # torch annotates a float and takes a tensor
+    except _Overflow:
+        if before is not None:
+            before.restore()
+        if found is not None and not job.forgives:
+            found.restore()
+    _take_note(job, finite)
+    job.updated = bool(finite)
     _forget_gradients(job)
     return first[0]
 
@@ -91,7 +157,14 @@ def _forward_backward(
     job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     loss, metrics = forward(*arguments)
-    (loss / job.options.accumulate if job.options.accumulate > 1 else loss).backward()
+    if job.waits_for_float16 and loss_has_float16_gradients(loss):
+        job.meet_float16()
+    accumulate = job.options.accumulate
+    if job.scales is not None:
+        job.scales.move_to(loss.device)
+        loss.backward(arithmetic.tangent(job.scales.scale, accumulate, loss.dtype).expand_as(loss))
+    else:
+        (loss / accumulate if accumulate > 1 else loss).backward()
     return loss, metrics
 
 

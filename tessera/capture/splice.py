@@ -26,11 +26,20 @@ class Splicer:
         node.meta["val"] = torch_internals.fake_copy(self.fake_mode, value)
         return node
 
-    def append(self, function: Callable[..., Sequence[Any]], inputs: Sequence[fx.Node], phase: Phase) -> list[fx.Node]:
-        """Trace ``function`` on the fake values of ``inputs`` and add what it does; returns its results' nodes."""
+    def append(
+        self,
+        function: Callable[..., Sequence[Any]],
+        inputs: Sequence[fx.Node],
+        phase: Phase,
+        before: fx.Node | None = None,
+    ) -> list[fx.Node]:
+        """Trace ``function`` on the fake values of ``inputs`` and add what it does; returns its results' nodes.
+
+        It stands at the end of the graph, or before the node ``before``.
+        """
         traced = torch_internals.trace(function, *(n.meta["val"] for n in inputs), fake_mode=self.fake_mode)
         graph = self.graph_module.graph
-        where = graph.output_node()
+        where = before or graph.output_node()
         mapping = dict(zip(traced.graph.find_nodes(op="placeholder"), inputs, strict=True))
         for node in traced.graph.nodes:
             if node.op in ("placeholder", "output"):
@@ -48,3 +57,9 @@ class Splicer:
         name = f"_spliced_constant{sum(1 for _ in self.graph_module.named_buffers())}"
         self.graph_module.register_buffer(name, constant)
         return name
+
+
+def returned_nodes(graph_module: fx.GraphModule) -> list[fx.Node]:
+    """What a graph returns."""
+    (results,) = graph_module.graph.output_node().args
+    return list(results)  # type: ignore[arg-type]

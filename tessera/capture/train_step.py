@@ -17,14 +17,18 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.entry import compile_pieces
+from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
+from tessera.capture.float16 import graph_has_float16_gradients
+from tessera.capture.loss_scale import LossScale, Scaling, resolve_loss_scale
 from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
-from tessera.capture.whole_step import CannotLoop, Loop, StaleProgram, StepOptions, TrainingJob, WholeStep
-from tessera.errors import OptimizerError, SettingError, TesseraError
+from tessera.capture.training_job import Loop, StepOptions, TrainingJob
+from tessera.capture.whole_step import CannotLoop, StaleProgram, WholeStep
+from tessera.errors import BatchError, OptimizerError, SettingError, TesseraError
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import Report, StepDown
 from tessera.program.provenance import line_of_trace
@@ -35,34 +39,49 @@ Metric = Callable[[Any, Any], torch.Tensor]
 
 def train_step(
     module: torch.nn.Module,
-    loss: str | Callable[[Any, Any], torch.Tensor] | None,
+    loss: str | Callable[..., torch.Tensor] | None,
     optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
     *,
+    targets: int = 1,
     clip_norm: float | None = None,
     accumulate: int = 1,
     metrics: Mapping[str, Metric] | None = None,
     check_finite: bool = False,
+    loss_scale: str | float | LossScale | None = "auto",
 ) -> TrainStep:
-    """A whole training step as one call: ``value = step(*inputs, target)``.
+    """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
     Args:
         module: any ``torch.nn.Module``. Its parameters and buffers are updated in place.
-        loss: a callable ``(prediction, target) -> 0-d tensor``, a name such as ``"cross_entropy"``, or None for a
+        loss: a callable ``(prediction, *targets) -> 0-d tensor``, a name such as ``"cross_entropy"``, or None for a
             module that returns its own loss (a 0-d tensor, or an output with a ``loss``); the whole batch then goes
             to it.
         optimizer: any torch or Tessera optimizer over the module's parameters, or several over disjoint ones.
-        clip_norm: scale gradients so that their global L2 norm is at most this (Pascanu et al. 2013).
+        targets: how many of the batch's last positional values go to the loss, the rest to the module: 2 for a loss
+            ``(prediction, target, weight)``. Metrics get the first of them.
+        clip_norm: scale gradients so that their global L2 norm is at most this.
         accumulate: average the gradients of this many calls for one update.
         metrics: name -> callable ``(prediction, target)``; values of the last call are in ``step.metrics``.
         check_finite: raise ``NonFiniteError``, leaving weights and state as they were, when the loss or a gradient is
-            not finite.
+            not finite; while a dynamic loss scale can still be lowered, to 1, the update is left out instead.
+        loss_scale: gradients are computed of this multiple of the loss and divided by it again, for the small ones
+            vanish in float16. ``"dynamic"`` is ``LossScale()``, which adapts it; a number stays; None scales nothing;
+            ``"auto"`` is dynamic as soon as gradients pass through float16 and nothing before that (an
+            ``autograd.Function`` that hides it and is not captured counts as nothing). A gradient that is not finite
+            then leaves out the whole update: no parameter, no state, no count of steps changes.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
 
     Raises:
-        OptimizerError: an optimizer belongs to other parameters, or two have one in common.
-        SettingError: ``accumulate`` is less than 1, or there are metrics and no loss.
+        OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
+            loss itself was given with ``accumulate``.
+        SettingError: ``accumulate`` or ``targets`` is less than 1, there are metrics or targets and no loss, or there
+            is no such ``loss_scale``.
+
+    References:
+        Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
+        Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, arXiv:1211.5063.
     """
     optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
     _check_ownership(module, optimizers)
@@ -72,15 +91,31 @@ def train_step(
             "A metric compares the prediction with the target; a module with its own loss takes the whole batch.",
             "Pass the loss as a function (prediction, target), or leave the metrics out.",
         )
+    if targets < 1 or (loss is None and targets > 1):
+        raise SettingError(
+            f"targets={targets} was passed{' with loss=None' if loss is None else ''}.",
+            "It is how many of the batch's last values go to the loss, at least 1; without a loss there are none.",
+            "Write targets=1 for a loss (prediction, target), and leave it out for a module with its own loss.",
+        )
     if accumulate < 1:
         raise SettingError(
             f"accumulate={accumulate} was passed.",
             "It is the number of calls whose gradients are averaged, at least 1.",
             "Write accumulate=1 for an update at every call.",
         )
+    for each in optimizers if accumulate > 1 else ():
+        if needs_closure(each):
+            raise OptimizerError(
+                f"accumulate={accumulate} was passed with {type(each).__name__}.",
+                "It evaluates the loss of one batch several times in a step, and has no gradients of several batches.",
+                "Write accumulate=1, and join the batches into one.",
+            )
     module = plain_module(module)
     options = StepOptions(clip_norm, accumulate, check_finite)
-    return TrainStep(module, None if loss is None else resolve_loss(loss), optimizers, options, dict(metrics or {}))
+    function, scaling = None if loss is None else resolve_loss(loss), resolve_loss_scale(loss_scale)
+    return TrainStep(
+        module, function, 0 if loss is None else targets, optimizers, options, dict(metrics or {}), scaling
+    )
 
 
 class TrainStep:
@@ -89,23 +124,22 @@ class TrainStep:
     def __init__(
         self,
         module: torch.nn.Module,
-        loss: Callable[[Any, Any], torch.Tensor] | None,
+        loss: Callable[..., torch.Tensor] | None,
+        targets: int,
         optimizers: list[torch.optim.Optimizer],
         options: StepOptions,
         metrics: dict[str, Metric],
+        scaling: Scaling | None,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
         self.metrics: dict[str, torch.Tensor] = {}
-        self._module, self._loss, self._metric_names, self._metrics = (
-            module,
-            loss,
-            list(metrics),
-            tuple(metrics.values()),
-        )
-        self._job = TrainingJob(name, module, optimizers, options, self.report)
+        self._module, self._loss, self._targets = module, loss, targets
+        self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
+        self._job = TrainingJob(name, module, optimizers, options, self.report, scaling)
         self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
+        self._compile_for_pieces = compile_pieces(self.report)
         self._plain = False
         self._failures = 0
 
@@ -122,9 +156,37 @@ class TrainStep:
             if "grad_norm" in extra:
                 self.metrics["grad_norm"] = extra["grad_norm"]
         if before is not None and not extra.get("finite", True):
-            job.micro_step, job.accumulators = before  # a micro-batch that is not finite does not count
-            raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss)
+            if not job.forgives:
+                job.micro_step, job.accumulators = before  # a micro-batch that is not finite does not count
+            job.extra = {}
+            raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss, job.scales)
         return loss
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What the loss is multiplied by at present; None while nothing is scaled."""
+        return None if self._job.scales is None else self._job.scales.scale.item()
+
+    @property
+    def skipped(self) -> int:
+        """How many updates were left out because a scaled gradient was not finite."""
+        return 0 if self._job.scales is None else int(self._job.scales.skipped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the step keeps from call to call besides module and optimizers, as tensors, some in a dict of names.
+
+        ``micro_step`` counts the micro-batches since the last update, ``sums`` are their gradients by the names of the
+        parameters, ``loss_scale`` is there while the loss is scaled. The tensors are the step's own: copy them to keep.
+        """
+        return self._job.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` was called, module and optimizers loaded likewise.
+
+        Raises:
+            ResumeError: the state is that of another module or of other options; nothing was changed.
+        """
+        self._job.load_state_dict(state)
 
     def run(self, *stacked: torch.Tensor) -> torch.Tensor | None:
         """Run many steps in one call, for batches that are in memory already.
@@ -133,9 +195,10 @@ class TrainStep:
             stacked: what ``__call__`` takes, each tensor with one more leading dimension ``[steps, ...]``.
 
         Returns:
-            The losses ``[steps]`` (fewer when ``check_finite`` stopped at a step), or None when this step has to be
-            called once a batch: not captured yet for this shape, or its Program is not one C call. ``metrics`` are
-            ``[steps]`` too.
+            The losses ``[steps]``, or None when this step has to be called once a batch: not captured yet for this
+            shape, or its Program is not one C call. ``metrics`` are ``[steps]`` too. Fewer, or none at all, when
+            ``check_finite`` stopped: the batch behind the last of them has changed nothing, and called with it alone
+            the step raises.
         """
         if self._whole is None or not torch.is_grad_enabled() or not all(t.is_contiguous() for t in stacked):
             return None
@@ -186,7 +249,7 @@ class TrainStep:
         if self._plain:
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         if self._pieces is None:
-            self._pieces = Dispatch(_forward_and_loss, _bind, compile_pieces(self.report), whole=False)
+            self._pieces = Dispatch(_forward_and_loss, _bind, self._compile_piece, whole=False)
         return self._pieces_or_plain(self._pieces, arguments)
 
     def _raise_as_eager(self, arguments: tuple[Any, ...], error: Exception) -> NoReturn:
@@ -199,17 +262,29 @@ class TrainStep:
         raise error
 
     def _arguments(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        return self._module, self._loss, self._metrics, batch, named
+        inputs = len(batch) - self._targets
+        if inputs < 0:
+            raise BatchError(
+                f"The step was called with {len(batch)} positional values.",
+                f"The last {self._targets} go to the loss, the rest to the module.",
+                "Write step(*inputs, *targets); only what goes to the module may be named.",
+            )
+        return self._module, self._loss, self._metrics, batch[:inputs], batch[inputs:], named
 
     def _compile_whole(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> WholeStep:
         step = WholeStep(self._job, graph_module, inputs)
         self.report.rung = "whole step in one Program"
         return step
 
+    def _compile_piece(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        if graph_has_float16_gradients(graph_module):
+            self._job.meet_float16()
+        return self._compile_for_pieces(graph_module, inputs)
+
     def _step_down(self, reason: CannotCapture) -> None:
         """Give up the whole step: at once if it never worked, else after some failures."""
-        if isinstance(reason, NeedsEagerStep) and self._job.micro_step:
-            return  # the optimizer did not step yet: this was a micro-batch before the last
+        if isinstance(reason, NeedsEagerStep) and not self._job.updated:
+            return  # the optimizer did not step yet: a micro-batch before the last, or gradients that overflowed
         self._failures += 1
         captured = self._whole is not None and self._whole.captured
         if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
@@ -238,19 +313,19 @@ class TrainStep:
             return result
 
 
-def _forward_and_loss(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> Any:
-    """What Dynamo captures: a batch is ``(*inputs, target)``, or goes whole to a module with its own loss."""
+def _forward_and_loss(module: Any, loss: Any, metrics: Any, inputs: Any, targets: Any, named: Any) -> Any:
+    """What Dynamo captures; a module with its own loss has the whole batch as its inputs."""
+    output = module(*inputs, **named)
     if loss is None:
-        value = own_loss(module(*batch, **named))
+        value = own_loss(output)
         check_scalar(value)
         return value, []
-    prediction = module(*batch[:-1], **named)
-    value = loss(prediction, batch[-1])
+    value = loss(output, *targets)
     check_scalar(value)
-    return value, [metric(prediction, batch[-1]) for metric in metrics]
+    return value, [metric(output, targets[0]) for metric in metrics]
 
 
-def _bind(module: Any, loss: Any, metrics: Any, batch: Any, named: Any) -> dict[str, Any]:
+def _bind(module: Any, loss: Any, metrics: Any, inputs: Any, targets: Any, named: Any) -> dict[str, Any]:
     return locals()
 
 

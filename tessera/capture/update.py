@@ -192,6 +192,10 @@ def _record(
         updated = list(states)
         for group, real in zip(stand_in.param_groups, optimizer.param_groups, strict=True):
             group["params"] = [params[owner[id(p)]] for p in real["params"] if id(p) in owner]
+            if "param_names" in real:  # of those that take part
+                group["param_names"] = [
+                    n for n, p in zip(real["param_names"], real["params"], strict=True) if id(p) in owner
+                ]
             group |= {key: False for key in ("foreach", "fused", "differentiable") if key in group}
             if branch_free and "capturable" in group:
                 group["capturable"] = True

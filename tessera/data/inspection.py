@@ -33,7 +33,7 @@ def inspect(loader: Loader, batches: int | None = None) -> Inspection:
         for _ in itertools.islice(loader, batches):
             pass
     lines = {stage.name: stage.line for stage in loader.dataset.every_stage()}
-    return Inspection(loader.timings, lines, loader.workers, loader.worker_kind)
+    return Inspection(loader.timings, lines, loader.workers, loader.worker_kind, loader.makers)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ class Inspection:
     Attributes:
         timings: seconds and samples of every stage.
         lines: where the user's functions are.
-        workers, worker_kind: of the loader.
+        workers, worker_kind, makers: of the loader.
     """
 
     timings: Timings
     lines: dict[str, SourceLine | None]
     workers: int
     worker_kind: str
+    makers: str
 
     @property
     def stages(self) -> dict[str, float]:
@@ -118,11 +119,9 @@ class Inspection:
         return 1e6 * self.timings.seconds.get(name, 0.0) / max(1, self.timings.samples.get(name, 0))
 
     def _verdict(self) -> str:
-        who = f"{self.workers} {self.worker_kind} workers" if self.workers else "no workers"
+        waits = f"The step waits for data {self.starved:.0%} of the time with {self.makers}"
         if self.starved < _STARVED:
-            return f"The step waits for data {self.starved:.0%} of the time with {who}: data is not what limits it."
+            return f"{waits}: data is not what limits it."
         line = self.lines.get(self.slowest)
         place = f" ({line})" if line else ""
-        return (
-            f"The step waits for data {self.starved:.0%} of the time with {who}; {self.slowest}{place} costs the most."
-        )
+        return f"{waits}; {self.slowest}{place} costs the most."

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from tessera.data.assembly import Assembly, Placed, one_by_one
 from tessera.data.cursor import Cursor
+from tessera.data.overlapping import Overlapping
 from tessera.data.processes import Processes
 from tessera.data.progress_board import ProgressBoard
 from tessera.data.resolve import dataset
@@ -48,16 +49,22 @@ class Loader:
         shuffle: a new order in every epoch.
         seed: of the order and of random functions.
         workers: how many processes or threads make batches ahead of time; with 0 a batch is made when it is asked for.
+            With processes the program's own code stands under ``if __name__ == "__main__":``.
         drop_last: leave out a last, smaller batch.
         collate: ``(list of samples) -> batch``; torch's ``default_collate`` by default. With a parameter ``rng`` it
             gets a generator of its own, as maps do; its numbers depend on the number of ranks, though.
         rank, world_size: this process and how many there are.
-        worker_kind: ``"process"`` or ``"thread"``. Threads need functions that draw no random numbers or take ``rng``.
+        worker_kind: ``"process"``; or ``"thread"``, which needs functions that draw no random numbers or take ``rng``;
+            or ``"auto"``: processes where Python runs for each sample. Where whole batches are cut from columns
+            (arrays, token files, Parquet, Arrow, Hugging Face; no function of yours), sending a batch from a process
+            costs more than making it. There it is made in this one: by threads, ahead of time, once batches are seen to
+            take long enough for that to pay; till then when it is asked for. ``inspect`` says which it is.
         ahead: batches that each worker makes ahead of time.
         on_error: ``"stop"`` at a sample that cannot be made, or ``"skip"`` it: it is logged and listed in ``skipped``.
 
     Attributes:
         epoch: of the batch that was last returned, from 0; once a loop is over, of the next one.
+        workers, worker_kind: how many and of which kind, ``"process"`` or ``"thread"``.
         skipped: what is known of the samples left out, at most the last thousand.
         timings: what every stage cost since the loader was made; see ``inspect``.
 
@@ -81,7 +88,7 @@ class Loader:
         collate: Callable[..., Any] | None = None,
         rank: int = 0,
         world_size: int = 1,
-        worker_kind: Literal["process", "thread"] = "process",
+        worker_kind: Literal["auto", "process", "thread"] = "auto",
         ahead: int = 2,
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
@@ -105,8 +112,9 @@ class Loader:
         )
         check_size(self._work, self._share, drop_last=drop_last)
         self._identity = {"seed": seed, "shuffle": shuffle, "data": self._dataset.describe()}
-        self.workers, self.worker_kind = workers, worker_kind
-        self._pool = _pool(self._work, workers, ahead, threads=threads)
+        self.workers = workers
+        self._pool = _pool(self._work, workers, ahead, worker_kind)
+        self.worker_kind = "process" if isinstance(self._pool, Processes) else "thread"
         self.epoch = 0
         self.skipped: list[str] = []
         self.timings = Timings()
@@ -118,6 +126,11 @@ class Loader:
     def dataset(self) -> Any:
         """What the batches are made of."""
         return self._dataset
+
+    @property
+    def makers(self) -> str:
+        """Who makes the batches, in words."""
+        return str(self._pool)
 
     def __len__(self) -> int:
         """Batches in an epoch.
@@ -133,6 +146,11 @@ class Loader:
         """The rest of a loaded epoch, or the next epoch. A loop from before cannot go on."""
         self._serial += 1
         return self._epoch(self._serial)
+
+    def rest(self) -> Iterator[Any]:
+        """The rest of a loaded epoch, even if nothing is left of it; or the next epoch."""
+        self._serial += 1
+        return self._epoch(self._serial, onwards=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch that was last returned: plain numbers and strings, fit for JSON."""
@@ -171,7 +189,7 @@ class Loader:
     ) -> None:
         self.close()
 
-    def _epoch(self, serial: int) -> Iterator[Any]:
+    def _epoch(self, serial: int, *, onwards: bool = True) -> Iterator[Any]:
         self._check_current(serial)
         if self._begun:
             self.epoch, self._cursor = self.epoch + 1, Cursor()
@@ -180,6 +198,9 @@ class Loader:
         found = self._waited(batches)
         if found is None and resumed:  # it was saved after the last batch
             self.epoch, self._cursor = self.epoch + 1, Cursor()
+            if not onwards:
+                self._begun = False
+                return
             batches = self._batches()
             found = self._waited(batches)
         if found is None:
@@ -258,7 +279,11 @@ class Loader:
         return result
 
 
-def _pool(work: Work, workers: int, ahead: int, *, threads: bool) -> Inline | Threads | Processes:
+def _pool(work: Work, workers: int, ahead: int, kind: str) -> Inline | Threads | Overlapping | Processes:
     if workers == 0:
         return Inline(work)
-    return Threads(work, workers, ahead) if threads else Processes(work, workers, ahead)
+    if kind == "thread":
+        return Threads(work, workers, ahead)
+    if kind == "auto" and work.columnar:
+        return Overlapping(work, workers, ahead)
+    return Processes(work, workers, ahead)

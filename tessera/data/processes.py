@@ -52,6 +52,9 @@ class Processes:
         self._workers: list[_Worker] = []
         weakref.finalize(self, _end, self._workers)
 
+    def __str__(self) -> str:
+        return f"{self._number} process workers"
+
     def run(self, tasks: Callable[[], Iterator[Task]]) -> Iterator[Result]:
         """The results of ``tasks()``, in order.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+
 from tessera.data.dataset import Dataset
 from tessera.data.share import Share, Stretches
 from tessera.data.work import Work
 from tessera.errors import EmptyDatasetError, SettingError
 
-_CHOICES = {"worker_kind": ("process", "thread"), "on_error": ("stop", "skip")}
+_CHOICES = {"worker_kind": ("auto", "process", "thread"), "on_error": ("stop", "skip")}
 
 
 def check_settings(
@@ -30,9 +32,11 @@ def check_settings(
             raise SettingError(f"{name}={flag!r} was passed.", f"{name} is True or False.", f"Write {name}=True.")
     for name, choice in choices.items():
         if choice not in _CHOICES[name]:
-            one, other = _CHOICES[name]
+            *others, last = map(repr, _CHOICES[name])
             raise SettingError(
-                f"{name}={choice!r} was passed.", f"{name} is {one!r} or {other!r}.", f"Write {name}={one!r}."
+                f"{name}={choice!r} was passed.",
+                f"{name} is {', '.join(others)} or {last}.",
+                f"Write {name}={difflib.get_close_matches(str(choice), _CHOICES[name], n=1, cutoff=0.0)[0]!r}.",
             )
     if not dataset.source.numbered:
         _check_iterable(shuffle=shuffle, workers=workers)

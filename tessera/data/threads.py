@@ -16,6 +16,9 @@ class Inline:
     def __init__(self, work: Work) -> None:
         self._work = work
 
+    def __str__(self) -> str:
+        return "no workers"
+
     def run(self, tasks: Callable[[], Iterator[Task]]) -> Iterator[Result]:
         """The results of ``tasks()``, in order."""
         board = ProgressBoard()
@@ -33,8 +36,11 @@ class Threads:
     """
 
     def __init__(self, work: Work, workers: int, ahead: int) -> None:
-        self._work, self._ahead = work, workers * ahead
-        self._executor = ThreadPoolExecutor(workers, "tessera-data")
+        self._work, self._workers, self._ahead = work, workers, workers * ahead
+        self._executor = start_threads(workers)
+
+    def __str__(self) -> str:
+        return f"{self._workers} thread workers"
 
     def run(self, tasks: Callable[[], Iterator[Task]]) -> Iterator[Result]:
         """The results of ``tasks()``, in order."""
@@ -53,3 +59,9 @@ class Threads:
     def close(self) -> None:
         """Begin nothing new and wait for what has begun."""
         self._executor.shutdown(cancel_futures=True)
+        self._executor = start_threads(self._workers)
+
+
+def start_threads(workers: int) -> ThreadPoolExecutor:
+    """``workers`` threads; each starts when there is something to do for it."""
+    return ThreadPoolExecutor(workers, "tessera-data")

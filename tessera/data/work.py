@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch.utils.data import default_collate
 
 from tessera.data.callables import line_of, line_of_error, name_of
+from tessera.data.collation import joined
 from tessera.data.dataset import Dataset
 from tessera.data.order import Lookup
 from tessera.data.permutation import Indices
@@ -21,7 +21,7 @@ from tessera.data.randomness import globals_kept, moved, seed_globals
 from tessera.data.source import Empty
 from tessera.data.stages import Filter, Read, Stage
 from tessera.data.timings import Timings
-from tessera.errors import BatchError, DataError, SettingError, TesseraError
+from tessera.errors import DataError, SettingError, TesseraError
 
 COLLATE_KEY = 1 << 20  # stands where a stage's number does in the key of a random number
 
@@ -81,11 +81,17 @@ class Work:
         """Whether every position becomes a sample, so that a stretch of positions is a batch."""
         return self.dataset.dense and self.dataset.source.numbered and not self.skip_errors
 
+    @cached_property
+    def columnar(self) -> bool:
+        """Whether a batch is cut from columns as a whole: no Python runs for each sample."""
+        plain = self.dense and not self.dataset.every_stage() and self.collate is None
+        return plain and self.dataset.source.columnar
+
     def __len__(self) -> int:
         return len(self._lookup.order)
 
     def run(self, task: Task, board: ProgressBoard, empty: Empty = np.empty) -> Result:
-        """Do it; a batch that needs no copy is made in memory from ``empty``.
+        """Do it; a batch is made in memory from ``empty`` as far as that saves a copy.
 
         Raises:
             DataError: a sample could not be made; it names the sample, its file and row, and the user's line.
@@ -94,13 +100,13 @@ class Work:
         started = perf_counter()
         indices = self._lookup.indices(*task)
         result.timings.add("order", perf_counter() - started, len(indices))
-        if self.dense and self._columnar:
+        if self.columnar:
             result.value = self._columns(task, indices, board, result, empty)
         else:
             positions, samples = self._made(task, self._read(task, indices, board, result), board, result)
             board.at(task.start, 0, COLLATING)
             if self.dense and self.collating:
-                result.value = self.batch(samples, task, result.timings, seeding=self.seeding)
+                result.value = self.batch(samples, task, result.timings, seeding=self.seeding, empty=empty)
             else:
                 result.value = self._sifted(positions, samples, result.timings)
         board.stage(WAITING)
@@ -127,7 +133,7 @@ class Work:
                 yield result
             position += 1
 
-    def batch(self, samples: list[Any], task: Task, timings: Timings, *, seeding: bool) -> Any:
+    def batch(self, samples: list[Any], task: Task, timings: Timings, *, seeding: bool, empty: Empty = np.empty) -> Any:
         """One batch of ``samples``; ``task`` says where they begin, ``seeding`` whether generators may be set.
 
         Raises:
@@ -135,12 +141,8 @@ class Work:
         """
         with timings.timed("collate", len(samples)):
             if self.collate is None:
-                return _joined(samples)
+                return joined(samples, empty)
             return self._collated(self.collate, samples, task, seeding=seeding)
-
-    @cached_property
-    def _columnar(self) -> bool:
-        return self.dataset.source.columnar and not self.dataset.every_stage() and self.collate is None
 
     def _columns(self, task: Task, indices: Indices, board: ProgressBoard, result: Result, empty: Empty) -> Any:
         board.at(task.start, int(indices[0]), READING)
@@ -276,14 +278,3 @@ class Work:
 def _words(error: BaseException) -> str:
     text = str(error).strip().removesuffix(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _joined(samples: list[Any]) -> Any:
-    try:
-        return default_collate(samples)
-    except (TypeError, RuntimeError, ValueError) as error:
-        raise BatchError(
-            f"{len(samples)} samples could not be joined to a batch: {error}.",
-            "Samples are tensors, arrays, numbers or strings, or tuples and dicts of them, and all of one shape.",
-            "Bring them to one shape with map(), write your own collate=function, or pack() documents.",
-        ) from error

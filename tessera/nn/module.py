@@ -6,7 +6,7 @@ A door has a few lines and imports what is behind it when it is opened: defining
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,12 +15,14 @@ from tessera.nn.losses import LossFunction
 from tessera.nn.summary import summarize
 
 if TYPE_CHECKING:
+    from tessera.capture.loss_scale import LossScale
     from tessera.export.example import Dims, Inputs
     from tessera.export.exported import Exported
+    from tessera.nn.losses.class_weight import ClassWeights
     from tessera.train.early_stopping import EarlyStopping
-    from tessera.train.fit import Optimizers
+    from tessera.train.fit import Callbacks, Optimizers
     from tessera.train.history import History
-    from tessera.train.metrics import Metric
+    from tessera.train.metrics import Metrics
 
 
 class Module(torch.nn.Module):
@@ -35,13 +37,20 @@ class Module(torch.nn.Module):
         epochs: int = 1,
         steps: int | None = None,
         validation: object = None,
+        validate_every: int | None = None,
         precision: str = "fp32",
         clip_norm: float | None = None,
         accumulate: int = 1,
-        metrics: str | Mapping[str, Metric] | None = None,
+        loss_scale: str | float | LossScale | None = "auto",
+        class_weight: ClassWeights | None = None,
+        sample_weight: object = None,
+        metrics: Metrics = None,
         early_stopping: int | EarlyStopping | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        callbacks: Iterable[Callable[[History], object]] = (),
+        save_every: int | None = None,
+        keep: int = 3,
+        resume: bool = True,
+        callbacks: Callbacks = (),
         seed: int | None = None,
         shuffle: bool = True,
         batch_size: int = 32,
@@ -58,18 +67,64 @@ class Module(torch.nn.Module):
             epochs=epochs,
             steps=steps,
             validation=validation,
+            validate_every=validate_every,
             precision=precision,
             clip_norm=clip_norm,
             accumulate=accumulate,
+            loss_scale=loss_scale,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
             metrics=metrics,
             early_stopping=early_stopping,
             checkpoint=checkpoint,
+            save_every=save_every,
+            keep=keep,
+            resume=resume,
             callbacks=callbacks,
             seed=seed,
             shuffle=shuffle,
             batch_size=batch_size,
             progress=progress,
         )
+
+    def evaluate(
+        self,
+        data: object,
+        *,
+        loss: str | LossFunction | None = "auto",
+        metrics: Metrics = None,
+        sample_weight: object = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        batch_size: int = 32,
+        progress: bool | None = None,
+    ) -> dict[str, float]:
+        """Loss and metrics of this model on ``data``; see ``tessera.evaluate``."""
+        from tessera.train.evaluate import evaluate
+
+        return evaluate(
+            self,
+            data,
+            loss=loss,
+            metrics=metrics,
+            sample_weight=sample_weight,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def predict(
+        self,
+        data: object,
+        *,
+        keep: Callable[[Any], Any] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        batch_size: int = 32,
+        progress: bool | None = None,
+    ) -> Any:
+        """What this model answers to ``data``; see ``tessera.predict``."""
+        from tessera.train.predict import predict
+
+        return predict(self, data, keep=keep, optimizer=optimizer, batch_size=batch_size, progress=progress)
 
     def export(
         self,

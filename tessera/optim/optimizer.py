@@ -252,6 +252,12 @@ class Optimizer(torch.optim.Optimizer):
                 for name, value in new_state.items():
                     state[name].copy_(value)
 
+    @property
+    def observes(self) -> bool:
+        """Whether something in this optimizer goes by what `observe` is told."""
+        inside = (node for part in self.parts() for node in part.transformation.everything_inside())
+        return any(node.transformation.observe is not None for node in inside)
+
     @torch.no_grad()
     def observe(self, value: float | Tensor) -> None:
         """Tell the optimizer a loss, once for each evaluation: `reduce_on_plateau` goes by it.
@@ -274,6 +280,29 @@ class Optimizer(torch.optim.Optimizer):
                 "A value is observed by a learning rate that falls on a plateau, after the first update.",
                 "Write for example lr=reduce_on_plateau(1e-3), and call observe(loss) after each evaluation.",
             )
+
+    @torch.no_grad()
+    def learning_rates(self) -> list[float]:
+        """The rate that the latest update of each group was made with, and of a wrapped transformation each one inside.
+
+        That of a schedule is its value at that update, before the first update its value there.
+
+        Example:
+            >>> import torch
+            >>> from tessera.optim import linear, sgd
+            >>> weight = torch.nn.Parameter(torch.tensor(1.0))
+            >>> optimizer = Optimizer([weight], sgd(linear(1.0, 0.0, 4)))
+            >>> for _ in range(2):
+            ...     _ = optimizer.step(weight.square())
+            >>> optimizer.learning_rates()
+            [0.75]
+        """
+        return [
+            float(node.transformation.rate([node.own(self.state.get(param, {})) for param in part.params]))
+            for part in self.parts()
+            for node in part.transformation.everything_inside()
+            if node.transformation.rate is not None
+        ]
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ ParameterUpdate = Callable[..., tuple[Tensor, State]]
 CountFunction = Callable[[Tensor], tuple[Tensor, ...]]
 Observe = Callable[[State, float], State]
 Average = Callable[[State, Tensor], Tensor]
+Rate = Callable[[Sequence[State]], "Tensor | float"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class GradientTransformation:
         members: the transformations inside, each with its states' names as they are out here.
         observe: ``(state, value) -> changed states``: takes in a value of the loss between two updates.
         average: ``(state, parameter) -> the weights to evaluate with``, where those are not the trained ones.
+        rate: ``states -> the learning rate of the latest update``, of the one transformation that has the rate.
 
     Example:
         >>> import torch
@@ -57,6 +59,7 @@ class GradientTransformation:
     members: Sequence[Member] = ()
     observe: Observe | None = None
     average: Average | None = None
+    rate: Rate | None = None
     _bound: dict[tuple[str, ...], GradientTransformation] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

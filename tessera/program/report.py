@@ -7,6 +7,7 @@ import logging
 from dataclasses import asdict, dataclass, field
 
 from tessera.errors import SourceLine
+from tessera.program.last_report import keep
 
 logger = logging.getLogger("tessera")
 
@@ -82,7 +83,7 @@ class Report:
     step_downs: list[StepDown] = field(default_factory=list)
 
     def add(self, entry: Compilation | StepDown) -> None:
-        """Keep an entry and log its first line at INFO (a step down at WARNING)."""
+        """Keep an entry and log its first line at INFO (a step down at WARNING); ``tessera report`` shows it later."""
         if isinstance(entry, StepDown):
             if entry in self.step_downs:
                 return
@@ -92,6 +93,7 @@ class Report:
             self.compilations.append(entry)
             for line in entry.lines()[:2]:
                 logger.info("%s", line.strip())
+        keep(self)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)

@@ -13,6 +13,7 @@ from tessera.errors import BatchError
 
 LABEL_KEYS = ("labels", "label", "targets", "target", "y")
 INPUT_ATTRIBUTES = ("images", "inputs")
+WEIGHT_KEY = "sample_weight"
 
 _EXPECTED = (
     "A batch is (inputs, labels), (input_1, input_2, ..., labels), a dict with a key 'labels' or 'target', "
@@ -29,11 +30,13 @@ class Batch:
         target: what the loss gets beside the prediction: a tensor, or a tuple or dict of tensors. None for a module
             that returns its own loss and takes the labels as inputs.
         names: the keyword of each input; empty when they are positional.
+        weight: of each sample in the loss, ``[batch]``; None: all alike.
     """
 
     inputs: tuple[torch.Tensor, ...]
     target: Any
     names: tuple[str, ...] = ()
+    weight: torch.Tensor | None = None
 
     @property
     def positional(self) -> tuple[torch.Tensor, ...]:
@@ -48,7 +51,13 @@ class Batch:
     @property
     def labels(self) -> tuple[Any, ...]:
         """What a step gets after the inputs."""
-        return () if self.target is None else (self.target,)
+        return _labels(self.target, self.weight)
+
+    def of(self, tensors: Sequence[torch.Tensor]) -> Batch:
+        """A batch like this one, of other ``inputs`` and ``labels``; the target is one tensor."""
+        count = len(self.inputs)
+        target, weight = (*tensors[count:], None, None)[:2]
+        return Batch(tuple(tensors[:count]), target, self.names, weight)
 
     @property
     def size(self) -> int:
@@ -66,16 +75,16 @@ class Stack:
     steps: int
     size: int
     names: tuple[str, ...] = ()
+    weight: torch.Tensor | None = None
 
     @property
     def labels(self) -> tuple[torch.Tensor, ...]:
         """What a step gets after the inputs."""
-        return () if self.target is None else (self.target,)
+        return _labels(self.target, self.weight)
 
     def __iter__(self) -> Iterator[Batch]:
-        inputs = len(self.inputs)
-        for tensors in zip(*(t.unbind(0) for t in (*self.inputs, *self.labels)), strict=True):
-            yield Batch(tensors[:inputs], tensors[inputs] if self.labels else None, self.names)
+        whole = Batch(self.inputs, self.target, self.names, self.weight)
+        return map(whole.of, zip(*(t.unbind(0) for t in (*self.inputs, *self.labels)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -121,19 +130,43 @@ class BatchReader:
                 "Every batch has at least one sample.",
                 "Leave empty batches out of the data, for example with `if len(labels):` before they are yielded.",
             )
-        return Batch(tuple(t.to(self.device) for t in batch.inputs), _to(batch.target, self.device), batch.names)
+        weight = None if batch.weight is None else batch.weight.to(self.device)
+        return Batch(
+            tuple(t.to(self.device) for t in batch.inputs), _to(batch.target, self.device), batch.names, weight
+        )
 
     def convert(self, found: object, name: str) -> Batch:
         """As ``read``, but left on the device where it is and possibly without samples."""
         if self.whole:
             return self._whole(found, name)
-        inputs, target = _split(found, name)
+        inputs, target, weight = _split(found, name)
         names: tuple[str, ...] = ()
         if isinstance(inputs, Mapping):
             names, inputs = tuple(inputs), tuple(inputs.values())
         elif not _holds_arrays(inputs):
             inputs = (inputs,)
-        return Batch(tuple(self._input(x, name) for x in inputs), self._target(target, name), names)
+        target = self._target(target, name)
+        return Batch(
+            tuple(self._input(x, name) for x in inputs), target, names, self.sample_weight(weight, target, name)
+        )
+
+    def sample_weight(self, weight: object, target: Any, name: str) -> torch.Tensor | None:
+        """The weights of the samples as a tensor ``[batch]`` of the model's dtype; None for None.
+
+        Raises:
+            BatchError: there is not one for each sample, or one is negative or not finite.
+        """
+        if weight is None:
+            return None
+        found = (weight if isinstance(weight, torch.Tensor) else self._tensor(weight, name)).to(self.dtype)
+        samples = Batch((), target).size
+        if found.dim() == 0 or len(found) != samples or not bool(((found >= 0) & found.isfinite()).all()):
+            raise BatchError(
+                f"{name} has {describe(weight)} as {WEIGHT_KEY}.",
+                f"There is one weight for each of the {samples:,} samples: finite and not negative.",
+                f"Pass {WEIGHT_KEY} as a tensor or an array of shape [{samples}].",
+            )
+        return found
 
     def _whole(self, found: object, name: str) -> Batch:
         if isinstance(found, Mapping):
@@ -143,7 +176,7 @@ class BatchReader:
             return Batch((self._input(found, name),), None)
         if isinstance(found, (tuple, list)) and len(found) == 1:
             return Batch((self._input(found[0], name),), None)
-        inputs, target = _split(found, name)
+        inputs, target, _ = _split(found, name)
         several = inputs if _holds_arrays(inputs) else (inputs,)
         return Batch((*(self._input(x, name) for x in several), self._target(target, name)), None)
 
@@ -174,21 +207,23 @@ class BatchReader:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
 
-def _split(found: object, name: str) -> tuple[Any, Any]:
+def _split(found: object, name: str) -> tuple[Any, Any, Any]:
+    """Inputs, labels and the weights of the samples."""
     if isinstance(found, Mapping):
         key = next((key for key in LABEL_KEYS if key in found), None)
-        if key is not None and len(found) > 1:
-            return {k: v for k, v in found.items() if k != key}, found[key]
+        others = {k: v for k, v in found.items() if k not in (key, WEIGHT_KEY)}
+        if key is not None and others:
+            return others, found[key], found.get(WEIGHT_KEY)
     elif isinstance(found, (tuple, list)):
         if len(found) == 2:
-            return found[0], found[1]
+            return found[0], found[1], None
         if len(found) > 2:
-            return tuple(found[:-1]), found[-1]
+            return tuple(found[:-1]), found[-1], None
     else:
         inputs = next((key for key in INPUT_ATTRIBUTES if hasattr(found, key)), None)
         labels = next((key for key in LABEL_KEYS if hasattr(found, key)), None)
         if inputs and labels:
-            return getattr(found, inputs), getattr(found, labels)
+            return getattr(found, inputs), getattr(found, labels), getattr(found, WEIGHT_KEY, None)
     raise BatchError(
         f"{name} is {describe(found)}: it has no labels.",
         _EXPECTED,
@@ -212,6 +247,10 @@ def describe(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"an object of type {type(value).__name__}"
+
+
+def _labels(target: Any, weight: torch.Tensor | None) -> tuple[Any, ...]:
+    return () if target is None else (target,) if weight is None else (target, weight)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

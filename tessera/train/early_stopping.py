@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from tessera.errors import SettingError
+from tessera.train.callbacks.callback import Callback
+from tessera.train.run import Run
 
 
-@dataclass(frozen=True, kw_only=True)
-class EarlyStopping:
-    """When to stop.
+@dataclass(kw_only=True)
+class EarlyStopping(Callback):
+    """When to stop: a callback, and what ``fit(early_stopping=3)`` makes.
 
     Attributes:
-        patience: epochs without improvement that are waited for.
+        patience: validations without improvement that are waited for; epochs where there is no validation.
         min_delta: by how much a result must be better to count.
         monitor: a name among the validation results (among the training results when there is no validation).
         better: whether a lower or a higher result is better; None knows it for ``loss`` and ``accuracy``.
-        restore_best: put the weights of the best epoch back at the end of training.
+        restore_best: put the best weights back at the end of training.
+        best_step: steps that were done at the best result; 0 before the first.
+        best_epoch: the epoch of it, from 1.
     """
 
     patience: int
@@ -29,6 +33,11 @@ class EarlyStopping:
     monitor: str = "loss"
     better: Literal["lower", "higher"] | None = None
     restore_best: bool = True
+    best_step: int = field(default=0, init=False)
+    best_epoch: int = field(default=0, init=False)
+    _best: float = field(default=math.inf, init=False)
+    _waited: int = field(default=0, init=False)
+    _weights: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.patience < 0 or self.min_delta < 0:
@@ -49,50 +58,53 @@ class EarlyStopping:
         """-1 where higher is better: results times ``sign`` are better when they are lower."""
         return -1 if self.better == "higher" or (self.better is None and self.monitor == "accuracy") else 1
 
+    def begin(self, run: Run) -> None:
+        if run.step == 0:  # what another training has left here counts no longer
+            self.best_step = self.best_epoch = self._waited = 0
+            self._best, self._weights = math.inf, {}
 
-@dataclass
-class Watch:
-    """One training under an EarlyStopping.
-
-    Attributes:
-        best_epoch: the epoch of the best result, from 1; 0 before the first.
-    """
-
-    rule: EarlyStopping
-    module: torch.nn.Module
-    best_epoch: int = 0
-    _epoch: int = 0
-    _best: float = math.inf
-    _weights: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    def should_stop(self, results: Mapping[str, float]) -> bool:
-        """Look at the results of one more epoch.
+    def measured(self, run: Run, results: Mapping[str, float]) -> None:
+        """Look at the results of one more validation.
 
         Raises:
             SettingError: the monitored name is not among them.
         """
-        if self.rule.monitor not in results:
+        if self.monitor not in results:
             raise SettingError(
-                f"EarlyStopping monitors {self.rule.monitor!r}.",
+                f"EarlyStopping monitors {self.monitor!r}.",
                 f"The results of an epoch are {', '.join(map(repr, results))}.",
                 "Name one of them, or pass the metric: metrics={...}.",
             )
-        self._epoch += 1
-        result = results[self.rule.monitor] * self.rule.sign
+        result = results[self.monitor] * self.sign
         if math.isnan(result):
             result = math.inf
-        if self.best_epoch == 0 or result < self._best - self.rule.min_delta:
-            self._best, self.best_epoch = result, self._epoch
-            if self.rule.restore_best:
+        if self.best_step == 0 or result < self._best - self.min_delta:
+            self._best, self._waited, self.best_step, self.best_epoch = result, 0, run.step, run.epoch
+            if self.restore_best:
                 self._weights = {
                     key: value.detach().clone() if isinstance(value, torch.Tensor) else value
-                    for key, value in self.module.state_dict().items()
+                    for key, value in run.module.state_dict().items()
                 }
-        return self._epoch - self.best_epoch >= max(1, self.rule.patience)
+        else:
+            self._waited += 1
+        if self._waited >= max(1, self.patience):
+            run.stop(f"no better {self.monitor} since epoch {self.best_epoch}")
 
-    def restore(self) -> bool:
-        """Put the best weights back in place; False when they are there already or were not kept."""
-        if not self._weights or self.best_epoch == self._epoch:
-            return False
-        self.module.load_state_dict(self._weights)
-        return True
+    def end(self, run: Run) -> None:
+        """Put the best weights back in place, unless they are there already or an error ended the training."""
+        if self._weights and self.best_step != run.step and run.error is None:
+            run.module.load_state_dict(self._weights)
+            run.stopped += f"; the weights of epoch {self.best_epoch} are back"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best_step": self.best_step,
+            "best_epoch": self.best_epoch,
+            "best": self._best,
+            "waited": self._waited,
+            "weights": dict(self._weights),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best_step, self.best_epoch, self._waited = state["best_step"], state["best_epoch"], state["waited"]
+        self._best, self._weights = state["best"], dict(state["weights"])

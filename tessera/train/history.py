@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tessera.program import Report
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_KEPT = ("epochs", "validation", "validation_steps", "metrics")  # by a snapshot, beside the losses
 _ROWS = 20  # a longer table shows its beginning and its end
 
 
@@ -18,17 +29,25 @@ class History:
         loss: the loss of every step.
         epochs: for every epoch its number, steps, seconds, mean training ``loss`` and metrics, and the validation
             results as ``validation loss`` and so on.
-        validation: the validation results of every epoch: ``loss`` and the metrics.
+        validation: the results of every validation: ``loss`` and the metrics.
+        validation_steps: how many steps were done at each validation.
         metrics: the training metrics of every epoch, by name.
+        learning_rates: pairs of a step and the rate, by name, from a `LearningRateMonitor`.
         stopped: why training ended.
+        interrupted: the number of the signal that stopped it, such as ``signal.SIGTERM``; None: none did.
+        checkpoint: the last snapshot of the run; None without ``checkpoint=``.
         report: what Tessera did with the training step.
     """
 
     loss: list[float] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
     validation: list[dict[str, float]] = field(default_factory=list)
+    validation_steps: list[int] = field(default_factory=list)
     metrics: dict[str, list[float]] = field(default_factory=dict)
+    learning_rates: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     stopped: str = ""
+    interrupted: int | None = None
+    checkpoint: Path | None = None
     report: Report | None = None
 
     def add_epochs(self, steps: list[int], seconds_a_step: float, means: dict[str, list[float]]) -> None:
@@ -41,10 +60,46 @@ class History:
             if name != "loss":
                 self.metrics.setdefault(name, []).extend(values)
 
-    def add_validation(self, results: dict[str, float]) -> None:
-        """Keep the validation results of the latest epoch."""
+    def add_validation(self, step: int, results: dict[str, float]) -> None:
+        """Keep the results of a validation after ``step`` steps."""
         self.validation.append(results)
-        self.epochs[-1] |= {f"validation {name}": value for name, value in results.items()}
+        self.validation_steps.append(step)
+
+    def show_validation(self) -> None:
+        """Put the latest validation into the row of the latest epoch, if it belongs there."""
+        if self.validation and self.validation_steps[-1] > sum(int(epoch["steps"]) for epoch in self.epochs[:-1]):
+            self.epochs[-1] |= {f"validation {name}": value for name, value in self.validation[-1].items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The losses and results, for a snapshot of the run."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return {"loss": np.array(self.loss), **copy.deepcopy(kept)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict()``."""
+        self.loss = state["loss"].tolist()
+        for name in _KEPT:
+            setattr(self, name, state[name])
+
+    def plot(self, path: str | os.PathLike[str] | None = "history.png") -> Path | Figure:
+        """Draw loss, metrics and learning rates over the steps.
+
+        Args:
+            path: where the picture goes, in the format of its ending; None for the matplotlib figure itself.
+
+        Returns:
+            The path, or the figure.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from tessera.train.plot import draw
+
+        figure = draw(self)
+        if path is None:
+            return figure
+        figure.savefig(path)
+        return Path(path)
 
     def to_json(self) -> str:
         """All of it, the Report included."""
@@ -52,7 +107,9 @@ class History:
             "loss": self.loss,
             "epochs": self.epochs,
             "validation": self.validation,
+            "validation_steps": self.validation_steps,
             "metrics": self.metrics,
+            "learning_rates": self.learning_rates,
             "stopped": self.stopped,
             "report": json.loads(self.report.to_json()) if self.report else None,
         }

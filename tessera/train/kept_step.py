@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -21,14 +22,29 @@ def kept_step(
     clip_norm: float | None,
     accumulate: int,
     metrics: Mapping[str, Metric],
+    targets: int = 1,
+    loss_scale: Any = "auto",
+    fresh: bool = False,
 ) -> TrainStep:
-    """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``."""
-    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
+    """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
+
+    Args:
+        fresh: make a new one in any case.
+    """
+    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics), targets, loss_scale)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
-    if step is None or kept_for != made_for or accumulate != 1:
+    if step is None or kept_for != made_for or accumulate != 1 or fresh:
         step = train_step(
-            module, loss, optimizers, clip_norm=clip_norm, accumulate=accumulate, metrics=metrics, check_finite=True
+            module,
+            loss,
+            optimizers,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            metrics=metrics,
+            check_finite=True,
+            targets=targets,
+            loss_scale=loss_scale,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

@@ -131,9 +131,15 @@ class Range:
             )
 
 
-_BY_CLASS = (losses.auto_loss, losses.cross_entropy, losses.nll, F.cross_entropy, F.nll_loss)
+_BY_CLASS = (losses.auto_loss, losses.cross_entropy, losses.nll, losses.focal, F.cross_entropy, F.nll_loss)
 _BY_CLASS_MODULES = (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)
-_BINARY = (losses.bce, losses.bce_with_logits, F.binary_cross_entropy, F.binary_cross_entropy_with_logits)
+_BINARY = (
+    losses.bce,
+    losses.bce_with_logits,
+    losses.sigmoid_focal,
+    F.binary_cross_entropy,
+    F.binary_cross_entropy_with_logits,
+)
 _BINARY_MODULES = (torch.nn.BCELoss, torch.nn.BCEWithLogitsLoss)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -13,11 +15,12 @@ from tessera.capture.train_step import TrainStep
 from tessera.errors import NonFiniteError, NonFiniteStepError, TesseraError
 from tessera.train.batches import Batch, Stack
 from tessera.train.example_inputs import remember_inputs
-from tessera.train.history import History
 from tessera.train.labels import LabelCheck
 from tessera.train.modes import buffers_kept
+from tessera.train.outline import Outline, batch_like, outline
 from tessera.train.pace import Pace
 from tessera.train.progress import ProgressBar
+from tessera.train.run import Run
 from tessera.train.tape import Tape
 
 
@@ -26,47 +29,88 @@ class Loop:
     """Trains on batch after batch and keeps what the step answers.
 
     Attributes:
-        make_step: makes the training step, once the labels of the first batch have been checked.
+        run: what is trained; knows after every piece how far it is.
+        make_step: makes the training step for batches like this one, once the labels of the first have been checked.
         labels: checks the labels of a batch before the step sees them.
-        history: gets the losses of every finished epoch.
-        done: steps so far.
+        steps_in_epoch: where the data knows it.
+        tape: the results of the running epoch.
+        device: where the batches are.
+        seconds: that the steps on the tape took.
     """
 
-    module: torch.nn.Module
-    make_step: Callable[[], TrainStep]
+    run: Run
+    make_step: Callable[[Batch], TrainStep]
     labels: LabelCheck
-    history: History
     bar: ProgressBar
+    steps_in_epoch: int | None
+    tape: Tape
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     pace: Pace = field(default_factory=Pace)
-    done: int = 0
+    seconds: float = 0.0
     _step: TrainStep | None = None
-    _steps_in_epoch: int | None = None
-    _tape: Tape = field(default_factory=Tape)
+    _step_state: Mapping[str, Any] | None = None
+    _compiled_for: list[Outline] = field(default_factory=list)
 
-    def run(self, pieces: Iterator[Batch | Stack], steps_in_epoch: int | None) -> None:
-        """Train on all of ``pieces`` and write them into the history as epochs of ``steps_in_epoch`` (None: one epoch).
+    def train(self, pieces: Iterator[Batch | Stack]) -> Iterator[None]:
+        """Train on all of ``pieces``, one at a ``next``.
 
         Raises:
-            NonFiniteError: a loss or gradient was not finite; what was trained before is in the history.
+            NonFiniteError: a loss or gradient was not finite; what was trained before is on the tape.
             LabelError, BatchError: a batch cannot be trained on; likewise.
         """
-        before, started = self.done, time.perf_counter()
-        self._steps_in_epoch = steps_in_epoch
-        try:
-            for piece in pieces:
-                began = time.perf_counter()
-                # A first step that fails (a loss that is no scalar) leaves the model as it was.
-                with nullcontext() if self.done else buffers_kept(self.module):
-                    self._take(piece)
-                steps = piece.steps if isinstance(piece, Stack) else 1
-                self.pace.follow(steps, time.perf_counter() - began)
-        finally:
-            taken = self.done - before
-            if taken:
-                self._tape.write(self.history, steps_in_epoch or taken, time.perf_counter() - started)
+        while True:
+            asked = time.perf_counter()
+            piece = next(pieces, None)
+            if piece is None:
+                return
+            began = time.perf_counter()
+            # A first step that fails (a loss that is no scalar) leaves the model as it was.
+            with nullcontext() if self.run.batch else buffers_kept(self.run.module):
+                self._take(piece)
+            ended = time.perf_counter()
+            self.pace.follow(piece.steps if isinstance(piece, Stack) else 1, ended - began)
+            self.seconds += ended - asked
+            self.run.seconds += ended - asked
+            yield
+
+    def close(self, *, several: bool = False) -> None:
+        """Write what is on the tape into the history: as one epoch, or as ``several`` of the usual length."""
+        self.tape.close(self.steps_in_epoch if several else None, self.seconds)
+        self.seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running epoch, and what the step keeps from one call to the next."""
+        step = self._step.state_dict() if self._step else self._step_state
+        state = {"tape": self.tape.state_dict(), "seconds": self.seconds, "step": step}
+        return {**state, "compiled_for": list(self._compiled_for)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict()``."""
+        self.tape.load_state_dict(state["tape"])
+        self.seconds, self._step_state, self._compiled_for = state["seconds"], state["step"], state["compiled_for"]
+        if self._step is not None and self._step_state is not None:
+            self._step.load_state_dict(self._step_state)
+
+    def rehearse(self) -> bool:
+        """Compile what the run had compiled until its snapshot, in the same order; all state is to be loaded again.
+
+        What is compiled for a size depends on the sizes before it, and so do the last bits of every result.
+
+        Returns:
+            Whether anything was done.
+        """
+        for found in self._compiled_for:
+            batch = batch_like(found, self.device)
+            # Whatever is wrong with a batch of zeros is of no interest.
+            with contextlib.suppress(Exception):
+                step = self._step = self._step or self.make_step(batch)
+                step(*batch.positional, *batch.labels, **batch.named)
+        if self._step is not None:
+            self.run.history.report = self._step.report
+        return bool(self._compiled_for)
 
     def _take(self, piece: Batch | Stack) -> None:
-        step = self._step or self._first(piece)
+        step = self._step if self._step and self.run.batch else self._first(piece)
         if not isinstance(piece, Stack):
             self._single(step, piece)
             return
@@ -80,41 +124,46 @@ class Loop:
     def _first(self, piece: Batch | Stack) -> TrainStep:
         batch = next(iter(piece)) if isinstance(piece, Stack) else piece
         self.labels.begin(batch)
-        remember_inputs(self.module, batch)
-        self._step = step = self.make_step()
-        self.history.report = step.report
+        remember_inputs(self.run.module, batch)
+        step = self._step
+        if step is None:
+            step = self._step = self.make_step(batch)
+            if self._step_state is not None:
+                step.load_state_dict(self._step_state)
+        self.run.batch, self.run.history.report = batch, step.report
         return step
 
     def _single(self, step: TrainStep, batch: Batch) -> None:
-        self.labels.check(batch, self.done + 1)
+        self.labels.check(batch, self.run.step + 1)
+        compilations = len(step.report.compilations)
         try:
             loss = step(*batch.positional, *batch.labels, **batch.named)
         except NonFiniteError as error:
-            raise NonFiniteStepError(error, self.done + 1, self._epoch, self.history) from error
+            raise NonFiniteStepError(error, self.run.step + 1, self._epoch(1), self.run.history) from error
         except (IndexError, RuntimeError) as error:
             if not isinstance(error, TesseraError):
-                self.labels.explain(batch, self.done + 1)
+                self.labels.explain(batch, self.run.step + 1)
             raise
+        if len(step.report.compilations) > compilations:
+            self._compiled_for.append(outline(batch))
         self._keep(loss, step.metrics, 1, batch.size)
 
     def _keep_run(self, step: TrainStep, stack: Stack, losses: torch.Tensor) -> None:
-        finite = losses.isfinite()
-        good = len(losses) if bool(finite.all()) else int(finite.int().argmin())
+        good = len(losses)
         if good:
-            metrics = {name: values[:good] if values.dim() else values for name, values in step.metrics.items()}
-            self._keep(losses[:good], metrics, good, stack.size)
+            self._keep(losses, step.metrics, good, stack.size)
         # The step that stopped the run changed nothing: taken on its own, it raises with the name of the node.
         for batch in list(stack)[good:] if good < stack.steps else ():
             self._single(step, batch)
 
     def _keep(self, losses: torch.Tensor, metrics: Mapping[str, torch.Tensor], steps: int, size: int) -> None:
         results = {"loss": losses, **metrics}
-        self._tape.add(results, steps, size)
-        self.bar.advance(self.done + steps, self._epoch, results)
-        self.done += steps
+        self.tape.add(results, steps, size)
+        run = self.run
+        run.step, run.samples, run.epoch = run.step + steps, run.samples + steps * size, self._epoch(0)
+        self.bar.advance(run.step, run.epoch, results)
 
-    @property
-    def _epoch(self) -> int:
-        """Number of the epoch that the next step belongs to."""
-        unwritten = self.done - len(self.history.loss)
-        return len(self.history.epochs) + 1 + (unwritten // self._steps_in_epoch if self._steps_in_epoch else 0)
+    def _epoch(self, ahead: int) -> int:
+        """Number of the epoch that the step ``ahead`` of the last one belongs to."""
+        done = self.tape.steps + ahead - 1
+        return len(self.run.history.epochs) + 1 + (done // self.steps_in_epoch if self.steps_in_epoch else 0)

@@ -3,34 +3,63 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import length_hint
+from typing import Any, Protocol, runtime_checkable
 
-from tessera.errors import BatchError, EmptyDatasetError
+import torch
+from torch.utils.data import DataLoader
+
+from tessera.checkpoint.fingerprint import fingerprint
+from tessera.checkpoint.random_state import RandomState
+from tessera.data.loader import Loader
+from tessera.errors import BatchError, DataStateError, EmptyDatasetError
 from tessera.train.batches import Batch, BatchReader, Stack, describe
 from tessera.train.pace import Pace
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Data that knows its own position, as a ``tessera.data.Loader`` does."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position after the batch that was last returned."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from there."""
 
 
 @dataclass
 class Stream:
     """An iterable of batches.
 
+    A position is saved as the data's own state where it has one (``state_dict`` and ``load_state_dict``). Other data
+    is gone through again up to there, with the random numbers that its pass began with.
+
     Attributes:
         data: iterated once for each epoch.
         reader: makes a batch of each item.
         name: what errors call it: ``"training data"``.
+        epoch, offset: of the next batch, both from 0.
     """
 
     data: Iterable[object]
     reader: BatchReader
     name: str
     span: int = field(default=1, init=False)  # every epoch is a new pass over the data
+    epoch: int = 0
+    offset: int = 0
+    _begun: dict[str, Any] | None = None  # the random numbers at the beginning of the running epoch
+    _iterator: Iterator[object] | None = None  # of the running epoch
 
     @property
     def steps(self) -> int | None:
         """Steps in an epoch, where the data knows it."""
-        return length_hint(self.data) or None
+        try:
+            return length_hint(self.data) or None
+        except TypeError:  # data with a filter has the method and no answer
+            return None
 
     @property
     def once(self) -> bool:
@@ -38,8 +67,20 @@ class Stream:
         return isinstance(self.data, Iterator)
 
     def take(self, epochs: int, limit: int, pace: Pace) -> Iterator[Batch | Stack]:
-        """The batches of the next ``epochs`` epochs, at most ``limit`` of them; ``pace`` is for data in memory."""
-        return itertools.islice(itertools.chain.from_iterable(self.batches() for _ in range(epochs)), limit)
+        """The batches of the next ``epochs`` epochs, the running one among them, at most ``limit`` of them.
+
+        The position is that after the batch handed out last. ``pace`` is for data in memory.
+        """
+        for _ in range(epochs):
+            while limit:
+                found = self._next()
+                if found is None:
+                    break
+                limit -= 1
+                yield found
+            if not limit:
+                return
+            self.epoch, self.offset, self._iterator, self._begun = self.epoch + 1, 0, None, None
 
     def batches(self) -> Iterator[Batch]:
         """The batches of one pass.
@@ -52,12 +93,79 @@ class Stream:
         for number, found in enumerate(self.data, 1):
             yield self.reader.read(found, f"Batch {number} of the {self.name}")
         if number == 0:
-            raise EmptyDatasetError(
-                f"The {self.name} yielded no batch.",
-                "Training needs at least one batch in every epoch.",
-                "Check that the dataset is not empty, that `drop_last` does not drop its only batch, and that the "
-                "iterable gives a new iterator each time it is asked.",
+            raise self._empty()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position after the batch handed out last, and what the order of its epoch follows from."""
+        state = {"epoch": self.epoch, "offset": self.offset, "random": self._begun or self._random_state()}
+        return state | {"data": self.data.state_dict()} if isinstance(self.data, Stateful) else state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict()`` when the next batch is asked for.
+
+        Raises:
+            DataStateError: the position belongs to other data, where the data can tell.
+        """
+        if isinstance(self.data, Stateful):
+            self.data.load_state_dict(state["data"])
+        self.epoch, self.offset, self._begun, self._iterator = state["epoch"], state["offset"], state["random"], None
+        for generator, own in zip(self._generators(), state["random"]["own"], strict=False):
+            generator.set_state(own)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What would differ if it were other data; see ``tessera.checkpoint``."""
+        if isinstance(self.data, DataLoader):
+            return {"dataset": fingerprint(self.data.dataset), "batches": self.steps}
+        return {"data": fingerprint(self.data)}
+
+    def _next(self) -> Batch | None:
+        """The next batch of the running epoch; None at its end."""
+        if self._iterator is None:
+            self._iterator = self._open()
+        for found in self._iterator:
+            self.offset += 1
+            return self.reader.read(found, f"Batch {self.offset} of the {self.name}")
+        if self.offset == 0:
+            raise self._empty()
+        return None
+
+    def _open(self) -> Iterator[object]:
+        """The rest of the running epoch."""
+        if isinstance(self.data, Loader):
+            self._begun = self._begun or self._random_state()
+            return self.data.rest()
+        if not self.offset or isinstance(self.data, Stateful):
+            self._begun = self._random_state()
+            return iter(self.data)
+        now = self._random_state()
+        RandomState().load_state_dict((self._begun or now)["global"])
+        iterator = iter(self.data)
+        skipped = sum(1 for _ in itertools.islice(iterator, self.offset))
+        RandomState().load_state_dict(now["global"])
+        if skipped < self.offset:
+            raise DataStateError(
+                f"The {self.name} ended after {skipped:,} of the {self.offset:,} batches that were trained on before.",
+                "A run goes on with the data that it was begun with.",
+                "Pass the same data, or another folder as `checkpoint` to begin anew.",
             )
+        return iterator
+
+    def _random_state(self) -> dict[str, Any]:
+        return {"global": RandomState().state_dict(), "own": [g.get_state() for g in self._generators()]}
+
+    def _generators(self) -> list[torch.Generator]:
+        """Those that a DataLoader draws its order from, if it has its own."""
+        owners = (self.data, getattr(self.data, "sampler", None)) if isinstance(self.data, DataLoader) else ()
+        found = [getattr(owner, "generator", None) for owner in owners]
+        return [generator for generator in dict.fromkeys(found) if isinstance(generator, torch.Generator)]
+
+    def _empty(self) -> EmptyDatasetError:
+        return EmptyDatasetError(
+            f"The {self.name} yielded no batch.",
+            "Training needs at least one batch in every epoch.",
+            "Check that the dataset is not empty, that `drop_last` does not drop its only batch, and that the "
+            "iterable gives a new iterator each time it is asked.",
+        )
 
 
 def stream(found: object, reader: BatchReader, name: str) -> Stream:
@@ -70,6 +178,6 @@ def stream(found: object, reader: BatchReader, name: str) -> Stream:
         return Stream(found, reader, name)
     raise BatchError(
         f"The {name} is {describe(found)}, which holds no batches.",
-        "Data is (inputs, labels) in memory, a Dataset, a DataLoader, or any iterable of batches.",
+        "Data is (inputs, labels) in memory, a Dataset, a Loader, or any iterable of batches.",
         "Write for example fit(model, (x, y)) or fit(model, loader).",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,22 @@ _PENDING = 1024  # entries held before they are read: bounds the memory of a lon
 
 @dataclass
 class Tape:
-    """The results of the steps since the last ``write``: by name, values and their weights ``[2, steps]``."""
+    """The results of the steps since the last epoch that was closed: by name, values and their weights ``[2, steps]``.
 
+    Attributes:
+        history: gets the losses when they are read, and the means of closed epochs.
+    """
+
+    history: History
     _steps: int = 0
     _read: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _pending: list[tuple[Mapping[str, torch.Tensor], int, int]] = field(default_factory=list)
+    _pending_steps: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps since the last epoch that was closed."""
+        return self._steps + self._pending_steps
 
     def add(self, results: Mapping[str, torch.Tensor], steps: int, size: int) -> None:
         """Keep the results of ``steps`` batches of ``size`` samples.
@@ -41,36 +53,62 @@ class Tape:
                     "Reduce it, for example with .mean().",
                 )
         self._pending.append((results, steps, size))
+        self._pending_steps += steps
         if len(self._pending) >= _PENDING:
-            self._read_pending()
+            self.read()
 
-    def write(self, history: History, steps_in_epoch: int, seconds: float) -> None:
-        """Move all results to ``history``, cut into epochs of ``steps_in_epoch``, and start empty."""
-        self._read_pending()
+    def read(self) -> None:
+        """Turn the tensors held into numbers, and add the losses to the history."""
+        pending, self._pending, self._pending_steps = self._pending, [], 0
+        if not pending:
+            return
+        steps = [steps for _, steps, _ in pending]
+        weights = np.repeat([size for *_, size in pending], steps).astype(np.float64)
+        for name in dict.fromkeys([*self._read, *(name for results, *_ in pending for name in results)]):
+            there = np.repeat([name in results for results, *_ in pending], steps)
+            tensors = [results[name].reshape(-1).expand(steps) for results, steps, _ in pending if name in results]
+            block = np.zeros((2, len(weights)))
+            if tensors:
+                block[0, there] = torch.cat(tensors).double().cpu().numpy()
+            block[1] = weights * there
+            self._read.setdefault(name, [np.zeros((2, self._steps))]).append(block)
+            if name == "loss":
+                self.history.loss += block[0].tolist()
+        self._steps += len(weights)
+
+    def last(self) -> dict[str, float]:
+        """The results of the last step that was read."""
+        ends = {name: blocks[-1][:, -1] for name, blocks in self._read.items() if blocks[-1].size}
+        return {name: float(value) for name, (value, weight) in ends.items() if weight}
+
+    def close(self, steps_in_epoch: int | None, seconds: float) -> None:
+        """Close epochs of ``steps_in_epoch`` (None: one epoch), which took ``seconds``: their means go to the history.
+
+        The last one may be cut short.
+        """
+        self.read()
         steps, self._steps = self._steps, 0
         read, self._read = self._read, {}
+        if not steps:
+            return
+        steps_in_epoch = steps_in_epoch or steps
         epochs = math.ceil(steps / steps_in_epoch)
         means = {}
         for name, blocks in read.items():
             both = np.concatenate(blocks, axis=1)
-            if name == "loss":
-                history.loss += both[0].tolist()
-            # The last epoch may be cut short: what it lacks has no weight.
+            # What the last epoch lacks has no weight.
             values, weights = np.pad(both, ((0, 0), (0, epochs * steps_in_epoch - steps))).reshape(2, epochs, -1)
             means[name] = ((values * weights).sum(1) / np.maximum(weights.sum(1), 1)).tolist()
         counts = [steps_in_epoch] * (epochs - 1) + [steps - steps_in_epoch * (epochs - 1)]
-        history.add_epochs(counts, seconds / steps, means)
+        self.history.add_epochs(counts, seconds / steps, means)
 
-    def _read_pending(self) -> None:
-        """Turn the tensors held into numbers."""
-        pending, self._pending = self._pending, []
-        steps = [steps for _, steps, _ in pending]
-        weights = np.repeat([size for *_, size in pending], steps).astype(np.float64)
-        for name in {name: None for results, *_ in pending for name in results}:
-            there = np.repeat([name in results for results, *_ in pending], steps)
-            tensors = [results[name].reshape(-1).expand(steps) for results, steps, _ in pending if name in results]
-            block = np.zeros((2, len(weights)))
-            block[0, there] = torch.cat(tensors).double().cpu().numpy()
-            block[1] = weights * there
-            self._read.setdefault(name, [np.zeros((2, self._steps))]).append(block)
-        self._steps += len(weights)
+    def state_dict(self) -> dict[str, Any]:
+        """The results of the running epoch."""
+        self.read()
+        read = {name: np.concatenate(blocks, axis=1) for name, blocks in self._read.items()}
+        return {"steps": self._steps, "read": read}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict()``."""
+        self._steps, self._pending, self._pending_steps = state["steps"], [], 0
+        self._read = {name: [block] for name, block in state["read"].items()}

@@ -47,6 +47,26 @@ def test_every_element_of_every_tensor_is_updated_once(dtype, threads):
         torch.testing.assert_close(found, wanted, **tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool], ids=["chosen", "choice"])
+def test_a_constant_of_full_size_is_an_operand_like_others(dtype):
+    def stepping(rate, parameters, gradients):
+        constants = [torch.full(p.shape, 1, dtype=dtype) for p in parameters]
+        return [
+            torch.where(c, p, g) * rate if dtype is torch.bool else torch.where(g > 0, c, p - rate * g)
+            for c, p, g in zip(constants, parameters, gradients, strict=True)
+        ]
+
+    rate, parameters, gradients = torch.tensor(0.1), drawn(len(SIZES)), drawn(len(SIZES))
+    made = updating_program(stepping, rate, parameters, gradients)
+    (formula,) = {member.formula() for member in gather_updates._members(made)}
+    assert "aten.full" in formula.text
+    assert compile_formula(formula)
+    expected = stepping(rate, parameters, gradients)
+    read = [t for gradient in gradients for t in _in_order(formula, rate, gradient)]
+    UPDATE_MANY(formula.name, SIZES, parameters, read)
+    torch.testing.assert_close(parameters, expected)
+
+
 def _in_order(formula, rate, gradient):
     return [gradient if operand.full else rate for operand in formula.operands if not operand.written]
 

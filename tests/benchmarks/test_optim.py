@@ -4,6 +4,7 @@ import dataclasses
 import sys
 
 import pytest
+import torch
 
 from benchmarks import optim
 from benchmarks.measure import NotMeasured, Timing
@@ -29,8 +30,8 @@ def test_adamw_is_about_fifty_million_parameters():
 def test_both_make_the_same_steps(small, name):
     race = small[name]
     shapes = race.size.shapes(vectors=race.vectors)
-    ours = optim.in_program(Plan(), shapes, race.ours)
-    theirs = optim.alone(Plan(), shapes, race.peers[optim.EAGER])
+    ours = optim.in_program(Plan(), shapes, race.ours, 2)
+    theirs = optim.alone(Plan(), shapes, race.peers[optim.EAGER], 2)
     assert (ours(), ours()) == pytest.approx((theirs(), theirs()), rel=1e-4)
 
 
@@ -51,4 +52,11 @@ def test_every_row_is_there(small, monkeypatch):
 def test_a_package_that_is_missing_is_a_reason(small, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
     with pytest.raises(NotMeasured, match="^not installed$"):
-        optim.alone(Plan(), SMALL.shapes(vectors=True), small["Lion"].peers[optim.PACKAGE])
+        optim.alone(Plan(), SMALL.shapes(vectors=True), small["Lion"].peers[optim.PACKAGE], 2)
+
+
+def test_every_repetition_of_soap_has_as_much_to_do():
+    """Its basis is made anew in every tenth step; a mean over fewer would be of either kind."""
+    (soap,) = [race for race in optim.races() if race.name == "SOAP"]
+    optimizer = soap.ours([torch.nn.Parameter(torch.zeros(2, 2))])
+    assert soap.steps % optimizer.param_groups[0]["precondition_frequency"] == 0

@@ -8,7 +8,7 @@ from benchmarks import run
 from benchmarks.plan import Plan
 from benchmarks.row import Part, limited
 
-NAMES = ("xor", "mlp", "call", "compilations", "curves", "checkpoint", "data", "optim", "gpt", "import")
+NAMES = ("xor", "mlp", "call", "compilations", "curves", "fit", "checkpoint", "data", "optim", "gpt", "import")
 
 
 def family(name, found=1):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
-from tessera.capture.closure import needs_closure
+from tessera.capture.closure import Rollback, needs_closure
 
 
 @pytest.mark.parametrize(
@@ -19,3 +21,27 @@ def test_a_step_without_a_closure():
             return super().step()
 
     assert not needs_closure(Plain([torch.nn.Parameter(torch.ones(1))]))
+
+
+def test_a_step_is_taken_back_with_its_state():
+    parameters = [torch.nn.Parameter(torch.randn(3)) for _ in range(2)]
+    optimizers = [torch.optim.LBFGS(parameters[:1], max_iter=2), torch.optim.Adam(parameters[1:])]
+
+    def step():
+        def closure():
+            for p in parameters:
+                p.grad = p.detach() ** 3
+            return sum((p.detach() ** 4).sum() / 4 for p in parameters)
+
+        for optimizer in optimizers:
+            optimizer.step(closure)
+
+    step()
+    before = copy.deepcopy((parameters, [o.state_dict() for o in optimizers]))
+    rollback = Rollback(optimizers)
+    step()
+    expected = copy.deepcopy(parameters)
+    rollback.restore()
+    torch.testing.assert_close((parameters, [o.state_dict() for o in optimizers]), before, rtol=0, atol=0)
+    step()
+    torch.testing.assert_close(parameters, expected, rtol=0, atol=0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from tessera.capture.finite import not_finite_error
+from tessera.capture.loss_scale import LossScale, Scaling
 
 
 class Net(torch.nn.Module):
@@ -22,10 +23,11 @@ def forward(module, loss, metrics, batch, named):
     return module(*batch, **named).sum(), []
 
 
-def error(function, *batch, loss=float("nan"), module=None):
+def error(function, *batch, loss=float("nan"), module=None, rule=None):
     module = module or Net(function)
     arguments = (module, None, (), batch, {})
-    return not_finite_error(forward, arguments, module, torch.tensor(loss)), module
+    scaling = rule and Scaling(rule, in_force=True)
+    return not_finite_error(forward, arguments, module, torch.tensor(loss), scaling), module
 
 
 def test_the_log_of_a_negative_number_is_named_with_its_line():
@@ -70,3 +72,16 @@ def test_looking_for_it_leaves_no_trace():
     assert module.calls == 0
     assert module.weight.grad is None
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_gradient_that_overflows_by_its_scale_is_found_with_the_scale():
+    rule = LossScale(2.0**100, growth=1.0, backoff=1.0)
+    found, _ = error(lambda x: x * 1e20, torch.ones(3), loss=3e20, rule=rule)
+    assert "aten.mul in the backward pass" in str(found)
+    assert found.fix.endswith('; a loss_scale="auto" in place of 1.26765e+30 adapts itself.')
+
+
+def test_a_scale_that_fell_in_vain_is_told():
+    found, _ = error(torch.log, -torch.ones(3), rule=LossScale(0.25))
+    assert found.received == "The loss became nan, and the loss scale has fallen to 0.25 in vain."
+    assert "aten.log" in found.expected

@@ -71,3 +71,53 @@ def test_numbers_take_the_place_of_the_tensors(optimizer):
     assert group["amsgrad"] is False
     assert "params" not in group
     assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("changes", [[0.5, 1, 0.25, 2], [1, 0.5]])
+def test_whole_numbers_and_fractions_are_one_kind(changes):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1, momentum=0)
+    found = HyperParameters(optimizer)
+    lr = found.tensors[found.names.index("lr")]
+    for value in changes:
+        optimizer.param_groups[0]["lr"] = value
+        assert found.refresh(always)
+        assert lr == value
+    assert "momentum" in found.names  # a float, says the constructor of SGD, although its default is 0
+
+
+def test_a_whole_number_beside_a_fraction_is_one_too():
+    optimizer = torch.optim.Rprop([torch.nn.Parameter(torch.ones(1))], step_sizes=(1e-6, 50))
+    found = HyperParameters(optimizer)
+    optimizer.param_groups[0]["step_sizes"] = (1, 20.5)
+    assert found.refresh(always)
+    read = dict(zip(found.names, found.tensors, strict=True))
+    assert (read["step_sizes[0]"], read["step_sizes[1]"]) == (1, 20.5)
+
+
+@pytest.mark.parametrize(("now", "fits"), [((None, 0.5), True), ((None, 1), True), ((0.5, 0.5), False)])
+def test_a_none_in_a_pair_is_structure(now, fits):
+    optimizer = torch.optim.Adafactor([torch.nn.Parameter(torch.ones(1))], eps=(None, 1e-3))
+    found = HyperParameters(optimizer)
+    assert "eps[0]" not in found.names
+    (group,) = found.groups_with([f"<{name}>" for name in found.names])
+    assert group["eps"] == [None, "<eps[1]>"]
+    optimizer.param_groups[0]["eps"] = now
+    assert found.refresh(always) is fits
+
+
+class Iterates(torch.optim.SGD):
+    def __init__(self, params, count: int = 2, weights=(1, 2), on=True):
+        super().__init__(params)
+        self.param_groups[0] |= {"count": count, "weights": weights, "on": on}
+
+
+@pytest.mark.parametrize(
+    "change", [{"count": 3}, {"weights": (1, 3)}, {"on": False}, {"lr": True}, {"lr": None}, {"lr": [0.1]}]
+)
+def test_counts_and_switches_are_structure(change):
+    optimizer = Iterates([torch.nn.Parameter(torch.ones(1))])
+    found = HyperParameters(optimizer)
+    assert {"count", "weights[0]", "on"}.isdisjoint(found.names)
+    assert found.groups_with(found.tensors)[0]["weights"] == (1, 2)
+    optimizer.param_groups[0] |= change
+    assert not found.refresh(always)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.capture.pieces import Snapshot, run_in_pieces
-from tessera.capture.whole_step import StepOptions, TrainingJob
+from tessera.capture.training_job import StepOptions, TrainingJob
 from tessera.program import Report
 
 

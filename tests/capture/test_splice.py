@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tessera import torch_internals
-from tessera.capture.splice import Splicer
+from tessera.capture.splice import Splicer, returned_nodes
 from tessera.program import Phase
 
 
@@ -13,7 +13,7 @@ def spliced(function, value):
     x = torch_internals.fake_copy(mode, torch.ones(3))
     graph_module = torch_internals.trace(lambda v: (torch.sin(v),), x, fake_mode=mode)
     splicer = Splicer(graph_module, mode)
-    (sine,) = graph_module.graph.output_node().args[0]
+    (sine,) = returned_nodes(graph_module)
     known = set(graph_module.graph.nodes)
     results = splicer.append(function, [sine, splicer.input("state", value)], Phase.UPDATE)
     graph_module.graph.output_node().args = (tuple(results),)
@@ -45,3 +45,17 @@ def test_constants_come_along():
     graph_module, _ = spliced(lambda a, b: [a + b * table], torch.ones(3))
     x, y = torch.randn(3), torch.randn(3)
     torch.testing.assert_close(graph_module(x, y)[0], torch.sin(x) + y * table)
+
+
+def test_what_belongs_before_a_node_stands_there():
+    mode = torch_internals.new_fake_mode()
+    x = torch_internals.fake_copy(mode, torch.ones(3))
+    graph_module = torch_internals.trace(lambda v: (torch.sin(v),), x, fake_mode=mode)
+    (sine,) = returned_nodes(graph_module)
+    splicer = Splicer(graph_module, mode)
+    (doubled,) = splicer.append(lambda v: [v * 2], [splicer.input("y", torch.ones(3))], Phase.BACKWARD, before=sine)
+    sine.args = (doubled,)
+    graph_module.graph.lint()
+    graph_module.recompile()
+    y = torch.randn(3)
+    assert torch.equal(graph_module(torch.ones(3), y)[0], torch.sin(y * 2))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.capture.train_step import train_step
-from tessera.errors import LossError, OptimizerError, SettingError
+from tessera.errors import BatchError, LossError, OptimizerError, SettingError
 
 
 def net():
@@ -161,3 +161,73 @@ def test_gradient_and_step_hooks_are_called(many):
     for one in zip(x, y, strict=True):
         step(*one)
     assert seen == ["gradient", "step"] * 3
+
+
+def weighted(prediction, target, weight):
+    return (weight * (prediction - target).square().squeeze(1)).mean()
+
+
+class Eager(torch.optim.SGD):
+    """A stranger's optimizer: its update is never part of a Program."""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rung"), [(torch.optim.SGD, "whole step"), (Eager, "forward and backward in pieces")]
+)
+def test_the_last_values_of_a_batch_go_to_the_loss(optimizer, rung):
+    model = net()
+    twin = copy.deepcopy(model)
+    reference = torch.optim.SGD(twin.parameters(), lr=0.1)
+    metrics = {"l1": F.l1_loss}
+    step = train_step(model, weighted, optimizer(model.parameters(), lr=0.1), targets=2, metrics=metrics)
+    x, y, weight = torch.randn(5, 4, 2), torch.randn(5, 4, 1), torch.rand(5, 4)
+    found, losses = [step(x[0], y[0], weight[0])], []
+    distances = [step.metrics["l1"]]
+    many = step.run(x[1:], y[1:], weight[1:])
+    if rung == "whole step":
+        found, distances = [*found, *many], [*distances, *step.metrics["l1"]]
+    else:
+        assert many is None
+        for i in range(1, 5):
+            found.append(step(x[i], y[i], weight[i]))
+            distances.append(step.metrics["l1"])
+    for i in range(5):
+        prediction = twin(x[i])
+        losses.append(weighted(prediction, y[i], weight[i]))
+        torch.testing.assert_close(distances[i], F.l1_loss(prediction, y[i]).detach())
+        reference.zero_grad()
+        losses[-1].backward()
+        reference.step()
+    torch.testing.assert_close(found, [loss.detach() for loss in losses])
+    torch.testing.assert_close(model.state_dict(), twin.state_dict())
+    assert step.report.rung.startswith(rung)
+
+
+def test_a_module_whose_only_inputs_are_named():
+    class Scale(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, *, x):
+            return x * self.weight
+
+    model = Scale()
+    step = train_step(model, weighted, torch.optim.SGD(model.parameters()), targets=2)
+    x, y, weight = torch.randn(4, 1), torch.randn(4, 1), torch.rand(4)
+    torch.testing.assert_close(step(y, weight, x=x), weighted(x, y, weight))
+
+
+@pytest.mark.parametrize(("targets", "loss"), [(0, "mse"), (-1, "mse"), (2, None)])
+def test_numbers_of_targets_that_make_no_sense(targets, loss):
+    model = net()
+    with pytest.raises(SettingError, match=rf"^targets={targets} was passed.*Write targets=1"):
+        train_step(model, loss, torch.optim.SGD(model.parameters()), targets=targets)
+
+
+def test_a_batch_with_too_few_values():
+    model = net()
+    step = train_step(model, weighted, torch.optim.SGD(model.parameters()), targets=2)
+    for call in (step, step.run):
+        with pytest.raises(BatchError, match=r"called with 1 positional values.*last 2 go to the loss.*Write step\("):
+            call(torch.randn(4, 2))

@@ -101,3 +101,19 @@ def test_what_cannot_be_recorded_says_why():
     replaced.step = lambda: None
     with pytest.raises(CannotCapture, match="the step of this SGD was replaced"):
         record_update(replaced, own)
+
+
+def test_groups_hold_the_names_of_the_parameters_that_take_part():
+    seen = []
+
+    class ByName(torch.optim.SGD):
+        __module__ = "tessera.optim.by_name"
+
+        def step(self):
+            seen.extend([n for n, _ in zip(g["param_names"], g["params"], strict=True)] for g in self.param_groups)
+
+    own = parameters()
+    record_update(ByName([("weight", own[0]), ("bias", own[1])]), own[1:])
+    assert seen == [["bias"]]
+    record_update(ByName([{"params": [(name, p)]} for name, p in zip("ab", own, strict=True)]), own)
+    assert seen[1:] == [["a"], ["b"]]

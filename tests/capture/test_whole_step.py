@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from tessera import torch_internals
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import CannotCapture
-from tessera.capture.whole_step import StaleProgram, StepOptions, TrainingJob, WholeStep
+from tessera.capture.training_job import StepOptions, TrainingJob
+from tessera.capture.whole_step import StaleProgram, WholeStep
 from tessera.program import Report
 
 

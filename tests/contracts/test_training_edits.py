@@ -177,6 +177,10 @@ def _load_sgd(step, net, optimizers):
         optimizers[0].param_groups[0]["lr"] = 0.01
 
 
+def _whole_numbers(step, net, optimizers):
+    optimizers[0].param_groups[0]["lr"] = [1, 0.5, 0, 2, 0.1][step % 5]
+
+
 def _fill_tensor_lr(step, net, optimizers):
     optimizers[0].param_groups[0]["lr"].fill_(0.01 * (step + 1))
 
@@ -185,6 +189,7 @@ def _fill_tensor_lr(step, net, optimizers):
     "job",
     [
         Job(name="freeze, then train again", edit=_freeze_then_not, compilations=2),
+        Job(name="whole numbers for lr", edit=_whole_numbers, compilations=1),
         Job(
             name="train and eval in turn",
             module=lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 3)),
@@ -235,7 +240,7 @@ def test_a_hook_on_every_module_counts():
     assert_trains_like_eager(Job(name="global hook", edit=edit, batches=lambda: vectors(*FIVE), rung=""))
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_checkpoint_resumes_a_run(accumulate):
     """Saved after four steps, loaded into new objects, two more: as if nothing had happened."""
     import torch.nn.functional as F
@@ -253,11 +258,12 @@ def test_a_checkpoint_resumes_a_run(accumulate):
     net, optimizer, step = start()
     for batch in batches[:4]:
         step(*batch)
-    saved = copy.deepcopy((net.state_dict(), optimizer.state_dict()))
+    saved = copy.deepcopy((net.state_dict(), optimizer.state_dict(), step.state_dict()))
     expected = [float(step(*batch)) for batch in batches[4:]]
     net2, optimizer2, step2 = start()
     net2.load_state_dict(saved[0])
     optimizer2.load_state_dict(saved[1])
+    step2.load_state_dict(saved[2])
     resumed = [float(step2(*batch)) for batch in batches[4:]]
     assert resumed == pytest.approx(expected, abs=1e-12)
     torch.testing.assert_close(dict(net2.named_parameters()), dict(net.named_parameters()), rtol=0, atol=1e-12)

@@ -41,7 +41,7 @@ def test_the_verdict_when_data_is_not_the_limit():
     timings.add("read", 0.5, 100)
     timings.add("wait", 0.01, 100)
     timings.add("your step", 1.0, 100)
-    text = str(Inspection(timings, {}, 2, "process"))
+    text = str(Inspection(timings, {}, 2, "process", "2 process workers"))
     assert text.endswith("The step waits for data 1% of the time with 2 process workers: data is not what limits it.")
     assert "5,000.0" in text
     assert "100%" in text

@@ -62,9 +62,10 @@ def pipeline(request):
     return PIPELINES[request.param]
 
 
-def test_workers_give_the_same_as_none(pipeline):
+@pytest.mark.parametrize("kind", ["auto", "process"])
+def test_workers_give_the_same_as_none(pipeline, kind):
     expected = epochs(Loader(pipeline(), 6, seed=3))
-    with Loader(pipeline(), 6, seed=3, workers=2) as loader:
+    with Loader(pipeline(), 6, seed=3, workers=2, worker_kind=kind) as loader:
         assert epochs(loader) == expected
 
 
@@ -74,14 +75,16 @@ def test_any_number_of_workers_gives_the_same(pipeline, shuffle):
     expected = epochs(Loader(pipeline(), 6, shuffle=shuffle, seed=3))
     for workers in (1, 3, 5):
         for ahead in (1, 4):
-            with Loader(pipeline(), 6, shuffle=shuffle, seed=3, workers=workers, ahead=ahead) as loader:
-                assert epochs(loader) == expected, (workers, ahead)
+            for kind in ("auto", "process"):
+                options = {"workers": workers, "ahead": ahead, "worker_kind": kind}
+                with Loader(pipeline(), 6, shuffle=shuffle, seed=3, **options) as loader:
+                    assert epochs(loader) == expected, options
 
 
-def check_resumes(pipeline, workers, times, seed):
+def check_resumes(pipeline, workers, times, seed, kind="auto"):
     expected = [batch for epoch in epochs(Loader(pipeline(), 6), 3) for batch in epoch]
     draw = random.Random(seed)
-    with Loader(pipeline(), 6, workers=workers) as with_workers:
+    with Loader(pipeline(), 6, workers=workers, worker_kind=kind) as with_workers:
         for _ in range(times):
             stop = draw.randrange(1, len(expected))
             first, second = (draw.choice([with_workers, Loader(pipeline(), 6)]) for _ in range(2))
@@ -100,7 +103,8 @@ def test_a_resume_anywhere_with_or_without_workers(pipeline):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3, 4])
 def test_a_resume_anywhere_with_any_number_of_workers(pipeline, workers):
-    check_resumes(pipeline, workers, times=30, seed=workers)
+    for kind in ("auto", "process"):
+        check_resumes(pipeline, workers, times=15, seed=workers, kind=kind)
 
 
 def test_any_number_of_ranks_gives_the_same_batches(pipeline):

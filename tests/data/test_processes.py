@@ -128,7 +128,7 @@ def test_a_loop_that_is_left_leaves_nothing_behind_for_the_next_one():
 
 
 def test_batches_stay_as_they_are_when_later_ones_are_made():
-    with Loader(DATA, 4, workers=1, shuffle=False) as loader:
+    with Loader(DATA, 4, workers=1, shuffle=False, worker_kind="process") as loader:
         assert torch.cat(list(loader)).tolist() == list(range(40))
 
 
@@ -141,7 +141,7 @@ def test_workers_stay_from_epoch_to_epoch():
 
 
 def test_a_loader_that_is_forgotten_ends_its_workers():
-    loader = Loader(DATA, 4, workers=2)
+    loader = Loader(DATA, 4, workers=2, worker_kind="process")
     next(iter(loader))
     pids = pids_of(loader)
     assert all(map(alive, pids))
@@ -198,7 +198,7 @@ def test_a_program_without_a_guard_is_told_so(tmp_path):
         import torch
         from tessera.data import Loader
 
-        for _ in Loader(torch.arange(10), 2, workers=1):
+        for _ in Loader(torch.arange(10), 2, workers=1, worker_kind="process"):
             pass
     """
     _, errors = program(tmp_path, unguarded).communicate(timeout=60)

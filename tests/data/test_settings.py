@@ -22,7 +22,10 @@ from tests.data.functions import Counting, double, is_even, noisy
         ({"ahead": 0}, "^ahead=0"),
         ({"shuffle": 1}, "^shuffle=1 was passed. shuffle is True or False. Write shuffle=True.$"),
         ({"drop_last": "no"}, "^drop_last='no'"),
-        ({"worker_kind": "fork"}, "^worker_kind='fork' was passed. worker_kind is 'process' or 'thread'. "),
+        (
+            {"worker_kind": "threads"},
+            "^worker_kind='threads' was passed. worker_kind is 'auto', 'process' or 'thread'. Write worker_kind='thr",
+        ),
         (
             {"on_error": "ignore"},
             "^on_error='ignore' was passed. on_error is 'stop' or 'skip'. Write on_error='stop'.$",

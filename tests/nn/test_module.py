@@ -33,7 +33,15 @@ def test_it_is_a_torch_module():
     assert type(net(x)) is torch.Tensor
 
 
-@pytest.mark.parametrize(("door", "behind"), [("fit", "tessera.train.fit"), ("export", "tessera.export.export")])
+@pytest.mark.parametrize(
+    ("door", "behind"),
+    [
+        ("fit", "tessera.train.fit"),
+        ("evaluate", "tessera.train.evaluate"),
+        ("predict", "tessera.train.predict"),
+        ("export", "tessera.export.export"),
+    ],
+)
 def test_a_door_takes_what_is_behind_it_and_hands_all_of_it_on(door, behind, monkeypatch):
     file = importlib.import_module(behind)
     function = getattr(file, door)

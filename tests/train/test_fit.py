@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, TensorDataset
 
+from tessera.checkpoint import latest
 from tessera.errors import (
     BatchError,
     EmptyDatasetError,
@@ -17,11 +18,15 @@ from tessera.errors import (
     LossError,
     NonFiniteError,
     OptimizerError,
+    ResumeError,
     SettingError,
 )
+from tessera.optim import AdamW, Optimizer, cosine_decay, ema_weights, reduce_on_plateau
+from tessera.optim import sgd as sgd_transformation
 from tessera.optim.adamw import adamw
 from tessera.optim.chain import chain
 from tessera.optim.transforms.clip_by_global_norm import clip_by_global_norm
+from tessera.train.callbacks.callback import Callback
 from tessera.train.early_stopping import EarlyStopping
 from tessera.train.fit import fit
 
@@ -182,7 +187,7 @@ def test_early_stopping_puts_the_best_weights_back():
     losses = [results["loss"] for results in history.validation]
     best = losses.index(min(losses))
     assert len(losses) == best + 3
-    assert history.stopped == f"no better loss for 2 epochs; the weights of epoch {best + 1} are back"
+    assert history.stopped == (f"no better loss since epoch {best + 1}; the weights of epoch {best + 1} are back")
     module.eval()
     torch.testing.assert_close(F.cross_entropy(module(X), Y).item(), min(losses), rtol=1e-5, atol=1e-6)
 
@@ -382,3 +387,131 @@ def test_what_is_no_optimizer_is_refused(given):
         BATCHES,
         optimizer=given,
     )
+
+
+def test_a_run_goes_on_where_it_was_cut(tmp_path):
+    def run(folder, *callbacks):
+        module = torch.nn.Sequential(classifier(), torch.nn.Dropout(0.2))
+        optimizer = AdamW(module, lr=cosine_decay(1e-2, 20))
+        return fit(
+            module, (X, Y), optimizer=optimizer, epochs=4, batch_size=7, seed=3, validation=(X, Y), accumulate=2,
+            checkpoint=folder, save_every=2, callbacks=callbacks,
+        ), module  # fmt: skip
+
+    class Cut(Callback):
+        def __init__(self, at):
+            self.every = at
+
+        def step(self, run):
+            if run.step == self.every:
+                raise SystemError
+
+    whole, expected = run(None)
+    for at in (3, 5, 6, 11):
+        with pytest.raises(SystemError):
+            run(tmp_path, Cut(at))
+    history, module = run(tmp_path)
+    assert history.loss == whole.loss
+    assert history.validation == whole.validation
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), expected.parameters(), strict=True))
+    assert history.checkpoint == latest(tmp_path)
+
+
+CHANGED = {
+    "another model": ({"width": 6}, "model.0.weight was 'float32[5, 4]' and is 'float32[6, 4]'"),
+    "another optimizer": ({"lr": 0.2}, "optimizer.group 0.lr was 0.1 and is 0.2"),
+    "other data": ({"x": X + 1}, "data.0"),
+    "another loss": ({"loss": "nll"}, "training.loss was 'cross_entropy' and is 'nll'"),
+    "other accumulation": ({"accumulate": 2}, "training.accumulate was 1 and is 2"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_a_run_that_has_changed_is_told_what_differs(tmp_path, case):
+    def run(*, width=5, lr=0.1, x=X, loss="cross_entropy", accumulate=1):
+        module = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.Tanh(), torch.nn.Linear(width, 3))
+        optimizer = torch.optim.SGD(module.parameters(), lr=lr)
+        return fit(module, (x, Y), optimizer=optimizer, loss=loss, accumulate=accumulate, checkpoint=tmp_path)
+
+    run()
+    change, words = CHANGED[case]
+    with pytest.raises(ResumeError) as error:
+        run(**change)
+    assert words in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_without_resume_a_run_begins_anew(tmp_path):
+    def run(**options):
+        module = classifier()
+        return fit(module, BATCHES, optimizer=sgd(module), checkpoint=tmp_path, **options).loss
+
+    assert run() == run(resume=False) == run(epochs=2)[:3]
+
+
+def test_class_and_sample_weights_are_those_of_torch():
+    weights = torch.rand(24, generator=RANDOM, dtype=torch.float64)
+    of_class = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+    x = X.double()
+
+    def reference(epochs=2):
+        module = classifier(dtype=torch.float64)
+        optimizer, losses = sgd(module), []
+        for _ in range(epochs):
+            for part in range(0, 24, 8):
+                rows = slice(part, part + 8)
+                optimizer.zero_grad()
+                w = weights[rows] * of_class[Y[rows]]
+                loss = (w * F.cross_entropy(module(x[rows]), Y[rows], reduction="none")).sum() / w.sum()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+        return losses
+
+    def losses(data, **options):
+        module = classifier(dtype=torch.float64)
+        return fit(
+            module, data, optimizer=sgd(module), epochs=2, batch_size=8, shuffle=False, class_weight=[1.0, 2.0, 0.5],
+            **options,
+        ).loss  # fmt: skip
+
+    expected = reference()
+    in_dicts = [
+        {"input": x[i : i + 8], "labels": Y[i : i + 8], "sample_weight": weights[i : i + 8]} for i in range(0, 24, 8)
+    ]
+    torch.testing.assert_close(losses((x, Y), sample_weight=weights), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(losses(in_dicts), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_metrics_with_a_state_are_measured_on_held_out_data():
+    torchmetrics = pytest.importorskip("torchmetrics")
+    module = classifier()
+    metric = torchmetrics.F1Score("multiclass", num_classes=3, average="macro")
+    history = fit(module, BATCHES, optimizer=sgd(module), metrics={"f1": metric}, validation=(X, Y))
+    module.eval()
+    expected = torchmetrics.functional.f1_score(module(X), Y, "multiclass", num_classes=3, average="macro")
+    assert history.validation[-1]["f1"] == pytest.approx(expected.item())
+    assert "f1" not in history.metrics
+    with pytest.raises(SettingError, match="no validation data was passed"):
+        fit(module, BATCHES, metrics={"f1": metric})
+
+
+def test_validation_sees_the_averaged_weights_and_a_plateau_sees_it():
+    module = classifier()
+    optimizer = Optimizer(module, chain(sgd_transformation(0.5), ema_weights(0.9)))
+    history = fit(module, BATCHES, optimizer=optimizer, validation=(X, Y), epochs=2)
+    module.eval()
+    with optimizer.averaged_weights():
+        averaged = F.cross_entropy(module(X), Y).item()
+    assert history.validation[-1]["loss"] == pytest.approx(averaged, rel=1e-5)
+    assert F.cross_entropy(module(X), Y).item() != pytest.approx(averaged, rel=1e-3)
+    plateau = Optimizer(module, sgd_transformation(reduce_on_plateau(1e-12, patience=1, factor=0.5)))
+    before = [p.clone() for p in module.parameters()]
+    fit(module, BATCHES, optimizer=plateau, validation=(X, Y), epochs=6)
+    assert plateau.learning_rates() == [1e-12 * 0.5**2]
+    assert all(torch.allclose(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("given", ["log.csv", EarlyStopping, 3])
+def test_what_is_no_callback_is_refused(given):
+    raising(SettingError, "A callback is a tessera.train.Callback", BATCHES, callbacks=[given])

@@ -10,9 +10,11 @@ def trained() -> History:
     history = History(report=Report("training step of Net"))
     history.loss += [4.0, 2.0, 1.0]
     history.add_epochs([2], 0.5, {"loss": [3.0], "accuracy": [0.25]})
-    history.add_validation({"loss": 2.5, "accuracy": 0.5})
+    history.add_validation(2, {"loss": 2.5, "accuracy": 0.5})
+    history.show_validation()
     history.add_epochs([1], 0.5, {"loss": [1.0], "accuracy": [0.75]})
-    history.add_validation({"loss": 1.5, "accuracy": 0.625})
+    history.add_validation(3, {"loss": 1.5, "accuracy": 0.625})
+    history.show_validation()
     history.stopped = "2 epochs done"
     return history
 
@@ -31,6 +33,25 @@ def test_epochs_hold_everything():
     assert history.epochs[1]["epoch"] == 2
     assert history.metrics == {"accuracy": [0.25, 0.75]}
     assert history.validation[1] == {"loss": 1.5, "accuracy": 0.625}
+
+
+def test_a_validation_of_an_epoch_before_is_not_shown_again():
+    history = trained()
+    history.add_epochs([2], 0.5, {"loss": [0.5]})
+    history.show_validation()
+    assert "validation loss" not in history.epochs[-1]
+
+
+def test_a_copy_goes_on_from_what_was_saved():
+    history, again = trained(), History()
+    state = history.state_dict()
+    history.epochs[0]["loss"] = 0.0  # what is saved is what was then
+    again.load_state_dict(state)
+    assert again.loss == [4.0, 2.0, 1.0]
+    assert again.epochs == trained().epochs
+    assert (again.validation, again.validation_steps, again.metrics) == (
+        history.validation, [2, 3], history.metrics,
+    )  # fmt: skip
 
 
 def test_it_prints_as_a_table():
@@ -63,6 +84,10 @@ def test_json_holds_everything():
     assert record["report"]["subject"] == "training step of Net"
     assert record["stopped"] == "2 epochs done"
     assert json.loads(History().to_json())["report"] is None
+
+
+def test_json_holds_the_learning_rates():
+    assert json.loads(History(learning_rates={"lr": [(5, 0.5)]}).to_json())["learning_rates"] == {"lr": [[5, 0.5]]}
 
 
 def test_values_are_short():

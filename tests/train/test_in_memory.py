@@ -18,8 +18,7 @@ EVERYTHING = 10**9
 def numbered(samples: int, batch_size: int, seed: int | None = 0) -> InMemory:
     """A dataset whose inputs and labels are the sample numbers."""
     numbers = np.arange(samples)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    return in_memory((numbers[:, None], numbers), READER, "training data", batch_size, generator)
+    return in_memory((numbers[:, None], numbers), READER, "training data", batch_size, seed)
 
 
 def labels(pieces) -> list[list[int]]:
@@ -63,7 +62,7 @@ def test_large_datasets_are_shuffled_too():
     assert drawn != sorted(drawn)
 
 
-def test_without_a_generator_the_order_is_that_of_the_data():
+def test_without_a_seed_the_order_is_that_of_the_data():
     assert labels(numbered(5, 2, None).take(2, EVERYTHING, Pace(9))) == [[0, 1], [2, 3], [4]] * 2
     assert labels(numbered(5, 2).batches()) == [[0, 1], [2, 3], [4]]
 
@@ -89,6 +88,44 @@ def test_a_limit_stops_in_the_middle():
     assert len(labels(numbered(10, 2).take(3, 7, Pace(4)))) == 7
     assert len(labels(numbered(9, 2).take(3, 7, Pace(4)))) == 7
     assert len(labels(numbered(9, 2).take(3, 5, Pace(4)))) == 5
+
+
+@pytest.mark.parametrize(("samples", "batch_size"), [(6, 2), (7, 2), (5000, 1000), (3, 8)])
+def test_the_rest_follows_from_the_position_alone(samples, batch_size):
+    whole = labels(numbered(samples, batch_size, 5).take(6, EVERYTHING, Pace(4)))
+    for cut in (1, 2, 3, 4, 5, 6):
+        first = numbered(samples, batch_size, 5)
+        begun = labels(first.take(6, cut, Pace(3)))
+        second = numbered(samples, batch_size, 99)
+        second.load_state_dict(first.state_dict())
+        left = 6 - second.epoch
+        assert begun + labels(second.take(left, EVERYTHING, Pace(5))) == whole
+        assert (second.epoch, second.offset) == (6, 0)
+
+
+def test_a_limited_walk_goes_on_where_it_stopped():
+    data, whole = numbered(6, 2, 1), labels(numbered(6, 2, 1).take(3, EVERYTHING, Pace(1)))
+    pieces = []
+    while data.epoch < 3:
+        pieces += labels(data.take(1, 2, Pace(2)))
+    assert pieces == whole
+
+
+def test_other_data_has_another_fingerprint():
+    first, again, other = numbered(6, 2).fingerprint(), numbered(6, 2).fingerprint(), numbered(8, 2).fingerprint()
+    assert first == again != other
+    assert numbered(6, 3).fingerprint() != first != numbered(6, 2, None).fingerprint()
+
+
+def test_weights_of_samples_go_with_them():
+    numbers = np.arange(10)
+    data = in_memory((numbers[:, None], numbers), READER, "training data", 2, 3, numbers / 10)
+    for piece in data.take(2, EVERYTHING, Pace(3)):
+        assert len(piece.labels) == 2
+        for batch in piece if isinstance(piece, Stack) else [piece]:
+            torch.testing.assert_close(batch.weight, batch.target / 10)
+    with pytest.raises(BatchError, match="There is one weight for each of the 10 samples"):
+        in_memory((numbers[:, None], numbers), READER, "training data", 2, 3, numbers[:9])
 
 
 def test_the_pace_may_change_between_stacks():

@@ -13,6 +13,8 @@ from tessera.train.history import History
 from tessera.train.labels import LabelCheck
 from tessera.train.loop import Loop
 from tessera.train.progress import ProgressBar
+from tessera.train.run import Run
+from tessera.train.tape import Tape
 
 MODULE = torch.nn.Linear(1, 3)
 
@@ -42,13 +44,31 @@ class FakeStep:
         self.calls.append(len(losses))
         stop = next((i for i, loss in enumerate(losses) if not loss.isfinite()), len(losses))
         self.trained += losses[:stop].tolist()
-        self.metrics = {"double": losses * 2}
-        return losses[: stop + 1]
+        self.metrics = {"double": losses[:stop] * 2}
+        return losses[:stop]
 
 
-def loop(step, loss=None) -> Loop:
-    labels = LabelCheck(MODULE, loss or (lambda prediction, target: prediction.sum()))
-    return Loop(MODULE, lambda: step, labels, History(), ProgressBar(False, 1, None))
+class Running(Loop):
+    """A loop that trains on all it is given, and closes what is then on its tape."""
+
+    @property
+    def history(self):
+        return self.run.history
+
+    def take(self, pieces, steps_in_epoch=None):
+        self.steps_in_epoch = steps_in_epoch
+        try:
+            for _ in self.train(iter(pieces)):
+                pass
+        finally:
+            self.close(several=True)
+
+
+def loop(step, loss=None, module=MODULE) -> Running:
+    labels = LabelCheck(module, loss or (lambda prediction, target: prediction.sum()))
+    history = History()
+    run = Run(module, [], history)
+    return Running(run, lambda batch: step, labels, ProgressBar(False, 1, None), None, Tape(history))
 
 
 def single(value: float) -> Batch:
@@ -63,26 +83,26 @@ def stack(*values: float) -> Stack:
 def test_losses_and_metrics_are_those_of_every_step(loops):
     step = FakeStep(loops=loops)
     running = loop(step)
-    running.run(iter([single(1.0), stack(2.0, 3.0, 4.0), single(5.0)]), None)
+    running.take(([single(1.0), stack(2.0, 3.0, 4.0), single(5.0)]), None)
     assert running.history.loss == step.trained == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert running.history.metrics == {"double": [6.0]}
-    assert running.done == 5
+    assert running.run.step == 5
     assert step.calls == ([1, 3, 1] if loops else [1] * 5)
     assert running.history.report is step.report
 
 
 def test_several_epochs_in_one_stack():
     running = loop(FakeStep())
-    running.run(iter([stack(1.0, 3.0, 2.0, 4.0)]), 2)
+    running.take(([stack(1.0, 3.0, 2.0, 4.0)]), 2)
     assert [epoch["loss"] for epoch in running.history.epochs] == [2.0, 3.0]
 
 
 def test_the_step_is_made_once_and_the_inputs_are_remembered():
     made = []
     running = loop(None)
-    running.make_step = lambda: made.append(FakeStep()) or made[0]
-    running.run(iter([stack(1.0, 2.0)]), None)
-    running.run(iter([single(3.0)]), None)
+    running.make_step = lambda batch: made.append(FakeStep()) or made[0]
+    running.take(([stack(1.0, 2.0)]), None)
+    running.take(([single(3.0)]), None)
     assert len(made) == 1
     assert remembered_inputs(MODULE)[0].shape == (1, 1)
     assert len(running.history.epochs) == 2
@@ -93,7 +113,7 @@ def test_a_step_that_is_not_finite_ends_it(pieces):
     step = FakeStep()
     running = loop(step)
     with pytest.raises(NonFiniteStepError) as error:
-        running.run(iter(pieces), None)
+        running.take((pieces), None)
     assert str(error.value) == "Step 2, epoch 1: The loss is nan. It is finite. Lower the learning rate."
     assert error.value.history is running.history
     assert running.history.loss == step.trained == [1.0]
@@ -103,7 +123,7 @@ def test_a_step_that_is_not_finite_ends_it(pieces):
 def test_the_epoch_of_a_step_in_a_stack_of_several_is_said():
     running = loop(FakeStep())
     with pytest.raises(NonFiniteStepError, match="^Step 5, epoch 3: "):
-        running.run(iter([stack(1.0, 2.0, 3.0), stack(4.0, math.inf)]), 2)
+        running.take(([stack(1.0, 2.0, 3.0), stack(4.0, math.inf)]), 2)
 
 
 def test_a_step_that_is_finite_the_second_time_goes_on():
@@ -112,7 +132,7 @@ def test_a_step_that_is_finite_the_second_time_goes_on():
             return super().__call__(*batch[:-1], batch[-1].nan_to_num(7.0))
 
     running = loop(Random())
-    running.run(iter([stack(1.0, math.nan, 3.0)]), None)
+    running.take(([stack(1.0, math.nan, 3.0)]), None)
     assert running.history.loss == [1.0, 7.0, 3.0]
 
 
@@ -125,7 +145,7 @@ def test_inputs_by_keyword_are_passed_by_keyword():
 
     named = Stack((torch.zeros(2, 1, 1),), torch.tensor([[1.0], [2.0]]), 2, 1, ("x",))
     running = loop(Named())
-    running.run(iter([named]), None)
+    running.take(([named]), None)
     assert running.history.loss == [1.0, 2.0]
 
 
@@ -137,10 +157,10 @@ def test_torchs_error_about_labels_is_explained():
     running = loop(Failing(), torch.nn.functional.cross_entropy)
     good, bad = (Batch((torch.zeros(1, 1),), torch.tensor([label])) for label in (1, 7))
     with pytest.raises(IndexError, match="out of bounds"):
-        running.run(iter([good]), None)
+        running.take(([good]), None)
     running.labels.in_memory = {"training data": torch.tensor([1])}  # what is checked already is not checked again
     with pytest.raises(LabelError, match="^Batch 1 has labels that are out of range") as error:
-        running.run(iter([bad]), None)
+        running.take(([bad]), None)
     assert isinstance(error.value.__context__, IndexError)
 
 
@@ -152,9 +172,8 @@ def test_a_failed_first_step_leaves_the_buffers():
             norm(torch.randn(4, 1) + 2)
             raise RuntimeError
 
-    running = loop(Failing())
-    running.module = norm
+    running = loop(Failing(), module=norm)
     with pytest.raises(RuntimeError):
-        running.run(iter([single(1.0)]), None)
+        running.take(([single(1.0)]), None)
     assert norm.running_mean == 0
     assert running.history.epochs == []

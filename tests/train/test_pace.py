@@ -30,3 +30,14 @@ def test_a_short_remainder_says_nothing_about_full_stacks():
     pace = Pace(64)
     pace.follow(3, 0.001)
     assert pace.steps == 64
+
+
+def test_something_that_is_due_comes_before_the_pace():
+    pace = Pace(64)
+    assert pace.next == 64
+    pace.room = 5
+    assert pace.next == 5
+    pace.follow(5, 1e-6)  # as many as there was room for, and fast
+    assert pace.steps == 512
+    pace.room = 0
+    assert pace.next == 1

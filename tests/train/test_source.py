@@ -83,12 +83,17 @@ def test_without_a_seed_torch_decides():
 
 
 def test_a_dataset_without_samples():
-    with pytest.raises(EmptyDatasetError, match="^The training data yielded no batch"):
+    with pytest.raises(EmptyDatasetError, match="^The training data has no samples"):
         labels(read(Squares(0), shuffle=True))
 
 
 def test_a_dataset_without_end():
     assert len(list(read(Endless(), shuffle=True).take(1, 7, Pace()))) == 7
+
+
+def test_weights_of_samples_belong_to_data_in_memory():
+    with pytest.raises(BatchError, match="^sample_weight was passed, and the training data is a list"):
+        source([(X, Y)], READER, "training data", 4, shuffle=False, sample_weight=torch.ones(10))
 
 
 def test_several_passes_over_an_iterator():

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
-from tessera.errors import BatchError, EmptyDatasetError
+from tessera.checkpoint.random_state import RandomState
+from tessera.data import Loader, dataset
+from tessera.errors import BatchError, DataStateError, EmptyDatasetError
 from tessera.train.batches import BatchReader
 from tessera.train.pace import Pace
 from tessera.train.stream import stream
@@ -56,6 +62,69 @@ def test_what_holds_no_batches(found, words):
         stream(found, READER, "training data")
     assert str(error.value) == (
         f"The training data is {words}, which holds no batches. "
-        "Data is (inputs, labels) in memory, a Dataset, a DataLoader, or any iterable of batches. "
+        "Data is (inputs, labels) in memory, a Dataset, a Loader, or any iterable of batches. "
         "Write for example fit(model, (x, y)) or fit(model, loader)."
+    )
+
+
+class Noisy(Dataset):
+    """Samples that draw random numbers when they are read."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.randn(1) + random.random() + np.random.rand(), index  # noqa: NPY002 - what users' datasets draw from
+
+
+def datas():
+    return {
+        "a DataLoader": DataLoader(Noisy(), 2, shuffle=True),
+        "a DataLoader with a generator": DataLoader(
+            Noisy(), 2, shuffle=True, generator=torch.Generator().manual_seed(5)
+        ),
+        "a Loader": Loader(Noisy(), 2, seed=4),
+        "a Loader that filters": Loader(dataset(Noisy()).filter(lambda sample: sample[1] % 3, random=False), 2),
+        "a list": BATCHES,
+    }
+
+
+@pytest.mark.parametrize("kind", datas())
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 5, 6, 9])
+def test_the_rest_follows_from_the_position_alone(kind, cut):
+    def seeded():
+        torch.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)  # noqa: NPY002 - as above
+
+    def taken(data, epochs, limit, seen):
+        for batch in data.take(epochs, limit, Pace()):
+            seen.append((batch.inputs[0].tolist(), batch.target.tolist(), torch.rand(1).item()))
+
+    seeded()
+    whole, begun = [], []
+    taken(stream(datas()[kind], READER, "training data"), 3, 100, whole)
+    seeded()
+    first = stream(datas()[kind], READER, "training data")
+    taken(first, 3, cut, begun)
+    state, randomness = first.state_dict(), RandomState().state_dict()
+    torch.manual_seed(99)
+    second = stream(datas()[kind], READER, "training data")
+    second.load_state_dict(state)
+    RandomState().load_state_dict(randomness)
+    taken(second, 3 - second.epoch, 100, begun)
+    assert begun == whole
+    assert second.epoch == 3
+
+
+def test_data_that_has_become_shorter():
+    first, second = stream(BATCHES, READER, "training data"), stream(BATCHES[:2], READER, "training data")
+    list(first.take(1, 3, Pace()))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(DataStateError) as error:
+        list(second.take(1, 3, Pace()))
+    assert str(error.value) == (
+        "The training data ended after 2 of the 3 batches that were trained on before. "
+        "A run goes on with the data that it was begun with. "
+        "Pass the same data, or another folder as `checkpoint` to begin anew."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -107,6 +109,4 @@ def scale_by_schedule_free(
     whole = with_learning_rate(lr, at_rate)
     names = {name: name for name in state}
     average = GradientTransformation(state, whole.update, average=lambda old, y: old["z"] + (y - old["z"]) / beta1)
-    return GradientTransformation(
-        whole.state, whole.update, members=(*whole.members, Member(average, names)), observe=whole.observe
-    )
+    return replace(whole, members=(*whole.members, Member(average, names)))

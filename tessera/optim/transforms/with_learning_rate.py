@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -53,7 +54,8 @@ def with_learning_rate(
     if not callable(base):
         check_number("lr", base, 0.001)
         if plateau is None:
-            return make(base)  # type: ignore[arg-type]  # a number or a 0-d tensor: it cannot be called
+            number: Hyper = base  # type: ignore[assignment]  # a number or a 0-d tensor: it cannot be called
+            return replace(make(number), rate=lambda _: number)
     inner = make(0.0)
     state: dict[str, StateInit] = dict(inner.state)
     count = unused("step", state)
@@ -83,7 +85,17 @@ def with_learning_rate(
     def observe(old: State, value: float) -> State:
         return {scaled: plateau.observed(old[scaled], value)} if plateau else {}
 
-    return GradientTransformation(state, update, members=(whole,), observe=observe if plateau else None)
+    def latest_rate(states: Sequence[State]) -> Tensor | float:
+        rate: object = base
+        if callable(base):
+            counts = [old[count] for old in states if count in old] or [torch.ones(())]
+            rate = _scalar(base, latest(counts).clamp(min=1) - 1)
+        scales = [old[scaled] for old in states if scaled in old]
+        return plateau.rate(rate, scales[0]) if plateau and scales else rate  # type: ignore[arg-type, return-value]
+
+    return GradientTransformation(
+        state, update, members=(whole,), observe=observe if plateau else None, rate=latest_rate
+    )
 
 
 def _scalar(schedule: Schedule, step: Tensor) -> Tensor:

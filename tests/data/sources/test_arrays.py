@@ -36,7 +36,7 @@ def test_every_kind_of_memory_reaches_the_workers(tmp_path, workers):
         "wanting grad": torch.ones(10, requires_grad=True),
         "scalars": torch.arange(10).bool(),
     }
-    with Loader(data, 4, workers=workers) as loader:
+    with Loader(data, 4, workers=workers, worker_kind="process") as loader:
         found = {name: torch.cat([batch[name] for batch in loader]) for name in data}
         rows = next(iter(loader))
     assert sorted(found["mapped"].tolist()) == list(range(10))
@@ -48,7 +48,7 @@ def test_every_kind_of_memory_reaches_the_workers(tmp_path, workers):
 def test_memory_is_shared_and_a_change_before_the_start_is_seen():
     x = np.zeros(8)
     x[:] = 5
-    with Loader(x, 4, workers=2) as loader:
+    with Loader(x, 4, workers=2, worker_kind="process") as loader:
         assert all((batch == 5).all() for batch in loader)
 
 

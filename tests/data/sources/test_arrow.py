@@ -33,7 +33,7 @@ def test_a_shuffle_is_a_full_one(folder):
 
 def test_workers_map_the_files_themselves(folder):
     expected = [batch["id"].tolist() for batch in Loader(arrow(folder, columns=["id"]), 8)]
-    with Loader(arrow(folder, columns=["id"]), 8, workers=2) as loader:
+    with Loader(arrow(folder, columns=["id"]), 8, workers=2, worker_kind="process") as loader:
         assert [batch["id"].tolist() for batch in loader] == expected
 
 

@@ -28,8 +28,8 @@ def test_in_memory_and_from_disk_are_the_same(rows, tmp_path):
     expected = [plain(batch) for batch in Loader(rows, 7)]
     assert sorted(n for batch in expected for n in batch["n"]) == list(range(30))
     assert all(batch["x"] == [[n, n + 1] for n in batch["n"]] for batch in expected)
-    for workers in (0, 2):
-        with Loader(huggingface(tmp_path / "rows"), 7, workers=workers) as loader:
+    for workers, kind in ((0, "auto"), (2, "auto"), (2, "process")):
+        with Loader(huggingface(tmp_path / "rows"), 7, workers=workers, worker_kind=kind) as loader:
             assert [plain(batch) for batch in loader] == expected
 
 

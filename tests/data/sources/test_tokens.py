@@ -29,7 +29,7 @@ def test_windows_of_all_files(folder):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_map_the_files_themselves(folder, workers):
     expected = [x.tolist() for x, _ in Loader(tokens(folder, 7, dtype="uint16"), 3)]
-    with Loader(tokens(folder, 7, dtype="uint16"), 3, workers=workers) as loader:
+    with Loader(tokens(folder, 7, dtype="uint16"), 3, workers=workers, worker_kind="process") as loader:
         assert [x.tolist() for x, _ in loader] == expected
 
 

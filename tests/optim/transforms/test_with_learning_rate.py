@@ -15,7 +15,9 @@ def counting(rate):
 
 def test_a_number_is_all_that_is_needed():
     plain = stateless(lambda grad, _: grad)
-    assert with_learning_rate(0.5, lambda rate: plain) is plain
+    fixed = with_learning_rate(0.5, lambda rate: plain)
+    assert (fixed.update, fixed.state) == (plain.update, {})
+    assert fixed.rate([]) == 0.5
     tensor = torch.tensor(0.25)
     assert with_learning_rate(tensor, counting).update([torch.ones(())], [{"step": PARAM}], [PARAM])[0] == [tensor]
 

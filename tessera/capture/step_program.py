@@ -1,0 +1,239 @@
+"""Puts a training step together as one Program: behind forward and backward, what becomes of the gradients.
+
+    micro-batch   sums' = sums + gradients
+    update        [sums +] gradients  >  divided by the loss scale  >  clipped  >  the optimizers' updates
+    check         what is not finite keeps everything, or only the update, as it was
+
+The loss scale is the tangent of the loss, where the backward begins.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from tessera import torch_internals
+from tessera.capture import gradients as arithmetic
+from tessera.capture.loss_scale import LossScale
+from tessera.capture.splice import Splicer, returned_nodes
+from tessera.capture.training_job import TrainingJob
+from tessera.capture.update import Update
+from tessera.program import COPY, Phase, Program, Role, Value, copy_graph
+
+LOSS = 0  # the loss is what the captured function returns first
+
+
+class StepProgram:
+    """One variant of a training step, written into a copy of its joint graph.
+
+    Args:
+        job: what the step is about.
+        joint: forward and backward; its gradients of ``inputs`` that no update takes are dropped.
+        inputs: real examples of the forward's inputs.
+        updates: what the optimizers do.
+        final: whether this call updates, or is a micro-batch that only adds to the sums of gradients.
+
+    Attributes:
+        program: the result. Its inputs are the forward's, then ``kept`` tensors, then a sum for each trained parameter.
+        extra: names of what it returns behind the forward's outputs.
+    """
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        joint: torch_internals.JointGraph,
+        inputs: Sequence[Any],
+        updates: Sequence[Update],
+        *,
+        final: bool,
+    ) -> None:
+        self._job, self._joint, self._examples, self._updates = job, joint, inputs, updates
+        graph_module = copy_graph(joint.graph_module)
+        self._graph = graph_module.graph
+        for node in self._graph.nodes:
+            backward = torch_internals.joint_metadata_is_backward(node)
+            node.meta["phase"] = Phase.BACKWARD if backward else Phase.FORWARD
+        placeholders = list(self._graph.find_nodes(op="placeholder"))
+        self._returned = returned_nodes(graph_module)
+        self._splicer = Splicer(graph_module, torch_internals.fake_mode_of([p.meta["val"] for p in placeholders]))
+        self._inputs = placeholders[: len(inputs)]
+        taken = {id(p) for update in updates for p in update.parameters}
+        self._owned = [i for i in joint.gradients if id(inputs[i]) in taken]
+        self._add_inputs()
+        self._replace_tangents(placeholders)
+        self._gradients = [self._returned[joint.gradients[i]] for i in self._owned]
+        self._new_values = {self._inputs[i]: self._returned[at] for i, at in joint.mutations.items()}
+        self._extra: dict[str, fx.Node] = {}
+        self._append(final)
+        self.extra = list(self._extra)
+        self._finish()
+        graph_module.recompile()
+        self.program = Program(job.name, graph_module, self._named_inputs(), self._named_outputs())
+
+    def _add_inputs(self) -> None:
+        splicer, scaling = self._splicer, self._job.scales
+        trained = [self._examples[i] for i in self._owned]
+        accumulates = self._job.options.accumulate > 1
+        self._states = [splicer.input(f"state_{s.name}", s.tensor) for u in self._updates for s in u.slots]
+        self._hypers = [splicer.input("hyper", t) for u in self._updates for t in u.hyper_parameters.tensors]
+        self._scaling = [splicer.input("loss_scale", t) for t in scaling.tensors] if scaling else []
+        self._sums = [splicer.input("sum", p.detach()) for p in trained] if accumulates else []
+
+    def _replace_tangents(self, placeholders: Sequence[fx.Node]) -> None:
+        first = next(node for node in self._graph.nodes if node.op != "placeholder")
+        share = 1.0 / self._job.options.accumulate
+        for position, of in self._joint.tangents.items():
+            tangent = placeholders[position]
+            value = tangent.meta["val"]
+            if of == LOSS and self._scaling:
+                make = functools.partial(_scaled_tangent, self._job.options.accumulate, value.dtype, value.shape)
+                (new,) = self._splicer.append(make, self._scaling[:1], Phase.BACKWARD, before=first)
+            else:
+                # Nothing follows the step, so the new value of an input has no gradient.
+                number = share if of == LOSS else 0.0
+                options = {"dtype": value.dtype, "device": value.device}
+                with self._graph.inserting_before(first):
+                    new = self._graph.call_function(_FULL, (list(value.shape), number), options)
+                new.meta |= {"val": value, "phase": Phase.BACKWARD}
+            tangent.replace_all_uses_with(new)
+            self._graph.erase_node(tangent)
+
+    def _append(self, final: bool) -> None:
+        options, scaling = self._job.options, self._job.scales
+        if self._sums:
+            self._change_gradients(arithmetic.add, Phase.BACKWARD, *self._sums)
+            if not final:
+                self._new_values |= dict(zip(self._sums, self._gradients, strict=True))
+        keeps_all = options.check_finite and not self._job.forgives
+        if final:
+            if scaling is not None:
+                self._change_gradients(arithmetic.unscale, Phase.CLIP, self._scaling[0])
+            if options.clip_norm is not None:
+                clip = functools.partial(arithmetic.clip, options.clip_norm)
+                (self._extra["grad_norm"],) = self._change_gradients(clip, Phase.CLIP)
+            if scaling is not None:
+                dtypes = [self._examples[i].dtype for i in self._owned]
+                self._change_gradients(functools.partial(arithmetic.cast, dtypes), Phase.CLIP)
+            updated = self._append_updates()
+            if scaling is not None and not keeps_all:
+                finite = self._finite()
+                updated = self._kept_unless(finite, updated)
+                follow = functools.partial(LossScale.next, scaling.rule)
+                new = self._splicer.append(follow, [finite, *self._scaling], Phase.CHECK)
+                updated |= {old: (old, value) for old, value in zip(self._scaling, new, strict=True)}
+                if options.check_finite:
+                    tolerated = [finite, self._scaling[0]]
+                    (self._extra["finite"],) = self._splicer.append(arithmetic.tolerated, tolerated, Phase.CHECK)
+            self._new_values |= {destination: new for destination, (_, new) in updated.items()}
+        if keeps_all:
+            finite = self._finite()
+            changed = {destination: (destination, new) for destination, new in self._new_values.items()}
+            kept = self._kept_unless(finite, changed)
+            self._new_values = {destination: new for destination, (_, new) in kept.items()}
+            self._extra["finite"] = finite
+
+    def _change_gradients(self, function: Callable[..., Any], phase: Phase, *before: fx.Node) -> list[fx.Node]:
+        """Put what ``function`` makes of the gradients in their place; returns what it makes before them."""
+        made = self._splicer.append(function, [*before, *self._gradients], phase)
+        count = len(made) - len(self._gradients)
+        self._gradients = made[count:]
+        return made[:count]
+
+    def _append_updates(self) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
+        """Add the optimizers' updates; returns destination -> (value before, value after)."""
+        position = {id(self._examples[i]): at for at, i in enumerate(self._owned)}
+        states, hypers = list(self._states), list(self._hypers)
+        updated: dict[fx.Node, tuple[fx.Node, fx.Node]] = {}
+        for update in self._updates:
+            at = [position[id(p)] for p in update.parameters]
+            parameters = [self._inputs[self._owned[i]] for i in at]
+            gradients = [self._gradients[i] for i in at]
+            # The forward may have edited a parameter (weights clamped under no_grad): the update starts from there.
+            edited = [self._new_values.get(p, p) for p in parameters]
+            own_states = [states.pop(0) for _ in update.slots]
+            own_hypers = [hypers.pop(0) for _ in update.hyper_parameters.tensors]
+            values = [*edited, *gradients, *own_states, *own_hypers]
+            new = self._splicer.append(_applied(update), values, Phase.UPDATE)
+            old = zip([*edited, *own_states], new, strict=True)
+            updated |= dict(zip([*parameters, *own_states], old, strict=True))
+        return updated
+
+    def _finite(self) -> fx.Node:
+        """Whether the gradients, and the loss where that matters, are finite."""
+        loss = [self._returned[self._joint.results[LOSS]]] if self._job.options.check_finite else []
+        checked = [*loss, *self._gradients]
+        (finite,) = self._splicer.append(lambda *values: [arithmetic.all_finite(values)], checked, Phase.CHECK)
+        return finite
+
+    def _kept_unless(
+        self, finite: fx.Node, changes: dict[fx.Node, tuple[fx.Node, fx.Node]]
+    ) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
+        old, new = [old for old, _ in changes.values()], [new for _, new in changes.values()]
+        kept = self._splicer.append(arithmetic.choose, [finite, *old, *new], Phase.CHECK)
+        return dict(zip(changes, zip(old, kept, strict=True), strict=True))
+
+    def _finish(self) -> None:
+        output = self._graph.output_node()
+        with self._graph.inserting_before(output):
+            for destination, source in self._new_values.items():
+                copy = self._graph.call_function(COPY, (destination, source))
+                copy.meta |= {"val": destination.meta["val"], "phase": Phase.UPDATE}
+        results = [self._returned[at] for at in self._result_positions().values()]
+        output.args = ((*results, *self._extra.values()),)
+        output.meta = {}
+        self._graph.eliminate_dead_code()
+
+    def _result_positions(self) -> dict[int, int]:
+        """Output of the captured function -> position in the joint graph, for those that are no input themselves."""
+        return {i: at for i, at in sorted(self._joint.results.items()) if i not in self._joint.same}
+
+    def _named_inputs(self) -> list[Value]:
+        names = {id(p): name for name, p in self._job.module.named_parameters()}
+        buffers = {id(b): name for name, b in self._job.module.named_buffers()}
+        values = []
+        for node, example in zip(self._inputs, self._examples, strict=True):
+            if id(example) in names:
+                values.append(Value(names[id(example)], Role.PARAMETER))
+            elif id(example) in buffers:
+                values.append(Value(buffers[id(example)], Role.BUFFER))
+            else:
+                values.append(Value(node.name, Role.BATCH if isinstance(example, torch.Tensor) else Role.SIZE))
+        for update in self._updates:
+            owner = [names.get(id(s.parameter), "parameter") for s in update.slots]
+            values += [Value(f"{o}.{s.name}", Role.OPTIMIZER_STATE) for o, s in zip(owner, update.slots, strict=True)]
+        for update in self._updates:
+            values += [Value(name, Role.HYPER_PARAMETER) for name in update.hyper_parameters.names]
+        scaling = self._job.scales
+        values += [Value(f"loss scale: {name}", Role.OPTIMIZER_STATE) for name in scaling.names] if scaling else []
+        sums = self._owned if self._sums else []
+        return values + [Value(names[id(self._examples[i])], Role.ACCUMULATOR) for i in sums]
+
+    def _named_outputs(self) -> list[Value]:
+        results = [Value("loss", Role.LOSS)]
+        results += [Value(f"output {i}", Role.RESULT) for i in list(self._result_positions())[1:]]
+        return results + [Value(name, Role.METRIC) for name in self._extra]
+
+
+_FULL = torch.ops.aten.full.default
+
+
+def _scaled_tangent(
+    accumulate: int, dtype: torch.dtype, shape: Sequence[int], scale: torch.Tensor
+) -> list[torch.Tensor]:
+    return [arithmetic.tangent(scale, accumulate, dtype).expand(shape)]
+
+
+def _applied(update: Update) -> Callable[..., list[Any]]:
+    count, slots = len(update.parameters), len(update.slots)
+
+    def applied(*flat: Any) -> list[Any]:
+        parameters, gradients = list(flat[:count]), list(flat[count : 2 * count])
+        states, hypers = list(flat[2 * count : 2 * count + slots]), list(flat[2 * count + slots :])
+        new_parameters, new_states = update.apply(parameters, gradients, states, hypers)
+        return new_parameters + new_states
+
+    return applied

@@ -1,0 +1,1 @@
+"""Table of contents only; see the files beside this one, one callback each."""

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("resumable.py")
+STEPS, SNAPSHOTS = 4 * 17, 4 * 17 // 3
+
+
+def start(folder: Path, workers: int) -> subprocess.Popen:
+    command = [sys.executable, str(SCRIPT), str(folder), str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE)
+
+
+def finish(folder: Path, workers: int) -> tuple[list[float], str]:
+    process = start(folder, workers)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    return json.loads((folder / "trace.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The trace of the run that nobody kills."""
+    folder = tmp_path_factory.mktemp("whole")
+    trace = finish(folder, 0)
+    assert len(trace[0]) == STEPS
+    return trace
+
+
+def snapshots(folder: Path) -> int:
+    """How many snapshots there have been."""
+    return max((int(path.name.rpartition("-")[2]) for path in folder.glob("snapshot-*")), default=0)
+
+
+def wait_for_snapshots(folder: Path, process: subprocess.Popen, number: int) -> None:
+    while process.poll() is None and snapshots(folder) < number:
+        time.sleep(0.002)
+
+
+def killed_and_resumed(folder: Path, draw: random.Random) -> tuple[tuple[list[float], str], int]:
+    """The trace of a run that is killed once or twice at random moments; and how many kills met it alive."""
+    kills = 0
+    for _ in range(draw.choice([1, 1, 2])):
+        process = start(folder, draw.choice([0, 1, 2]))
+        # Most of a process is its start, so moments are drawn among the snapshots.
+        wait_for_snapshots(folder, process, snapshots(folder) + draw.randrange(SNAPSHOTS - 1))
+        time.sleep(draw.expovariate(50))
+        if process.poll() is None:
+            kills += 1
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return finish(folder, draw.choice([0, 1, 2])), kills
+
+
+def test_a_killed_run_ends_as_if_nothing_had_been(uninterrupted, tmp_path):
+    found, kills = killed_and_resumed(tmp_path, random.Random(0))
+    assert kills
+    assert found == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_hundred_killed_runs_end_as_if_nothing_had_been(uninterrupted, tmp_path):
+    def trial(seed: int) -> int:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        found, kills = killed_and_resumed(folder, random.Random(seed))
+        assert found == uninterrupted, f"run {seed}"
+        return kills
+
+    with ThreadPoolExecutor(2) as pool:
+        kills = sum(pool.map(trial, range(100)))
+    assert kills >= 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_the_run(uninterrupted, tmp_path, number):
+    process = start(tmp_path, 1)
+    wait_for_snapshots(tmp_path, process, 2)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    assert b"ending after this step" in errors
+    losses, _ = json.loads((tmp_path / "trace.json").read_text())
+    assert losses == uninterrupted[0][: len(losses)]
+    assert len(losses) < STEPS
+    assert finish(tmp_path, 2) == uninterrupted
