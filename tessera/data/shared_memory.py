@@ -71,10 +71,12 @@ class Segment:
         """Copy ``arrays`` in, from the beginning; what is returned is for ``read``."""
         raw = [_raw(array) for array in arrays]
         starts = list(itertools.accumulate((_padded(len(part)) for part in raw), initial=0))
+        before = self._bytes  # when it grows, the same memory is also at another address
         memory = self.bytes(starts[-1])
         here = [_address(part) == _address(memory) + start for part, start in zip(raw, starts, strict=False)]
         if not all(here):  # one that is elsewhere in the segment would be written over
-            raw = [part.copy() if np.may_share_memory(part, memory) else part for part in raw]
+            inside = [np.may_share_memory(part, before) or np.may_share_memory(part, memory) for part in raw]
+            raw = [part.copy() if shared else part for part, shared in zip(raw, inside, strict=True)]
             for part, start in zip(raw, starts, strict=False):
                 memory[start : start + len(part)] = part
         return [(array.dtype, tuple(array.shape)) for array in arrays]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,23 @@ def test_descriptors_are_closed():
     del segments, segment
     gc.collect()
     assert count() == before
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_made_in_place_is_written_whatever_the_sizes(seed):
+    """Arrays of an arena that is too small for some of them, in a segment that then grows."""
+    draw = np.random.default_rng(seed)
+    mine = Segment()
+    theirs = Segment(os.dup(mine._descriptor))
+    for _ in range(30):
+        empty, made = mine.arena(), []
+        for _ in range(draw.integers(1, 5)):
+            shape = tuple(draw.integers(0, 40, draw.integers(1, 3)))
+            array = empty(shape, draw.choice([np.uint8, np.int64, np.float32])) if draw.random() < 0.8 else None
+            array = np.empty(shape, np.float64) if array is None else array
+            array[...] = draw.integers(0, 200, shape)
+            made.append(array)
+        draw.shuffle(made)
+        expected = [array.copy() for array in made]
+        found = theirs.read(mine.write(made))
+        assert all(map(same, expected, found))
