@@ -71,6 +71,7 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """How far it is, with everything that is on the way."""
+        self.loop.tape.read()  # losses go to the history when they are read
         return {
             "step": self.run.step,
             "epoch": self.run.epoch,

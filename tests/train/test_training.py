@@ -278,6 +278,24 @@ def validation_after(job: Training):
     return lambda: {"loss": [3.0, 1.0, 2.0, 0.5][job.run.step // 3 - 1]}
 
 
+@pytest.mark.parametrize("found", [(X, Y), [(X, Y)] * 3])
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_no_loss_is_lost_when_nothing_but_the_signal_looks(tmp_path, found, at, monkeypatch):
+    call = FakeStep.__call__
+
+    def signalled(self, *batch):
+        loss = call(self, *batch)
+        if self.count == at:
+            signal.raise_signal(signal.SIGTERM)
+        return loss
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeStep, "__call__", signalled)
+        patched.setattr(FakeStep, "run", lambda self, *stacked: None)
+        assert training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss == list(range(1, at + 1))
+    assert training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss == list(range(1, 13))
+
+
 def test_a_finished_run_is_not_run_again(tmp_path):
     first = training(epochs=2, callbacks=[Checkpoint(tmp_path)])()
     job = training(epochs=2, callbacks=[Checkpoint(tmp_path)])
