@@ -292,7 +292,9 @@ def test_no_loss_is_lost_when_nothing_but_the_signal_looks(tmp_path, found, at, 
     with monkeypatch.context() as patched:
         patched.setattr(FakeStep, "__call__", signalled)
         patched.setattr(FakeStep, "run", lambda self, *stacked: None)
-        assert training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss == list(range(1, at + 1))
+        begun = training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss
+        assert at <= len(begun) <= at + 8  # steps that belong to one call all end
+        assert begun == list(range(1, len(begun) + 1))
     assert training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss == list(range(1, 13))
 
 
