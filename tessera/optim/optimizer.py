@@ -108,8 +108,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def hyper_parameters(self, group: ParamGroup) -> dict[str, Any]:
         """A group's hyper-parameters, without what schedulers and users keep there beside them."""
-        # torch adds a default of its own, `differentiable`, when it loads a state_dict.
-        return {name: group[name] for name in self.defaults if name != "differentiable"}
+        return {name: group[name] for name in self._own_defaults}
+
+    @property
+    def _own_defaults(self) -> dict[str, Any]:
+        """The defaults without the one that torch adds when it loads a state_dict."""
+        return {name: value for name, value in self.defaults.items() if name != "differentiable"}
 
     def parts(self, groups: Sequence[ParamGroup] | None = None) -> list[Part]:
         """Which transformation updates which parameters.
@@ -362,7 +366,7 @@ class Optimizer(torch.optim.Optimizer):
             check_groups(saved, self.param_groups)
             new_groups = [
                 # Names are those of the model that is trained, whatever they were in the one that was saved.
-                {**self.defaults, **readable(group), **{k: own[k] for k in ("param_names",) if k in own}}
+                {**self._own_defaults, **readable(group), **{k: own[k] for k in ("param_names",) if k in own}}
                 for group, own in zip(saved["param_groups"], self.param_groups, strict=True)
             ]
             ours = (group["params"] for group in self.param_groups)

@@ -98,6 +98,7 @@ def restored(inits: Mapping[str, StateInit], param: Tensor, saved: Mapping[str, 
 
 
 def refill(table: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Replace all that a dict holds, and keep the dict."""
-    table.clear()
+    """Replace all that a dict holds, and keep the dict, and the order of what it held before."""
+    for gone in table.keys() - values.keys():
+        del table[gone]
     table.update(values)

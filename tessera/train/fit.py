@@ -21,6 +21,7 @@ from tessera.train.batches import Batch, BatchReader
 from tessera.train.callbacks.callback import Callback, EpochCallback
 from tessera.train.callbacks.checkpoint import Checkpoint
 from tessera.train.early_stopping import EarlyStopping
+from tessera.train.first_forward import make_parameters
 from tessera.train.history import History
 from tessera.train.in_memory import InMemory
 from tessera.train.kept_step import kept_step
@@ -146,6 +147,7 @@ def fit(
     in_step = step_metrics(measured, held_out=held_out is not None)
     plain = None if loss is None else resolve_loss(loss)
     function = plain if plain is None or class_weight is None else weighted_loss(plain, class_weight, reader.device)
+    make_parameters(module, train)
     chosen = _optimizers(module, optimizer)
     in_memory = {
         name: data.data.target

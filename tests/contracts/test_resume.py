@@ -11,6 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+
+import tessera
+from tessera.train import Callback
 
 SCRIPT = Path(__file__).with_name("resumable.py")
 STEPS, SNAPSHOTS = 4 * 17, 4 * 17 // 3
@@ -95,3 +99,56 @@ def test_a_signal_saves_and_ends_the_run(uninterrupted, tmp_path, number):
     assert losses == uninterrupted[0][: len(losses)]
     assert len(losses) < STEPS
     assert finish(tmp_path, 2) == uninterrupted
+
+
+class Cut(Callback):
+    def __init__(self, at):
+        self.every = at
+
+    def step(self, run):
+        if run.step == self.every:
+            raise SystemError
+
+
+OPTIMIZERS = {
+    "torch's SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "torch's AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2),
+    "Lion by a schedule": lambda parameters: tessera.optim.Lion(parameters, lr=tessera.optim.cosine_decay(1e-3, 40)),
+    "schedule-free AdamW": lambda parameters: tessera.optim.ScheduleFreeAdamW(parameters, lr=1e-2),
+    "SOAP": lambda parameters: tessera.optim.SOAP(parameters, lr=1e-3),
+}
+
+
+@pytest.mark.parametrize(("name", "accumulate"), [("torch's AdamW", 3), ("Lion by a schedule", 1)])
+def test_a_run_that_raises_goes_on_bit_for_bit(tmp_path, name, accumulate):
+    goes_on_bit_for_bit(tmp_path, name, accumulate, [[3], [8, 15]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_kind_of_optimizer_goes_on_bit_for_bit(tmp_path, name, accumulate):
+    goes_on_bit_for_bit(tmp_path, name, accumulate, [[1], [3], [7], [8, 15], [21], [27]])
+
+
+def goes_on_bit_for_bit(tmp_path, name, accumulate, cuts):
+    def run(folder, *callbacks):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(
+            torch.nn.Linear(8, 64), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 3)
+        )
+        x = torch.randn(50, 8)  # the last batch of an epoch is a smaller one, which compiles anew
+        optimizer = OPTIMIZERS[name](module.parameters())
+        history = tessera.fit(
+            module, (x, x[:, :3].argmax(1)), optimizer=optimizer, epochs=4, batch_size=8, seed=0, save_every=1,
+            accumulate=accumulate, checkpoint=folder, callbacks=callbacks,
+        )  # fmt: skip
+        return history.loss, [p.tolist() for p in module.parameters()], len(history.report.compilations)
+
+    expected = run(None)
+    for number, stops in enumerate(cuts):
+        folder = tmp_path / str(number)
+        for at in stops:
+            with pytest.raises(SystemError):
+                run(folder, Cut(at))
+        assert run(folder) == expected, stops

@@ -6,6 +6,7 @@ from torch import nn
 
 from tessera.errors import OptimizerError
 from tessera.optim import SGD, Adam, cosine_decay
+from tessera.optim.saved_state import refill
 from tests.optim.parity import Model, assert_same, train
 
 
@@ -139,3 +140,18 @@ def test_invalid_hyper_parameters_are_refused():
         saved,
         "lr=-1.0 was passed. lr is a finite number of at least 0, or a 0-d tensor. Write for example lr=0.001.",
     )
+
+
+def test_a_dict_is_refilled_in_its_own_order():
+    table = {"lr": 1, "gone": 2, "betas": 3}
+    refill(table, {"betas": 4, "new": 5, "lr": 6})
+    assert list(table.items()) == [("lr", 6), ("betas", 4), ("new", 5)]
+
+
+def test_loading_a_second_time_changes_nothing():
+    _, optimizer = trained()
+    groups = [list(group) for group in optimizer.param_groups]
+    state = copy.deepcopy(optimizer.state_dict())
+    for _ in range(2):
+        optimizer.load_state_dict(state)
+        assert [list(group) for group in optimizer.param_groups] == groups

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from tessera.checkpoint.finding import snapshots
 from tessera.checkpoint.manager import CheckpointManager
 from tessera.checkpoint.ranks import rank_of
@@ -17,6 +19,7 @@ from tessera.checkpoint.retention import Best
 from tessera.nn.weights import save_weights
 from tessera.train.callbacks.callback import Callback
 from tessera.train.run import Run
+from tessera.train.same_tensors import same_tensors
 
 _log = logging.getLogger("tessera")
 _SHARE = 10  # snapshots at every epoch's end take at most one part in so many of the time
@@ -77,7 +80,9 @@ class Checkpoint(Callback):
         self._manager = CheckpointManager(self.folder, {**state, "checkpoint": self}, **self._settings)
         step = self._manager.resume() if self.resume else 0
         if step and rehearse():
-            step = self._manager.resume()
+            optimizers = [value for value in state.values() if isinstance(value, torch.optim.Optimizer)]
+            with same_tensors(optimizers):  # else what the rehearsal has compiled would be of no use
+                step = self._manager.resume()
         if step:
             self._saved_step = step
             _log.info("Resumed at step %d from %s", step, self._manager.resumed_from)
