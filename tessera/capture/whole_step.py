@@ -76,8 +76,10 @@ class WholeStep:
                 for parameter in set(optimizer.state) - known:
                     del optimizer.state[parameter]
             raise
-        self._state = [slot.tensor for update in self.updates for slot in update.slots]
-        self._hyper = [t for update in self.updates for t in update.hyper_parameters.tensors]
+        # What the Program reads and writes besides the forward's inputs and the sums of gradients.
+        self._kept = [slot.tensor for update in self.updates for slot in update.slots]
+        self._kept += [t for update in self.updates for t in update.hyper_parameters.tensors]
+        self._kept += self._scaling.tensors if self._scaling is not None else ()
         for optimizer in job.optimizers:
             torch_internals.mark_stepped(optimizer)
         del self._joint, self._inputs
@@ -110,16 +112,11 @@ class WholeStep:
         if self._accumulates:
             return self._accumulate(inputs)
         executable, extra = self._variants[True]
-        results = executable.call([*inputs, *self._kept()])
+        results = executable.call([*inputs, *self._kept])
         torch_internals.mark_written(self._trained)
         if not extra and not self._same:
             return results
         return self._returned(results, extra, inputs)
-
-    def _kept(self) -> list[torch.Tensor]:
-        """What the Program reads and writes besides the forward's inputs and the sums of gradients."""
-        scale = self._scaling.tensors if self._scaling is not None else ()
-        return [*self._state, *self._hyper, *scale]
 
     def _look_for_hooks(self) -> None:
         count = torch_internals.hook_count()
@@ -147,7 +144,7 @@ class WholeStep:
             if sums[index] is None:
                 sums[index] = job.accumulators[parameter] = torch.zeros_like(parameter)
         executable, extra = self._variants[final]
-        results = executable.call([*inputs, *self._kept(), *sums])
+        results = executable.call([*inputs, *self._kept, *sums])
         if final:
             torch_internals.mark_written(self._trained)
         job.micro_step = 0 if final else job.micro_step + 1
@@ -169,7 +166,7 @@ class WholeStep:
             raise CannotLoop
         values = [batch.get(id(t), t) for t in inputs]
         stop = self._forward_outputs + extra.index("finite") if "finite" in extra else None
-        everything = [*values, *self._kept()]
+        everything = [*values, *self._kept]
         ran, results = executable.native.loop(len(loop.stacked[0]), everything, stacked, stop)
         if stop is not None and not results[stop][ran - 1]:
             ran -= 1  # that step changed nothing
