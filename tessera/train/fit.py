@@ -31,7 +31,7 @@ from tessera.train.metrics import Metrics, resolve_metrics, step_metrics
 from tessera.train.modes import mode
 from tessera.train.progress import ProgressBar
 from tessera.train.run import Run
-from tessera.train.settings import check_measures, check_settings
+from tessera.train.settings import check_company, check_measures, check_settings
 from tessera.train.source import check_passes, source
 from tessera.train.tape import Tape
 from tessera.train.training import Training
@@ -130,6 +130,12 @@ def fit(
         validate_every=validate_every, save_every=save_every, keep=keep,
     )  # fmt: skip
     check_measures(loss, metrics)
+    check_company(
+        save_every=(save_every, "checkpoint", checkpoint),
+        validate_every=(validate_every, "validation", validation),
+        class_weight=(class_weight, "loss", loss),
+        sample_weight=(sample_weight, "loss", loss),
+    )
     watching = _callbacks(callbacks, early_stopping)
     if checkpoint is not None:
         watching.append(Checkpoint(checkpoint, save_every=save_every, keep=keep, resume=resume))

@@ -38,3 +38,21 @@ def check_measures(loss: object, metrics: object) -> None:
             "Metrics compare a prediction with labels, and a module that returns its own loss gives the step neither.",
             "Leave metrics out, or pass a loss (prediction, target) -> 0-d tensor.",
         )
+
+
+def check_company(**pairs: tuple[object, str, object]) -> None:
+    """Check that no setting was passed that has no effect without another.
+
+    Args:
+        pairs: a setting's name, its value, and the name and the value of the one that it needs.
+
+    Raises:
+        SettingError: one is there and the one that it needs is not.
+    """
+    for name, (value, needed, there) in pairs.items():
+        if value is not None and there is None:
+            raise SettingError(
+                f"{name} was passed without {needed}.",
+                f"It says more about {needed}, and has no effect without it.",
+                f"Pass {needed} as well, or leave {name} out.",
+            )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tessera.errors import SettingError
-from tessera.train.settings import check_measures, check_settings
+from tessera.train.settings import check_company, check_measures, check_settings
 
 
 def test_sound_settings_pass():
@@ -37,4 +37,14 @@ def test_metrics_need_a_loss_function():
         "loss=None and metrics='accuracy' were passed. "
         "Metrics compare a prediction with labels, and a module that returns its own loss gives the step neither. "
         "Leave metrics out, or pass a loss (prediction, target) -> 0-d tensor."
+    )
+
+
+def test_a_setting_that_needs_another():
+    check_company(save_every=(None, "checkpoint", None), validate_every=(3, "validation", []))
+    with pytest.raises(SettingError) as error:
+        check_company(save_every=(10, "checkpoint", None))
+    assert str(error.value) == (
+        "save_every was passed without checkpoint. It says more about checkpoint, and has no effect without it. "
+        "Pass checkpoint as well, or leave save_every out."
     )
