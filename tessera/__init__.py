@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from tessera.capture.compile import compile as compile
     from tessera.capture.train_step import train_step as train_step
     from tessera.export.export import export as export
+    from tessera.nn.dropout import dropout as dropout
+    from tessera.nn.function import function as function
     from tessera.nn.model import model as model
+    from tessera.nn.tensor import tensor as tensor
     from tessera.train.benchmark import benchmark as benchmark
     from tessera.train.evaluate import evaluate as evaluate
     from tessera.train.fit import fit as fit
@@ -30,14 +33,17 @@ _CONTENTS = {
     "checkpoint": "tessera.checkpoint",
     "compile": "tessera.capture.compile:compile",
     "data": "tessera.data",
+    "dropout": "tessera.nn.dropout:dropout",
     "errors": "tessera.errors",
     "evaluate": "tessera.train.evaluate:evaluate",
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",
+    "function": "tessera.nn.function:function",
     "model": "tessera.nn.model:model",
     "nn": "tessera.nn",
     "optim": "tessera.optim",
     "predict": "tessera.train.predict:predict",
+    "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",
 }

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import fx
@@ -65,13 +65,59 @@ def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
     return [GuardedCode(e.guard_manager, e.guard_manager.root.check, e.code) for e in entries]
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _constant_in_captures(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """What ``torch.compiler.assume_constant_result`` does, without loading Dynamo."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+@_constant_in_captures
+def captured_line(skipped: tuple[str, ...]) -> str:
+    """``file.py:12`` of the innermost code that Dynamo captures outside of the ``skipped`` files; "" if none is."""
+    from torch._guards import TracingContext
+
+    frames = (frame for frame in reversed(TracingContext.extract_stack()) if not frame.filename.startswith(skipped))
+    return next((f"{frame.filename}:{frame.lineno}" for frame in frames), "")
+
+
+@_constant_in_captures
+def captured_training_mode() -> bool | None:
+    """Whether the module whose function Dynamo captures is training, the innermost; None where none is captured.
+
+    The attribute is read as Dynamo reads it, so that its guards hold for it.
+    """
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables import CellVariable
+
+    frame: Any = InstructionTranslator.current_tx().output.current_tx
+    while frame is not None:
+        for name in (*frame.f_code.co_varnames[:1], "self"):  # after a graph break the first may be another
+            owner = frame.symbolic_locals.get(name)
+            if isinstance(owner, CellVariable):  # a lambda uses it too
+                owner = frame.output.side_effects.load_cell(owner)
+            if owner is not None and isinstance(getattr(owner.realize(), "value", None), torch.nn.Module):
+                return bool(owner.realize().var_getattr(frame, "training").realize().as_python_constant())
+        frame = getattr(frame, "parent", None)
+    return None
+
+
 def only_calls_its_graph(code: types.CodeType) -> bool:
-    """Whether Dynamo's code does nothing but call one compiled graph: no side effect to replay afterwards."""
-    names = [instruction.opname for instruction in dis.get_instructions(code)]
+    """Whether Dynamo's code does nothing but call one compiled graph: no side effect to replay afterwards.
+
+    That a ``tessera.function`` puts back which call was running before it changes nothing, and is left out: a write of
+    ``RUNNING.running_call``, which torch 2.13 makes with a call of its own.
+    """
+    instructions = list(dis.get_instructions(code))
+    names = [i.opname for i in instructions if (i.opname, i.argval) != ("STORE_ATTR", "running_call")]
+    put_back = sum((i.opname, i.argval) == ("LOAD_CONST", "running_call") for i in instructions)
     targets = ("ATTR", "SUBSCR", "SLICE", "GLOBAL", "DEREF")
     writes = {f"{verb}_{target}" for verb in ("STORE", "DELETE") for target in targets}
     calls = [name for name in names if name.startswith("CALL") and "INTRINSIC" not in name]
-    return len(calls) == 1 and writes.isdisjoint(names)
+    return len(calls) - put_back == 1 and writes.isdisjoint(names)
 
 
 def call_directly(guarded: GuardedCode, names: dict[str, Any]) -> None:

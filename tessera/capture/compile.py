@@ -72,6 +72,7 @@ class _Compiled:
     def __init__(self, function: Callable[..., Any], name: str, mode: Mode) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
+        self._has_parameters = _has_parameters(function)
         self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report), whole=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -80,6 +81,10 @@ class _Compiled:
         if self._inference and torch.is_grad_enabled():
             with torch.no_grad():
                 return self(*args, **kwargs)
+        if not self._has_parameters:  # the first call makes them, which is no part of what is compiled
+            result = self._function(*args, **kwargs)
+            self._has_parameters = _has_parameters(self._function)
+            return result
         misses = self._dispatch.misses
         try:
             return self._dispatch(self._function, args, kwargs)
@@ -103,6 +108,12 @@ class _Compiled:
                 known.append(where)
         whole = "one graph" if not self.report.step_downs else "pieces"
         self.report.rung = whole if self.report.compilations else "eager"
+
+
+def _has_parameters(function: Callable[..., Any]) -> bool:
+    """Whether there are none left to be made by the first call, of a ``tessera.function`` or a lazy layer."""
+    parameters = function.parameters() if isinstance(function, torch.nn.Module) else ()
+    return not any(torch.nn.parameter.is_lazy(parameter) for parameter in parameters)
 
 
 _INSTEAD = "Write it with tensor operations (torch.where, torch.cond) or move it out of the compiled function."

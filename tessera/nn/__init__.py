@@ -165,6 +165,13 @@ from torch.nn import functional as functional
 from torch.nn import init as init
 from torch.nn import utils as utils
 
+from tessera.nn.functional_layers import batch_norm as batch_norm
+from tessera.nn.functional_layers import conv1d as conv1d
+from tessera.nn.functional_layers import conv2d as conv2d
+from tessera.nn.functional_layers import embedding as embedding
+from tessera.nn.functional_layers import layer_norm as layer_norm
+from tessera.nn.functional_layers import linear as linear
+from tessera.nn.functional_layers import rms_norm as rms_norm
 from tessera.nn.grouped_query_attention import GroupedQueryAttention as GroupedQueryAttention
 from tessera.nn.module import Module as Module
 from tessera.nn.rotary import RotaryEmbedding as RotaryEmbedding

@@ -25,7 +25,7 @@ def same_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
 
 
 def _into(there: object, value: object) -> object:
-    tensors = isinstance(there, torch.Tensor) and isinstance(value, torch.Tensor)
-    if not tensors or (there.shape, there.dtype, there.device) != (value.shape, value.dtype, value.device):
+    if not isinstance(there, torch.Tensor) or not isinstance(value, torch.Tensor):
         return value
-    return there.copy_(value)
+    alike = (there.shape, there.dtype, there.device) == (value.shape, value.dtype, value.device)
+    return there.copy_(value) if alike else value

@@ -127,3 +127,14 @@ def test_numpys_random_numbers_are_those_of_eager():
     np.random.seed(5)  # noqa: NPY002
     found = [compiled(x) for _ in range(3)]
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_parameters_made_by_the_first_call_are_no_part_of_what_is_compiled():
+    net, x = tessera.function(lambda x: tessera.nn.linear(x, 2)), torch.randn(3, 4)
+    lazy = torch.nn.LazyLinear(2)
+    for module in (net, lazy):
+        compiled = tessera.compile(module)
+        first = compiled(x)
+        torch.testing.assert_close(compiled(x), first)
+        assert compiled.report.rung == "one graph"
+        assert len(compiled.report.compilations) == 1

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import tessera
+import tessera as ts
 from tessera.errors import WeightsError
+from tessera.nn.tensor import _default_device
 from tessera.nn.whole_steps import WholeSteps
+from tessera.train import LossScale
 
 
 @tessera.model
@@ -80,6 +86,29 @@ def test_a2_fit_of_a_model(dataset, tmp_path, capsys):
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(kept.parameters(), model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("door", ["model", "any module"])
+def test_a2_fit_goes_on_where_it_was(door, dataset, tmp_path):
+    train, val = dataset[:10], dataset[10:]
+    torch.manual_seed(0)
+    straight = TesseraModel() if door == "model" else plain_twin(TesseraModel())
+    begun, resumed = copy.deepcopy(straight), copy.deepcopy(straight)
+
+    def fit(module, epochs, folder):
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+        if door == "model":
+            return module.fit(train, validation=val, epochs=epochs, checkpoint=folder, optimizer=optimizer)
+        return tessera.fit(
+            module, train, loss=F.cross_entropy, optimizer=optimizer, validation=val, epochs=epochs, checkpoint=folder
+        )
+
+    expected = fit(straight, 3, tmp_path / "runs/straight")
+    fit(begun, 1, tmp_path / "runs/a")
+    history = fit(resumed, 3, tmp_path / "runs/a")  # in a new process: a new model, a new optimizer
+    assert history.loss == expected.loss
+    assert all(map(torch.equal, resumed.parameters(), straight.parameters()))
+    assert fit(resumed, 3, tmp_path / "runs/a").loss == expected.loss  # nothing is left to do
+
+
 def test_a2_fit_of_any_module(dataset):
     train = dataset
     module = plain_twin(TesseraModel())
@@ -125,9 +154,66 @@ def test_a3_a_decorator():
     assert predict.report.rung == "one graph"
 
 
+def test_a6_a_tensor_has_its_place(caplog):
+    data = np.arange(6.0).reshape(2, 3)
+    _default_device.cache_clear()
+    with caplog.at_level(logging.INFO, logger="tessera"):
+        x = tessera.tensor(data)
+    assert x.device.type == ("cpu" if not torch.accelerator.is_available() else x.device.type)
+    assert "placed on" in caplog.text
+    assert np.array_equal(x.cpu().numpy(), data)
+
+
+def test_a6_parameters_are_kept_for_a_function(dataset):
+    @tessera.function
+    def classify(x):
+        x = tessera.nn.linear(x, 512).relu()
+        x = tessera.dropout(x, 0.1)
+        return tessera.nn.linear(x, 10)
+
+    history = classify.fit(dataset, epochs=2)
+    assert history.loss[-1] < history.loss[0] / 2
+    assert history.report.rung == "whole step in one Program"
+    twin = torch.nn.Sequential(
+        torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(512, 10)
+    )
+    twin.load_state_dict(dict(zip(twin.state_dict(), classify.state_dict().values(), strict=True)))
+    x = tessera.tensor(dataset[0].images, device="cpu")
+    for training in (True, False):
+        torch.manual_seed(3)
+        ours = classify.train(training)(x)
+        torch.manual_seed(3)
+        assert torch.equal(ours, twin.train(training)(x))
+
+
 def test_a7_benchmark():
     model, x = TesseraModel(), torch.randn(1, 784)
     assert tessera.benchmark(model, x) < 5
+
+
+def test_a9_an_optimizer_is_a_composition(dataset):
+    lr, steps = 1e-3, 3
+    model = TesseraModel()
+    twin = plain_twin(model)
+    tx = ts.optim.chain(
+        ts.optim.clip_by_global_norm(1.0), ts.optim.rmsprop(ts.optim.cosine_decay(lr, steps)), ts.optim.accumulate(4)
+    )
+    history = model.fit(dataset, loss="cross_entropy", optimizer=tx)
+
+    reference, losses = torch.optim.RMSprop(twin.parameters(), lr=lr), []
+    for update in range(3):
+        twin.zero_grad()
+        for batch in dataset[4 * update : 4 * update + 4]:
+            loss = F.cross_entropy(twin(batch.images), batch.labels)
+            (loss / 4).backward()
+            losses.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        reference.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * update / steps)) / 2
+        reference.step()
+    torch.testing.assert_close(history.loss, losses, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(list(model.parameters()), list(twin.parameters()), rtol=1e-3, atol=1e-4)
+    assert history.report.rung == "whole step in one Program"
+    assert len(history.report.compilations) == 1
 
 
 def test_c1_the_compiler_says_what_it_did(caplog):
@@ -146,6 +232,35 @@ def test_c1_a_matrix_product_is_a_library_call_and_is_counted():
     fast(torch.randn(64, 64), torch.randn(64, 64))
     (compilation,) = fast.report.compilations
     assert (compilation.operations, compilation.kernels, compilation.external_calls) == (2, 1, 1)
+
+
+class Float16(torch.nn.Module):
+    """A model whose matrix products run in float16, where small gradients become 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = plain_twin(TesseraModel())
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.float16):
+            return self.layers(x).float()
+
+
+@pytest.mark.parametrize("scale", ["auto", LossScale(initial=2.0**10, interval=2)], ids=str)
+def test_c2_loss_scaling(dataset, scale):
+    def small(prediction, target):
+        return F.cross_entropy(prediction, target) * 1e-7
+
+    scaled = Float16()
+    unscaled, exact = copy.deepcopy(scaled), copy.deepcopy(scaled.layers)
+    histories = []
+    for module, loss_scale in ((scaled, scale), (unscaled, None), (exact, None)):
+        optimizer = torch.optim.SGD(module.parameters(), lr=1e6)  # small loss, large steps
+        histories.append(tessera.fit(module, dataset, loss=small, optimizer=optimizer, loss_scale=loss_scale))
+    ours, without, theirs = (history.loss for history in histories)
+    torch.testing.assert_close(ours, theirs, rtol=0.05, atol=1e-8)
+    assert abs(without[-1] - theirs[-1]) > 0.1 * theirs[-1]  # unscaled, small gradients were lost
+    assert histories[0].report.rung == "whole step in one Program"
 
 
 CHECKPOINTS = {
