@@ -21,7 +21,7 @@ _EXPECTED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Batch:
     """The tensors of one training step.
 
@@ -62,11 +62,13 @@ class Batch:
     @property
     def size(self) -> int:
         """Samples in the batch: the target's first dimension, 1 for a target without dimensions."""
-        first = next(_tensors(self.labels or self.inputs), None)
-        return 1 if first is None or first.dim() == 0 else len(first)
+        first = (
+            self.target if isinstance(self.target, torch.Tensor) else next(_tensors(self.labels or self.inputs), None)
+        )
+        return 1 if first is None or first.dim() == 0 else first.size(0)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Stack:
     """``steps`` batches of one size for one call of a looped program: every tensor is ``[steps, size, ...]``."""
 
@@ -122,6 +124,12 @@ class BatchReader:
         Raises:
             BatchError: it has no labels, no samples, or something no tensor can be made of.
         """
+        if isinstance(found, (tuple, list)) and len(found) == 2 and not self.whole:
+            x, y = found
+            tensors = isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
+            # What loaders yield, thousands of times a second.
+            if tensors and x.device == y.device == self.device and y.dim() and y.size(0):
+                return Batch((x,), y)
         batch = self.convert(found, name)
         if batch.size == 0:
             raise BatchError(

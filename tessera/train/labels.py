@@ -116,6 +116,10 @@ class Range:
 
     def check(self, labels: torch.Tensor, name: str) -> None:
         """Raise ``LabelError`` if a label is outside."""
+        if labels.dtype is torch.int64 and labels.numel():  # the usual case, in one pass
+            least, most = labels.aminmax()
+            if self.low <= int(least) and int(most) <= self.high:
+                return
         wrong = (labels < self.low) | (labels > self.high)
         if self.ignored is not None:
             wrong &= labels != self.ignored

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +64,10 @@ class Loop:
                 return
             began = time.perf_counter()
             # A first step that fails (a loss that is no scalar) leaves the model as it was.
-            with nullcontext() if self.run.batch else buffers_kept(self.run.module):
+            if self.run.batch is None:
+                with buffers_kept(self.run.module):
+                    self._take(piece)
+            else:
                 self._take(piece)
             ended = time.perf_counter()
             self.pace.follow(piece.steps if isinstance(piece, Stack) else 1, ended - began)

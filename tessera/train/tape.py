@@ -66,10 +66,10 @@ class Tape:
         weights = np.repeat([size for *_, size in pending], steps).astype(np.float64)
         for name in dict.fromkeys([*self._read, *(name for results, *_ in pending for name in results)]):
             there = np.repeat([name in results for results, *_ in pending], steps)
-            tensors = [results[name].reshape(-1).expand(steps) for results, steps, _ in pending if name in results]
+            tensors = _flat([(results[name], steps) for results, steps, _ in pending if name in results])
             block = np.zeros((2, len(weights)))
-            if tensors:
-                block[0, there] = torch.cat(tensors).double().cpu().numpy()
+            if tensors is not None:
+                block[0, there] = tensors.double().cpu().numpy()
             block[1] = weights * there
             self._read.setdefault(name, [np.zeros((2, self._steps))]).append(block)
             if name == "loss":
@@ -112,3 +112,12 @@ class Tape:
         """Go on from ``state_dict()``."""
         self._steps, self._pending, self._pending_steps = state["steps"], [], 0
         self._read = {name: [block] for name, block in state["read"].items()}
+
+
+def _flat(values: list[tuple[torch.Tensor, int]]) -> torch.Tensor | None:
+    """All values in one tensor, each as often as it stands for a step; None for no values."""
+    if not values:
+        return None
+    if all(steps == 1 and value.dim() == 0 for value, steps in values):  # a step at a time: thousands of them
+        return torch.stack([value for value, _ in values])
+    return torch.cat([value.reshape(-1).expand(steps) for value, steps in values])
