@@ -131,8 +131,6 @@ def fit(
     )  # fmt: skip
     check_measures(loss, metrics)
     check_company(
-        save_every=(save_every, "checkpoint", checkpoint),
-        validate_every=(validate_every, "validation", validation),
         class_weight=(class_weight, "loss", loss),
         sample_weight=(sample_weight, "loss", loss),
     )

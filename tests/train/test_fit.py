@@ -254,7 +254,6 @@ BAD_DATA = {
     "a vector as loss": (LossError, "a tensor of shape [8]", BATCHES, {"loss": lambda p, t: p.sum(1)}),
     "a loss that there is not": (LossError, "There is no loss named 'crossentropy'", BATCHES, {"loss": "crossentropy"}),
     "a precision": (SettingError, "precision='bf16'", BATCHES, {"precision": "bf16"}),
-    "snapshots nowhere": (SettingError, "save_every was passed without checkpoint", BATCHES, {"save_every": 3}),
     "weights of a loss of its own": (
         SettingError, "class_weight was passed without loss", BATCHES, {"loss": None, "class_weight": {0: 2.0}},
     ),

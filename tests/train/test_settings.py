@@ -41,10 +41,10 @@ def test_metrics_need_a_loss_function():
 
 
 def test_a_setting_that_needs_another():
-    check_company(save_every=(None, "checkpoint", None), validate_every=(3, "validation", []))
+    check_company(class_weight=(None, "loss", None), sample_weight=([1.0], "loss", "mse"))
     with pytest.raises(SettingError) as error:
-        check_company(save_every=(10, "checkpoint", None))
+        check_company(class_weight=({0: 2.0}, "loss", None))
     assert str(error.value) == (
-        "save_every was passed without checkpoint. It says more about checkpoint, and has no effect without it. "
-        "Pass checkpoint as well, or leave save_every out."
+        "class_weight was passed without loss. It says more about loss, and has no effect without it. "
+        "Pass loss as well, or leave class_weight out."
     )
