@@ -173,8 +173,8 @@ def in_memory(
     if shapes[0][0] == 0:
         raise EmptyDatasetError(
             f"The {name} has no samples: inputs of shape {inputs}.",
-            "Training needs at least one sample.",
-            "Check what was read before it is passed to `fit`.",
+            "There is at least one sample.",
+            "Check what was read before it is passed on.",
         )
     if sample_weight is not None:
         data = replace(data, weight=reader.sample_weight(sample_weight, data.target, f"The {name}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ from tessera.train.pace import Pace
 from tessera.train.progress import ProgressBar
 from tessera.train.run import Run
 from tessera.train.tape import Tape
+
+_log = logging.getLogger("tessera")
 
 
 @dataclass
@@ -103,10 +105,18 @@ class Loop:
         """
         for found in self._compiled_for:
             batch = batch_like(found, self.device)
-            # Whatever is wrong with a batch of zeros is of no interest.
-            with contextlib.suppress(Exception):
-                step = self._step = self._step or self.make_step(batch)
+            step = self._step = self._step or self.make_step(batch)
+            try:
                 step(*batch.positional, *batch.labels, **batch.named)
+            except NonFiniteError:  # of a batch of zeros; it is compiled all the same
+                pass
+            except Exception as error:  # noqa: BLE001 - a model may refuse zeros in any way
+                _log.warning(
+                    "The step could not be compiled ahead for batches of before (%s: %s); from here on the last bits "
+                    "of results may differ from those of a run that was not interrupted",
+                    type(error).__name__,
+                    error,
+                )
         if self._step is not None:
             self.run.history.report = self._step.report
         return bool(self._compiled_for)

@@ -92,7 +92,7 @@ def source(
         if length_hint(found, 1) == 0:
             raise EmptyDatasetError(
                 f"The {name} has no samples: its length is 0.",
-                "Training needs at least one sample.",
+                "There is at least one sample.",
                 "Check the path or the selection that the Dataset was made with.",
             )
         ordered = shuffle and not isinstance(found, IterableDataset)

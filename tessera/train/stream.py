@@ -162,7 +162,7 @@ class Stream:
     def _empty(self) -> EmptyDatasetError:
         return EmptyDatasetError(
             f"The {self.name} yielded no batch.",
-            "Training needs at least one batch in every epoch.",
+            "There is at least one batch in every epoch.",
             "Check that the dataset is not empty, that `drop_last` does not drop its only batch, and that the "
             "iterable gives a new iterator each time it is asked.",
         )

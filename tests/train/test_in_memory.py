@@ -155,8 +155,8 @@ def test_no_samples():
     with pytest.raises(EmptyDatasetError) as error:
         in_memory((np.zeros((0, 3)), np.zeros(0)), READER, "training data", 2, None)
     assert str(error.value) == (
-        "The training data has no samples: inputs of shape [0, 3]. Training needs at least one sample. "
-        "Check what was read before it is passed to `fit`."
+        "The training data has no samples: inputs of shape [0, 3]. There is at least one sample. "
+        "Check what was read before it is passed on."
     )
 
 

@@ -12,6 +12,7 @@ from tessera.train.example_inputs import remembered_inputs
 from tessera.train.history import History
 from tessera.train.labels import LabelCheck
 from tessera.train.loop import Loop
+from tessera.train.outline import outline
 from tessera.train.progress import ProgressBar
 from tessera.train.run import Run
 from tessera.train.tape import Tape
@@ -177,3 +178,17 @@ def test_a_failed_first_step_leaves_the_buffers():
         running.take(([single(1.0)]), None)
     assert norm.running_mean == 0
     assert running.history.epochs == []
+
+
+def test_a_rehearsal_that_fails_is_said(caplog):
+    class Refusing(FakeStep):
+        def __call__(self, *batch, **named):
+            raise RuntimeError("zeros")
+
+    for step, said in ((FakeStep(), 0), (Refusing(), 1)):
+        running = loop(step)
+        running._compiled_for = [outline(single(1.0))]
+        caplog.clear()
+        assert running.rehearse()
+        assert len([r for r in caplog.records if "RuntimeError: zeros" in r.getMessage()]) == said
+        assert len(caplog.records) == said

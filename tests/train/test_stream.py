@@ -45,7 +45,7 @@ def test_nothing_yielded():
     with pytest.raises(EmptyDatasetError) as error:
         list(stream([], READER, "training data").batches())
     assert str(error.value) == (
-        "The training data yielded no batch. Training needs at least one batch in every epoch. "
+        "The training data yielded no batch. There is at least one batch in every epoch. "
         "Check that the dataset is not empty, that `drop_last` does not drop its only batch, and that the iterable "
         "gives a new iterator each time it is asked."
     )

@@ -16,6 +16,7 @@ from tessera.checkpoint.finding import snapshots
 from tessera.checkpoint.manager import CheckpointManager
 from tessera.checkpoint.ranks import rank_of
 from tessera.checkpoint.retention import Best
+from tessera.errors import CheckpointError
 from tessera.nn.weights import save_weights
 from tessera.train.callbacks.callback import Callback
 from tessera.train.run import Run
@@ -77,6 +78,7 @@ class Checkpoint(Callback):
             ResumeError: the run in the folder has another model, optimizer or data; the message says what differs.
             CheckpointError: there are snapshots, and none of them is good.
         """
+        self._make_folder()
         self._manager = CheckpointManager(self.folder, {**state, "checkpoint": self}, **self._settings)
         step = self._manager.resume() if self.resume else 0
         if step and rehearse():
@@ -130,14 +132,23 @@ class Checkpoint(Callback):
             self._report = report
             self._write_report()
 
+    def _make_folder(self) -> None:
+        """Now, for a place that cannot be written to is better known before the first step than after it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint={str(self.folder)!r} cannot be a folder: {error.strerror}.",
+                "The snapshots of a run have a folder of their own, which is made if need be.",
+                "Pass a path in a folder that can be written to, such as checkpoint='runs/a'.",
+            ) from error
+
     def _save_weights(self, run: Run, name: str) -> None:
         if rank_of() == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
             save_weights(run.module, self.folder / name)
 
     def _write_report(self) -> None:
         if rank_of() == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
             written = self.folder / ".report.json"
             written.write_text(self._report, encoding="utf-8")
             written.replace(self.folder / "report.json")

@@ -149,3 +149,12 @@ def test_a_full_disk_ends_the_run_or_is_said(tmp_path, monkeypatch):
 def test_settings_are_checked_when_they_are_made(tmp_path, options):
     with pytest.raises(SettingError):
         Checkpoint(tmp_path, **options)
+
+
+def test_a_place_that_is_no_folder_is_told_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("a user's own")
+    with pytest.raises(CheckpointError, match="cannot be a folder: (File exists|Not a directory)"):
+        opened(tmp_path / "file")
+    with pytest.raises(CheckpointError, match="cannot be a folder: Not a directory"):
+        opened(tmp_path / "file" / "a")
+    assert (tmp_path / "file").read_text() == "a user's own"
