@@ -120,6 +120,22 @@ def only_calls_its_graph(code: types.CodeType) -> bool:
     return len(calls) - put_back == 1 and writes.isdisjoint(names)
 
 
+def capture_has_side_effects() -> bool:
+    """Whether the capture whose graph is being compiled changes something that was there before, other than tensors."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables.base import AttributeMutationNew, ValueMutationNew
+
+    effects = InstructionTranslator.current_tx().output.side_effects
+    there = [
+        value
+        for value in effects.id_to_variable.values()
+        if not isinstance(value.mutation_type, (AttributeMutationNew, ValueMutationNew)) and effects.is_modified(value)
+    ]
+    # That a ``tessera.function`` notes which call is running, and puts that back, changes nothing.
+    changed = [v for v in there if set(effects.store_attr_mutations.get(v, ("",))) != {"running_call"}]
+    return bool(changed or effects.tensor_hooks)
+
+
 def call_directly(guarded: GuardedCode, names: dict[str, Any]) -> None:
     """Let Dynamo's code call its compiled graphs themselves instead of through a wrapper that switches Dynamo off.
 

@@ -8,9 +8,16 @@ from collections.abc import Sequence
 
 import torch
 
+from tessera.optim.sam import SAM
+
+
+def ascends(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether each step evaluates the loss twice, as `SAM` does: a fixed number of times fits into one Program."""
+    return type(optimizer) is SAM and "step" not in optimizer.__dict__
+
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether ``step`` evaluates the loss itself, several times (L-BFGS)."""
+    """Whether ``step`` evaluates the loss itself, several times (L-BFGS, SAM)."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 

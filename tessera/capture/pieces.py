@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tessera.capture import gradients as arithmetic
-from tessera.capture.closure import Rollback, needs_closure
+from tessera.capture.closure import Rollback, ascends, needs_closure
 from tessera.capture.float16 import loss_has_float16_gradients
 from tessera.capture.training_job import TrainingJob
 
@@ -133,7 +133,8 @@ def _step_with_closure(
         _unscale_and_clip(job, parameters)
         first.append((loss.detach(), [m.detach() for m in metrics]))
         # Without a scale, a search along a line may go too far and come back; the first evaluation may not.
-        if job.scales is not None or (job.options.check_finite and len(first) == 1):
+        searches = not all(ascends(optimizer) for optimizer in job.optimizers)
+        if job.scales is not None or (job.options.check_finite and not (searches and len(first) > 1)):
             finite = _is_finite(job, loss, parameters)
             if not finite:
                 raise _Overflow

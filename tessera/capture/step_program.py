@@ -2,6 +2,7 @@
 
     micro-batch   sums' = sums + gradients
     update        [sums +] gradients  >  divided by the loss scale  >  clipped  >  the optimizers' updates
+    ascent        before the update of an optimizer that takes gradients elsewhere: forward and backward once more there
     check         what is not finite keeps everything, or only the update, as it was
 
 The loss scale is the tangent of the loss, where the backward begins.
@@ -10,7 +11,8 @@ The loss scale is the tangent of the loss, where the backward begins.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +23,7 @@ from tessera.capture import gradients as arithmetic
 from tessera.capture.loss_scale import LossScale
 from tessera.capture.splice import Splicer, returned_nodes
 from tessera.capture.training_job import TrainingJob
-from tessera.capture.update import Update
+from tessera.capture.update import Apply, Update
 from tessera.program import COPY, Phase, Program, Role, Value, copy_graph
 
 LOSS = 0  # the loss is what the captured function returns first
@@ -67,6 +69,8 @@ class StepProgram:
         self._replace_tangents(placeholders)
         self._gradients = [self._returned[joint.gradients[i]] for i in self._owned]
         self._new_values = {self._inputs[i]: self._returned[at] for i, at in joint.mutations.items()}
+        self._latest_loss = self._returned[joint.results[LOSS]]
+        self._checked: list[fx.Node] = []
         self._extra: dict[str, fx.Node] = {}
         self._append(final)
         self.extra = list(self._extra)
@@ -104,20 +108,18 @@ class StepProgram:
 
     def _append(self, final: bool) -> None:
         options, scaling = self._job.options, self._job.scales
+        evaluation = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
         if self._sums:
             self._change_gradients(arithmetic.add, Phase.BACKWARD, *self._sums)
             if not final:
                 self._new_values |= dict(zip(self._sums, self._gradients, strict=True))
         keeps_all = options.check_finite and not self._job.forgives
         if final:
-            if scaling is not None:
-                self._change_gradients(arithmetic.unscale, Phase.CLIP, self._scaling[0])
-            if options.clip_norm is not None:
-                clip = functools.partial(arithmetic.clip, options.clip_norm)
-                (self._extra["grad_norm"],) = self._change_gradients(clip, Phase.CLIP)
-            if scaling is not None:
-                dtypes = [self._examples[i].dtype for i in self._owned]
-                self._change_gradients(functools.partial(arithmetic.cast, dtypes), Phase.CLIP)
+            self._unscale_and_clip()
+            if moved := self._append_ascent():
+                self._checked += self._to_check()
+                self._evaluate_again(evaluation, moved)
+                self._unscale_and_clip()
             updated = self._append_updates()
             if scaling is not None and not keeps_all:
                 finite = self._finite()
@@ -136,6 +138,17 @@ class StepProgram:
             self._new_values = {destination: new for destination, (_, new) in kept.items()}
             self._extra["finite"] = finite
 
+    def _unscale_and_clip(self) -> None:
+        options, scaling = self._job.options, self._job.scales
+        if scaling is not None:
+            self._change_gradients(arithmetic.unscale, Phase.CLIP, self._scaling[0])
+        if options.clip_norm is not None:
+            clip = functools.partial(arithmetic.clip, options.clip_norm)
+            (self._extra["grad_norm"],) = self._change_gradients(clip, Phase.CLIP)
+        if scaling is not None:
+            dtypes = [self._examples[i].dtype for i in self._owned]
+            self._change_gradients(functools.partial(arithmetic.cast, dtypes), Phase.CLIP)
+
     def _change_gradients(self, function: Callable[..., Any], phase: Phase, *before: fx.Node) -> list[fx.Node]:
         """Put what ``function`` makes of the gradients in their place; returns what it makes before them."""
         made = self._splicer.append(function, [*before, *self._gradients], phase)
@@ -143,29 +156,60 @@ class StepProgram:
         self._gradients = made[count:]
         return made[:count]
 
+    def _append_ascent(self) -> dict[fx.Node, fx.Node]:
+        """Parameter -> where its gradient is to be taken, for those that an optimizer wants to have elsewhere."""
+        moved: dict[fx.Node, fx.Node] = {}
+        for update, parameters, values in self._arguments():
+            if update.ascend is not None:
+                new = self._splicer.append(_on_lists(update, update.ascend), values, Phase.BACKWARD)
+                moved |= dict(zip(parameters, new, strict=False))
+        return moved
+
+    def _evaluate_again(self, evaluation: Sequence[fx.Node], moved: dict[fx.Node, fx.Node]) -> None:
+        """Forward and backward once more, with parameters ``moved`` and buffers as they are by now."""
+        edits = {node: new for node, new in self._new_values.items() if node not in moved}
+        copied: dict[fx.Node, fx.Node] = {node: node for node in self._graph.find_nodes(op="placeholder")}
+        copied |= edits | moved
+        output = self._graph.output_node()
+        for node in evaluation:
+            with self._graph.inserting_before(output):
+                copied[node] = self._graph.node_copy(node, copied.__getitem__)
+        returned = [copied[node] if isinstance(node, fx.Node) else node for node in self._returned]
+        self._new_values |= {node: copied[new] for node, new in edits.items()}
+        self._gradients = [returned[self._joint.gradients[i]] for i in self._owned]
+        self._latest_loss = returned[self._joint.results[LOSS]]
+
     def _append_updates(self) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
         """Add the optimizers' updates; returns destination -> (value before, value after)."""
-        position = {id(self._examples[i]): at for at, i in enumerate(self._owned)}
-        states, hypers = list(self._states), list(self._hypers)
         updated: dict[fx.Node, tuple[fx.Node, fx.Node]] = {}
-        for update in self._updates:
-            at = [position[id(p)] for p in update.parameters]
-            parameters = [self._inputs[self._owned[i]] for i in at]
-            gradients = [self._gradients[i] for i in at]
-            # The forward may have edited a parameter (weights clamped under no_grad): the update starts from there.
-            edited = [self._new_values.get(p, p) for p in parameters]
-            own_states = [states.pop(0) for _ in update.slots]
-            own_hypers = [hypers.pop(0) for _ in update.hyper_parameters.tensors]
-            values = [*edited, *gradients, *own_states, *own_hypers]
-            new = self._splicer.append(_applied(update), values, Phase.UPDATE)
-            old = zip([*edited, *own_states], new, strict=True)
+        for update, parameters, values in self._arguments():
+            new = self._splicer.append(_on_lists(update, update.apply), values, Phase.UPDATE)
+            count = len(parameters)
+            own_states = values[2 * count : 2 * count + len(update.slots)]
+            old = zip([*values[:count], *own_states], new, strict=True)
             updated |= dict(zip([*parameters, *own_states], old, strict=True))
         return updated
 
+    def _arguments(self) -> Iterator[tuple[Update, list[fx.Node], list[fx.Node]]]:
+        """Each update with its parameters and what it is computed from: their values, gradients, states, numbers."""
+        position = {id(self._examples[i]): at for at, i in enumerate(self._owned)}
+        states, hypers = iter(self._states), iter(self._hypers)
+        for update in self._updates:
+            at = [position[id(p)] for p in update.parameters]
+            parameters = [self._inputs[self._owned[i]] for i in at]
+            # The forward may have edited a parameter (weights clamped under no_grad): the update starts from there.
+            edited = [self._new_values.get(p, p) for p in parameters]
+            own_states = itertools.islice(states, len(update.slots))
+            own_hypers = itertools.islice(hypers, len(update.hyper_parameters.tensors))
+            yield update, parameters, [*edited, *(self._gradients[i] for i in at), *own_states, *own_hypers]
+
+    def _to_check(self) -> list[fx.Node]:
+        """The gradients, and the loss where that matters."""
+        return [*([self._latest_loss] if self._job.options.check_finite else []), *self._gradients]
+
     def _finite(self) -> fx.Node:
-        """Whether the gradients, and the loss where that matters, are finite."""
-        loss = [self._returned[self._joint.results[LOSS]]] if self._job.options.check_finite else []
-        checked = [*loss, *self._gradients]
+        """Whether all of them are finite, of each evaluation."""
+        checked = [*self._checked, *self._to_check()]
         (finite,) = self._splicer.append(lambda *values: [arithmetic.all_finite(values)], checked, Phase.CHECK)
         return finite
 
@@ -227,13 +271,13 @@ def _scaled_tangent(
     return [arithmetic.tangent(scale, accumulate, dtype).expand(shape)]
 
 
-def _applied(update: Update) -> Callable[..., list[Any]]:
+def _on_lists(update: Update, apply: Apply) -> Callable[..., list[Any]]:
     count, slots = len(update.parameters), len(update.slots)
 
     def applied(*flat: Any) -> list[Any]:
         parameters, gradients = list(flat[:count]), list(flat[count : 2 * count])
         states, hypers = list(flat[2 * count : 2 * count + slots]), list(flat[2 * count + slots :])
-        new_parameters, new_states = update.apply(parameters, gradients, states, hypers)
+        new_parameters, new_states = apply(parameters, gradients, states, hypers)
         return new_parameters + new_states
 
     return applied

@@ -19,11 +19,14 @@ from torch import fx
 from torch.func import functionalize
 
 from tessera import torch_internals
-from tessera.capture.closure import needs_closure
+from tessera.capture.closure import ascends, needs_closure
 from tessera.capture.hyper_parameters import HyperParameters
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.tensorify import Tensorify, fix_numbers
 from tessera.program import COPY
+
+# (parameters, gradients, states, hyper-parameters) -> (new parameters, new states)
+Apply = Callable[[list[Any], list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]]
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,18 @@ class Update:
     """How one optimizer updates some of its parameters.
 
     Attributes:
-        apply: ``(parameters, gradients, states, hyper-parameters) -> (new parameters, new states)`` on flat lists of
-            tensors, pure; ``states`` is aligned with ``slots``.
+        apply: the update on flat lists of tensors, pure; ``states`` is aligned with ``slots``.
         holds: whether new values of the hyper-parameters fit what the trace assumed.
+        ascend: likewise, to where the gradients of the update are taken; None for where the parameters are.
     """
 
     optimizer: torch.optim.Optimizer
     parameters: list[torch.nn.Parameter]
     slots: list[StateSlot]
     hyper_parameters: HyperParameters
-    apply: Callable[[list[Any], list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]]
+    apply: Apply
     holds: Callable[[Sequence[float]], bool]
+    ascend: Apply | None = None
 
     def current(self) -> bool:
         """Whether state and hyper-parameters are still those the Program was made for; brings the latter up to date."""
@@ -84,27 +88,45 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
         if isinstance(value, torch.Tensor)
     ]
     hyper_parameters = HyperParameters(optimizer)
+    kind: Any = type(optimizer)
+    methods = [kind.update_parameters, kind.ascend] if ascends(optimizer) else [inspect.unwrap(kind.step)]
+    recordings = [_recorded(optimizer, parameters, slots, hyper_parameters, method) for method in methods]
+    apply, *ascend = (_applied(graph_module, len(parameters)) for graph_module, _ in recordings)
+
+    def holds(numbers: Sequence[float]) -> bool:
+        return all(held(numbers) for _, held in recordings)
+
+    return Update(optimizer, parameters, slots, hyper_parameters, apply, holds, *ascend)
+
+
+def _recorded(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[torch.nn.Parameter],
+    slots: Sequence[StateSlot],
+    hyper_parameters: HyperParameters,
+    method: Callable[[torch.optim.Optimizer], Any],
+) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
     problems = []
     for branch_free in (False, True):
         try:
-            recorded, holds = _record(optimizer, parameters, slots, hyper_parameters, branch_free)
-            break
+            return _record(optimizer, parameters, slots, hyper_parameters, method, branch_free)
         except NeedsEagerStep:
             raise
         except Exception as error:  # whatever a stranger's step raises means that it cannot be recorded
             problems.append(error)
-    else:
-        raise CannotCapture(
-            f"the update of {type(optimizer).__name__} cannot be recorded: {_first_line(problems[0])}",
-            "Write its step as arithmetic on tensors, without .item(), math.sqrt or an if on their values.",
-            line_of_error(problems[0]),
-        ) from problems[0]
+    raise CannotCapture(
+        f"the update of {type(optimizer).__name__} cannot be recorded: {_first_line(problems[0])}",
+        "Write its step as arithmetic on tensors, without .item(), math.sqrt or an if on their values.",
+        line_of_error(problems[0]),
+    ) from problems[0]
 
+
+def _applied(recorded: fx.GraphModule, count: int) -> Apply:
     def apply(params: list[Any], grads: list[Any], states: list[Any], hypers: list[Any]) -> tuple[list[Any], list[Any]]:
         new = Tensorify(recorded).run(*params, *grads, *states, *hypers)
-        return list(new[: len(params)]), list(new[len(params) :])
+        return list(new[:count]), list(new[count:])
 
-    return Update(optimizer, parameters, slots, hyper_parameters, apply, holds)
+    return apply
 
 
 def _refuse(optimizer: torch.optim.Optimizer) -> None:
@@ -125,7 +147,7 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
             f"{kind} has step hooks, which see gradients that one Program never stores",
             "Remove the hooks, or do their work after the training step.",
         )
-    if needs_closure(optimizer):
+    if needs_closure(optimizer) and not ascends(optimizer):
         raise CannotCapture(f"{kind} evaluates the loss several times in one step")
     for name in ("capturable", "differentiable"):
         if any(group.get(name) for group in optimizer.param_groups):
@@ -164,9 +186,10 @@ def _record(
     parameters: Sequence[torch.nn.Parameter],
     slots: Sequence[StateSlot],
     hyper_parameters: HyperParameters,
+    method: Callable[[torch.optim.Optimizer], Any],
     branch_free: bool,
 ) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
-    """Trace ``step`` on a stand-in.
+    """Trace ``method``, the optimizer's ``step`` for most, on a stand-in.
 
     ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor instead of branching
     on the count; most optimizers need no such branch and are recorded by their plain formulas.
@@ -211,7 +234,7 @@ def _record(
             stand_in.state[param] = table
             tables.append((parameter, param, dict(table)))
         with torch.no_grad():
-            inspect.unwrap(type(optimizer).step)(stand_in)
+            method(stand_in)
         for parameter, param, before in tables:
             after = stand_in.state[param]
             _refuse_new_state(optimizer, before, after)

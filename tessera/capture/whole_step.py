@@ -17,6 +17,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.inductor import Executable, compile_program
 from tessera.backend.unsafe_graphs import traced_wrongly
+from tessera.capture.closure import ascends
 from tessera.capture.float16 import graph_has_float16_gradients
 from tessera.capture.splice import returned_nodes
 from tessera.capture.step_down import CannotCapture
@@ -47,6 +48,7 @@ class WholeStep:
         self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
         self._hook_count = torch_internals.hook_count()
         _refuse(graph_module, inputs, self._owned)
+        _refuse_second_evaluation(job.optimizers)
         self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
         self._inputs = inputs
         if self._joint.views:
@@ -199,6 +201,22 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
     example = loss.meta.get("example_value") if isinstance(loss, fx.Node) else None
     if not isinstance(example, torch.Tensor) or example.numel() != 1 or not example.requires_grad:
         raise CannotCapture("the loss is not a scalar tensor that depends on trainable parameters")
+
+
+def _refuse_second_evaluation(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Refuse an optimizer that evaluates the loss twice, where one Program would not be what happens then."""
+    for optimizer in optimizers if any(ascends(o) for o in optimizers) else ():
+        kind = type(optimizer).__name__
+        if len(optimizers) > 1:
+            raise CannotCapture(
+                f"{kind} is one of several optimizers, and one evaluates the loss twice, after those before it stepped",
+                "Give all parameters to one optimizer; partition() updates them by different rules.",
+            )
+        if torch_internals.capture_has_side_effects():
+            raise CannotCapture(
+                f"{kind} evaluates the loss twice, and the forward or the loss changes something in Python each time",
+                "Keep what changes in a buffer, as a tensor.",
+            )
 
 
 def _detached(graph_module: fx.GraphModule) -> fx.GraphModule:

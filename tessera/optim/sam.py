@@ -22,9 +22,8 @@ class SAM(Optimizer):
         e = rho * g / |g|                     adaptive:  e = rho * p^2 * g / |p * g|
         p = p + the transformation's update by gradient(p + e)
 
-    ``step`` takes a function that computes gradients and returns the loss, and calls it twice. So does
-    `tessera.train_step`, which compiles forward and backward and runs the update eagerly: two gradients do not fit
-    into one program yet. `sharpness_aware` is inside the program, and needs two calls for a step.
+    ``step`` takes a function that computes gradients and returns the loss, and calls it twice; `tessera.train_step`
+    and `tessera.fit` make both gradients and the update one program.
 
     Args:
         params: a module, parameters, or groups of parameters.
@@ -80,7 +79,7 @@ class SAM(Optimizer):
             )
         with torch.enable_grad():
             loss = closure()
-        moved = self._climb()
+        moved = self.ascend()
         try:
             with torch.enable_grad():
                 closure()
@@ -92,8 +91,8 @@ class SAM(Optimizer):
         return loss
 
     @torch.no_grad()
-    def _climb(self) -> list[tuple[Tensor, Tensor]]:
-        """Move uphill; returns the parameters that moved with where they were."""
+    def ascend(self) -> list[tuple[Tensor, Tensor]]:
+        """Move the parameters to the worst point nearby, by their gradients; returns each with where it was."""
         group = self.param_groups[0]
         params = [param for each in self.param_groups for param in each["params"] if param.grad is not None]
         ways = ascent([p.grad for p in params], params, group["rho"], adaptive=group["adaptive"])

@@ -5,14 +5,26 @@ import copy
 import pytest
 import torch
 
-from tessera.capture.closure import Rollback, needs_closure
+from tessera.capture.closure import Rollback, ascends, needs_closure
+from tessera.optim import SAM, sgd
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"), [(torch.optim.LBFGS, True), (torch.optim.SGD, False), (torch.optim.AdamW, False)]
 )
-def test_only_lbfgs_evaluates_the_loss_itself(kind, expected):
+def test_which_optimizers_evaluate_the_loss_themselves(kind, expected):
     assert needs_closure(kind([torch.nn.Parameter(torch.ones(1))])) is expected
+
+
+def test_only_sam_itself_evaluates_it_twice():
+    class Other(SAM):
+        pass
+
+    parameter = torch.nn.Parameter(torch.ones(1))
+    plain, other, replaced = SAM([parameter], sgd(0.1)), Other([parameter], sgd(0.1)), SAM([parameter], sgd(0.1))
+    replaced.step = lambda closure: closure()
+    assert needs_closure(plain)
+    assert [ascends(o) for o in (plain, other, replaced, torch.optim.SGD([parameter]))] == [True, False, False, False]
 
 
 def test_a_step_without_a_closure():

@@ -479,26 +479,6 @@ def test_compositions_are_inside_the_program(chain):
     )
 
 
-def test_sam_takes_both_gradients_in_pieces_and_says_why():
-    nets = [network(), network()]
-    eager, ours = (optim.SAM(net, optim.sgd(0.05, momentum=0.9), rho=0.1) for net in nets)
-    step = tessera.train_step(nets[1], F.mse_loss, ours)
-    for _ in range(3):
-        x, y = torch.randn(8, 3).double(), torch.randn(8, 3).double()
-
-        def closure(x=x, y=y):
-            eager.zero_grad()
-            loss = F.mse_loss(nets[0](x), y)
-            loss.backward()
-            return loss
-
-        assert_close(step(x, y), eager.step(closure).detach(), "loss", 1e-9)
-    for name, value in nets[0].state_dict().items():
-        assert_close(nets[1].state_dict()[name], value, name, 1e-9)
-    assert step.report.rung.startswith("forward and backward")
-    assert step.report.step_downs[0].reason == "SAM evaluates the loss several times in one step"
-
-
 def test_every_optimizer_that_torch_has_as_well_is_a_row():
     kinds = {kind for kind in vars(optim).values() if isinstance(kind, type) and issubclass(kind, optim.Optimizer)}
     theirs = {name.lower() for name in dir(torch.optim)}
