@@ -96,7 +96,7 @@ def remove_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def unfinished_folder(parent: Path) -> Iterator[Path]:
-    """A new folder to write in. What is left of it in the end, unless it was renamed, is removed.
+    """A new folder to write in. What is left of it in the end, unless it was renamed, is removed where it can be.
 
     It is locked while its process lives, so that ``remove_leftovers`` of another process leaves it alone.
     """
@@ -104,8 +104,10 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        if path.exists():
-            remove_folder(path)
+        # A disk that lets nothing be written lets nothing be removed either: the first error is the one to be told.
+        with contextlib.suppress(OSError):
+            if path.exists():
+                remove_folder(path)
         _unlock(lock)
 
 

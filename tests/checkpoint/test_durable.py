@@ -142,6 +142,19 @@ def test_what_is_not_renamed_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_error_of_a_disk_is_not_hidden_by_that_of_the_cleaning(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(30, "Read-only file system")
+
+    with pytest.raises(KeyError), unfinished_folder(tmp_path) as path:  # noqa: PT012 - the disk breaks meanwhile
+        monkeypatch.setattr("os.rename", broken)
+        raise KeyError
+    assert list(tmp_path.iterdir()) == [path]
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_leftovers_are_removed_and_what_is_written_in_is_not(tmp_path):
     (tmp_path / ".unfinished-dead").mkdir()
     (tmp_path / ".unfinished-dead" / "file").write_text("x")
