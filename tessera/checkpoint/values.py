@@ -70,12 +70,13 @@ class Flattening:
         raise _refused(value, name)
 
     def _containers(self) -> Mapping[type, Callable[[Any, str, int], Json]]:
-        # By the very class: a subclass (a named tuple, a Counter) would come back as something less.
+        # By the very class: a subclass (a named tuple, a defaultdict) would come back as something less.
         return {
             list: self._sequence,
             tuple: lambda value, name, depth: {"tuple": self._sequence(value, name, depth)},
             dict: self._dict,
             collections.OrderedDict: self._ordered_dict,
+            collections.Counter: self._counter,
             np.ndarray: self._array,
         }
 
@@ -105,6 +106,9 @@ class Flattening:
         if (versions := getattr(values, "_metadata", None)) is not None:  # torch's, of the layers of a model
             flat["metadata"] = self.flatten(versions, f"{name}._metadata", depth)
         return {"ordered_dict": flat}
+
+    def _counter(self, values: collections.Counter[Any], name: str, depth: int) -> Json:
+        return {"counter": {"items": self._dict(values, name, depth)}}  # torch's MultiStepLR keeps its milestones so
 
     def _array(self, value: np.ndarray[Any, Any], name: str, _: int) -> Json:
         if value.dtype.hasobject or value.dtype.names:
@@ -206,6 +210,7 @@ _CONTAINERS: dict[str, Callable[[Any, Mapping[str, Tensor]], Any]] = {
     "dict": lambda content, tensors: {key: _value(part, tensors) for key, part in content.items()},
     "pairs": lambda content, tensors: {_value(key, tensors): _value(part, tensors) for key, part in content},
     "ordered_dict": _ordered_dict,
+    "counter": lambda content, tensors: collections.Counter(_value(content["items"], tensors)),
     "tensor": lambda content, tensors: tensors[content],
     "array": lambda content, tensors: array_from_bytes(
         content["dtype"], tensors[content["tensor"]].numpy().tobytes(), content["shape"]

@@ -107,6 +107,7 @@ def value(rng: random.Random, depth: int = 3, shared: list | None = None):
         lambda: tuple(parts),
         lambda: collections.OrderedDict((rng.choice(TEXTS), part) for part in parts),
         lambda: {key(rng): part for part in parts},
+        lambda: collections.Counter({key(rng): part for part in parts}),
         lambda: {rng.choice(TEXTS): part for part in parts},
     )
     return rng.choice(containers)()
