@@ -10,6 +10,7 @@ Results and side effects are PyTorch's at every rung, and the Report names the l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, NoReturn
 
 import torch
@@ -76,8 +77,8 @@ def train_step(
     Raises:
         OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
             loss itself was given with ``accumulate``.
-        SettingError: ``accumulate`` or ``targets`` is less than 1, there are metrics or targets and no loss, or there
-            is no such ``loss_scale``.
+        SettingError: ``accumulate`` or ``targets`` is less than 1, ``clip_norm`` is not above 0, there are metrics or
+            targets and no loss, or there is no such ``loss_scale``.
 
     References:
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
@@ -96,6 +97,12 @@ def train_step(
             f"targets={targets} was passed{' with loss=None' if loss is None else ''}.",
             "It is how many of the batch's last values go to the loss, at least 1; without a loss there are none.",
             "Write targets=1 for a loss (prediction, target), and leave it out for a module with its own loss.",
+        )
+    if clip_norm is not None and not (isinstance(clip_norm, Real) and clip_norm > 0):
+        raise SettingError(
+            f"clip_norm={clip_norm!r} was passed.",
+            "It is the largest norm that the gradients may have together, a number above 0.",
+            "Write for example clip_norm=1.0, or leave it out for gradients as they are.",
         )
     if accumulate < 1:
         raise SettingError(

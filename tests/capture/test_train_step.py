@@ -53,6 +53,9 @@ def test_an_optimizer_over_other_parameters():
 
 def test_accumulating_over_no_calls():
     model = net()
+    for clip_norm in (0, -1.0, float("nan"), "1"):  # a negative one would turn every update round
+        with pytest.raises(SettingError, match=r"clip_norm=.* a number above 0\. Write for example clip_norm=1.0"):
+            train_step(model, "mse", torch.optim.SGD(model.parameters()), clip_norm=clip_norm)
     with pytest.raises(SettingError, match="accumulate=0 was passed.*at least 1.*Write accumulate=1"):
         train_step(model, "mse", torch.optim.SGD(model.parameters()), accumulate=0)
 
