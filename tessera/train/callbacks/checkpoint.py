@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 
 from tessera.checkpoint.finding import snapshots
 from tessera.checkpoint.manager import CheckpointManager
 from tessera.checkpoint.ranks import rank_of
 from tessera.checkpoint.retention import Best
-from tessera.errors import CheckpointError
+from tessera.errors import CheckpointError, WeightsError
 from tessera.nn.weights import save_weights
 from tessera.train.callbacks.callback import Callback
 from tessera.train.run import Run
@@ -40,7 +41,8 @@ class Checkpoint(Callback):
         keep: how many of the last snapshots are kept.
         best: which others; None for no others.
         resume: go on from the last good snapshot, if there is one.
-        on_failure: ``"raise"`` or ``"continue"`` when a snapshot cannot be written; see ``CheckpointManager``.
+        on_failure: ``"raise"`` or ``"continue"`` when a snapshot or weights cannot be written; see
+            ``CheckpointManager``.
 
     Raises:
         SettingError: a number below one, or another word for ``on_failure``.
@@ -144,11 +146,25 @@ class Checkpoint(Callback):
             ) from error
 
     def _save_weights(self, run: Run, name: str) -> None:
-        if rank_of() == 0:
+        if rank_of() != 0:
+            return
+        try:
             save_weights(run.module, self.folder / name)
+        except WeightsError as error:
+            # State that is no tensor (an extra state) has no place in the file, and one in every snapshot.
+            self._failed(name, error, ends=isinstance(error.__cause__, OSError | SafetensorError))
 
     def _write_report(self) -> None:
-        if rank_of() == 0:
-            written = self.folder / ".report.json"
+        if rank_of() != 0:
+            return
+        written = self.folder / ".report.json"
+        try:
             written.write_text(self._report, encoding="utf-8")
             written.replace(self.folder / "report.json")
+        except OSError as error:
+            self._failed("report.json", error, ends=False)
+
+    def _failed(self, name: str, error: Exception, *, ends: bool) -> None:
+        if ends and self._settings["on_failure"] == "raise":
+            raise error
+        _log.warning("%s was not written to %s, the run goes on: %s", name, self.folder, error)

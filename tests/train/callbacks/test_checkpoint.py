@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tessera.checkpoint import Best, inspect
-from tessera.errors import CheckpointError, SettingError
+from tessera.checkpoint import Best, inspect, load
+from tessera.errors import CheckpointError, SettingError, WeightsError
 from tessera.program import Report
 from tessera.train.callbacks.checkpoint import Checkpoint
 from tessera.train.history import History
@@ -143,6 +143,45 @@ def test_a_full_disk_ends_the_run_or_is_said(tmp_path, monkeypatch):
                 advance(checkpoint, run, 2)
                 checkpoint._manager.wait()
         assert inspect(folder).step == 1
+
+
+class Counting(torch.nn.Linear):
+    """Has a state that is no tensor."""
+
+    def get_extra_state(self):
+        return {"seen": 3}
+
+    def set_extra_state(self, state):
+        self.seen = state["seen"]
+
+
+def test_state_that_no_file_of_weights_holds_is_in_the_snapshots(tmp_path, caplog):
+    checkpoint = Checkpoint(tmp_path)
+    run = Run(Counting(1, 1), [], History(report=Report("step")), step=1)
+    checkpoint.open({"model": run.module}, bool)
+    checkpoint.end(run)
+    assert "last.safetensors was not written" in caplog.text
+    assert load(tmp_path)["model"]["_extra_state"] == {"seen": 3}
+
+
+def test_weights_and_report_on_a_full_disk(tmp_path, monkeypatch, caplog):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for on_failure in ("raise", "continue"):
+        checkpoint, run, _ = opened(tmp_path / on_failure, on_failure=on_failure)
+        with monkeypatch.context() as patched:
+            patched.setattr("tessera.nn.weights_file.save_file", full)
+            patched.setattr("pathlib.Path.write_text", full)
+            run.step = 1
+            if on_failure == "raise":
+                with pytest.raises(WeightsError, match="No space left"):
+                    checkpoint.end(run)
+            else:
+                checkpoint.end(run)
+                assert "last.safetensors was not written" in caplog.text
+        assert "report.json was not written" in caplog.text
+        assert inspect(tmp_path / on_failure).step == 1
 
 
 @pytest.mark.parametrize("options", [{"save_every": 0}, {"keep": 0}, {"on_failure": "ignore"}])
