@@ -106,17 +106,16 @@ class Loop:
         for found in self._compiled_for:
             batch = batch_like(found, self.device)
             step = self._step = self._step or self.make_step(batch)
+            compilations = len(step.report.compilations)
             try:
                 step(*batch.positional, *batch.labels, **batch.named)
             except NonFiniteError:  # of a batch of zeros; it is compiled all the same
                 pass
             except Exception as error:  # noqa: BLE001 - a model may refuse zeros in any way
-                _log.warning(
-                    "The step could not be compiled ahead for batches of before (%s: %s); from here on the last bits "
-                    "of results may differ from those of a run that was not interrupted",
-                    type(error).__name__,
-                    error,
-                )
+                _warn_of_last_bits(f"{type(error).__name__}: {error}")
+            else:
+                if len(step.report.compilations) == compilations:  # a branch on values that zeros do not take
+                    _warn_of_last_bits("what is compiled depends on the values in a batch")
         if self._step is not None:
             self.run.history.report = self._step.report
         return bool(self._compiled_for)
@@ -179,3 +178,11 @@ class Loop:
         """Number of the epoch that the step ``ahead`` of the last one belongs to."""
         done = self.tape.steps + ahead - 1
         return len(self.run.history.epochs) + 1 + (done // self.steps_in_epoch if self.steps_in_epoch else 0)
+
+
+def _warn_of_last_bits(reason: str) -> None:
+    _log.warning(
+        "The step could not be compiled ahead for batches of before (%s); from here on the last bits of results may "
+        "differ from those of a run that was not interrupted",
+        reason,
+    )
