@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch.utils.data import DataLoader
 
 from tessera.checkpoint.fingerprint import fingerprint
 from tessera.checkpoint.random_state import RandomState
+from tessera.checkpoint.stateful import Generators, load_state, state_of
 from tessera.data.loader import Loader
 from tessera.errors import BatchError, DataStateError, EmptyDatasetError
 from tessera.train.batches import Batch, BatchReader, Stack, describe
+from tessera.train.own_generators import own_generators
 from tessera.train.pace import Pace
+
+_log = logging.getLogger("tessera")
 
 
 @runtime_checkable
@@ -35,7 +39,8 @@ class Stream:
     """An iterable of batches.
 
     A position is saved as the data's own state where it has one (``state_dict`` and ``load_state_dict``). Other data
-    is gone through again up to there, with the random numbers that its pass began with.
+    is gone through again up to there, with the random numbers that its pass began with: the global ones, and those of
+    the generators among its attributes.
 
     Attributes:
         data: iterated once for each epoch.
@@ -109,8 +114,17 @@ class Stream:
         if isinstance(self.data, Stateful):
             self.data.load_state_dict(state["data"])
         self.epoch, self.offset, self._begun, self._iterator = state["epoch"], state["offset"], state["random"], None
-        for generator, own in zip(self._generators(), state["random"]["own"], strict=False):
-            generator.set_state(own)
+        generators = self._generators()
+        for place, own in state["random"]["own"].items():
+            if place in generators:
+                load_state(generators[place], own)
+        if state["epoch"] and isinstance(self.data, DataLoader) and self.data.persistent_workers:
+            _log.warning(
+                "The workers of the %s are persistent and had random numbers of their own, which nobody can save: "
+                "samples that draw some in a worker differ from those of a run that was not interrupted. Write "
+                "persistent_workers=False, or take a tessera.data.Loader.",
+                self.name,
+            )
 
     def fingerprint(self) -> dict[str, Any]:
         """What would differ if it were other data; see ``tessera.checkpoint``."""
@@ -151,13 +165,12 @@ class Stream:
         return iterator
 
     def _random_state(self) -> dict[str, Any]:
-        return {"global": RandomState().state_dict(), "own": [g.get_state() for g in self._generators()]}
+        own = {place: state_of(generator) for place, generator in self._generators().items()}
+        return {"global": RandomState().state_dict(), "own": own}
 
-    def _generators(self) -> list[torch.Generator]:
-        """Those that a DataLoader draws its order from, if it has its own."""
-        owners = (self.data, getattr(self.data, "sampler", None)) if isinstance(self.data, DataLoader) else ()
-        found = [getattr(owner, "generator", None) for owner in owners]
-        return [generator for generator in dict.fromkeys(found) if isinstance(generator, torch.Generator)]
+    def _generators(self) -> dict[str, Generators]:
+        """Those that the data has for itself; what has a state answers for its own."""
+        return {} if isinstance(self.data, Stateful) else own_generators(self.data)
 
     def _empty(self) -> EmptyDatasetError:
         return EmptyDatasetError(

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from tessera.checkpoint.random_state import RandomState
 from tessera.data import Loader, dataset
@@ -77,6 +77,16 @@ class Noisy(Dataset):
         return torch.randn(1) + random.random() + np.random.rand(), index  # noqa: NPY002 - what users' datasets draw from
 
 
+class Shuffled:
+    """Batches in an order that it draws itself."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(3)
+
+    def __iter__(self):
+        return (BATCHES[place] for place in self.rng.permutation(len(BATCHES)))
+
+
 def datas():
     return {
         "a DataLoader": DataLoader(Noisy(), 2, shuffle=True),
@@ -86,6 +96,13 @@ def datas():
         "a Loader": Loader(Noisy(), 2, seed=4),
         "a Loader that filters": Loader(dataset(Noisy()).filter(lambda sample: sample[1] % 3, random=False), 2),
         "a list": BATCHES,
+        "a batch sampler with a generator": DataLoader(
+            Noisy(),
+            batch_sampler=BatchSampler(
+                RandomSampler(Noisy(), generator=torch.Generator().manual_seed(5)), 2, drop_last=False
+            ),
+        ),
+        "an iterable with a generator": Shuffled(),
     }
 
 
@@ -115,6 +132,15 @@ def test_the_rest_follows_from_the_position_alone(kind, cut):
     taken(second, 3 - second.epoch, 100, begun)
     assert begun == whole
     assert second.epoch == 3
+
+
+@pytest.mark.parametrize(("persistent", "epoch", "said"), [(True, 1, 1), (True, 0, 0), (False, 1, 0)])
+def test_random_numbers_of_workers_that_nobody_can_save_are_said(caplog, persistent, epoch, said):
+    loader = DataLoader(Noisy(), 2, num_workers=1, persistent_workers=persistent)
+    data = stream(loader, READER, "training data")
+    data.load_state_dict({**data.state_dict(), "epoch": epoch})
+    assert len(caplog.records) == said
+    assert all("Write persistent_workers=False" in record.getMessage() for record in caplog.records)
 
 
 def test_data_that_has_become_shorter():
