@@ -25,10 +25,11 @@ _SHOWN = 6
 def fingerprint(value: Any, names: Mapping[int, str] | None = None) -> Json:
     """A description of an object of a run.
 
-    An object with a method ``fingerprint()`` describes itself, in plain values. A module is its class and the names,
-    shapes and dtypes of its state; an optimizer its class, hyper-parameters and the parameters of each group in order;
-    an array its shape, dtype and a hash of a sample of its elements; anything else its class and its length, if it has
-    one. What loads a state of its own (a loader, a history) is its class alone: it knows itself what it can take over.
+    An object with a method ``fingerprint()`` describes itself, in plain values. A module is its class, the names,
+    shapes and dtypes of its state, and its layers: their classes, and the settings of torch's own; an optimizer its
+    class, hyper-parameters and the parameters of each group in order; an array its shape, dtype and a hash of a sample
+    of its elements; anything else its class and its length, if it has one. What loads a state of its own (a loader, a
+    history) is its class alone: it knows itself what it can take over.
 
     Args:
         names: of parameters, by ``id``.
@@ -93,7 +94,8 @@ def _describe(value: Any, _: Mapping[int, str]) -> Json:
 @_describe.register
 def _module(module: torch.nn.Module, _: Mapping[int, str]) -> Json:
     state = module.state_dict(keep_vars=True)
-    return {"class": _class(module), **{name: _outline(entry) for name, entry in state.items()}}
+    layers = {name: _layer(part) for name, part in module.named_modules() if name}
+    return {"class": _class(module), **{name: _outline(entry) for name, entry in state.items()}, **layers}
 
 
 @_describe.register
@@ -127,6 +129,12 @@ def _sequence(value: Sequence[Any], names: Mapping[int, str]) -> Json:
     if not all(isinstance(part, Tensor | np.ndarray) for part in value):  # samples, perhaps a million of them
         return {"class": _class(value), "length": len(value)}
     return {str(number): fingerprint(part, names) for number, part in enumerate(value)}
+
+
+def _layer(part: torch.nn.Module) -> str:
+    # What others print may change while they train; that of torch's layers is what they were made with.
+    own = type(part).__module__.startswith("torch.nn.")
+    return f"{type(part).__qualname__}({part.extra_repr() if own else ''})"
 
 
 def _plain(value: Any) -> Json:

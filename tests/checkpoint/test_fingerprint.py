@@ -61,6 +61,31 @@ def test_what_differs_is_told(says):
     assert says in str(caught.value)
 
 
+class Counted(torch.nn.Module):
+    """Prints what changes while it is trained."""
+
+    calls = 0
+
+    def extra_repr(self):
+        return f"calls={self.calls}"
+
+
+def test_layers_without_weights_are_part_of_a_model():
+    def model(layer):
+        return torch.nn.Sequential(torch.nn.Linear(2, 2), layer)
+
+    def told(before, after):
+        return differences(fingerprint(model(before), {}), fingerprint(model(after), {}), "model")
+
+    assert told(torch.nn.Tanh(), torch.nn.ReLU()) == ["model.1 was 'Tanh()' and is 'ReLU()'"]
+    assert told(torch.nn.Dropout(0.1), torch.nn.Dropout(0.2)) == [
+        "model.1 was 'Dropout(p=0.1, inplace=False)' and is 'Dropout(p=0.2, inplace=False)'"
+    ]
+    called = Counted()
+    called.calls = 3
+    assert told(Counted(), called) == []
+
+
 def test_many_differences_are_counted():
     with pytest.raises(ResumeError, match="and 14 more"):
         check_same_run("x", {str(n): n for n in range(20)}, {})
