@@ -40,10 +40,11 @@ class EarlyStopping(Callback):
     _weights: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.patience < 0 or self.min_delta < 0:
+        counted = isinstance(self.patience, int) and not isinstance(self.patience, bool)
+        if not (counted and self.patience >= 0 and self.min_delta >= 0):
             raise SettingError(
-                f"EarlyStopping got patience={self.patience} and min_delta={self.min_delta}.",
-                "Both are zero or more.",
+                f"EarlyStopping got patience={self.patience!r} and min_delta={self.min_delta}.",
+                "The one is a whole number of validations, the other a number; both are zero or more.",
                 "Write for example EarlyStopping(patience=3).",
             )
         if self.better is None and self.monitor not in ("loss", "accuracy"):

@@ -31,7 +31,7 @@ from tessera.train.metrics import Metrics, resolve_metrics, step_metrics
 from tessera.train.modes import mode
 from tessera.train.progress import ProgressBar
 from tessera.train.run import Run
-from tessera.train.settings import check_company, check_measures, check_settings
+from tessera.train.settings import check_company, check_measures, check_seed, check_settings
 from tessera.train.source import check_passes, source
 from tessera.train.tape import Tape
 from tessera.train.training import Training
@@ -39,7 +39,8 @@ from tessera.train.validation import validate
 
 VALIDATION_DATA = "validation data"
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | GradientTransformation | None
-Callbacks = Iterable[Callback | Callable[[History], object]]
+OneCallback = Callback | Callable[[History], object]
+Callbacks = OneCallback | Iterable[OneCallback]
 
 
 def fit(
@@ -107,8 +108,8 @@ def fit(
         keep: how many of the last snapshots are kept.
         resume: go on from the last good snapshot in ``checkpoint``; what follows is what would have followed without
             the interruption, bit for bit. False begins anew.
-        callbacks: see ``tessera.train``; a function is called with the history after every epoch, and one that returns
-            True stops the training.
+        callbacks: one or several, see ``tessera.train``; a function is called with the history after every epoch, and
+            one that returns True stops the training.
         seed: of the order of the data and of torch's random numbers; None leaves them as they are.
         shuffle: a new order in every epoch, for data in memory and Datasets.
         batch_size: likewise.
@@ -129,6 +130,7 @@ def fit(
         precision=precision, epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
         validate_every=validate_every, save_every=save_every, keep=keep,
     )  # fmt: skip
+    check_seed(seed)
     check_measures(loss, metrics)
     check_company(
         class_weight=(class_weight, "loss", loss),
@@ -200,7 +202,7 @@ def fit(
 def _callbacks(given: Callbacks, early_stopping: int | EarlyStopping | None) -> list[Callback]:
     """All callbacks, those with snapshots last."""
     found: list[Callback] = []
-    for callback in given:
+    for callback in given if isinstance(given, Iterable) else (given,):
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
             raise SettingError(
                 f"callbacks holds {callback!r}.",

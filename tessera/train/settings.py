@@ -26,6 +26,20 @@ def check_settings(*, precision: str, **counts: int | None) -> None:
             )
 
 
+def check_seed(seed: object) -> None:
+    """Check that a seed is None or a whole number that torch takes.
+
+    Raises:
+        SettingError: it is not.
+    """
+    if seed is not None and not (isinstance(seed, int) and -(2**63) <= seed < 2**64):
+        raise SettingError(
+            f"seed={seed!r} was passed.",
+            "seed is a whole number that fits into 64 bits, or None for the random numbers as they are.",
+            "Write for example seed=0.",
+        )
+
+
 def check_measures(loss: object, metrics: object) -> None:
     """Check that there is a prediction for the metrics to look at.
 

@@ -110,8 +110,12 @@ def test_numbers_below_zero(numbers):
         EarlyStopping(**numbers)
     assert str(error.value) == (
         f"EarlyStopping got patience={numbers['patience']} and min_delta={numbers.get('min_delta', 0.0)}. "
-        "Both are zero or more. Write for example EarlyStopping(patience=3)."
+        "The one is a whole number of validations, the other a number; both are zero or more. "
+        "Write for example EarlyStopping(patience=3)."
     )
+    for patience in ("3", True, 1.5, None):
+        with pytest.raises(SettingError, match="EarlyStopping got patience="):
+            EarlyStopping(patience=patience)
 
 
 def test_better_must_be_said_for_other_results():

@@ -518,3 +518,10 @@ def test_validation_sees_the_averaged_weights_and_a_plateau_sees_it():
 @pytest.mark.parametrize("given", ["log.csv", EarlyStopping, 3])
 def test_what_is_no_callback_is_refused(given):
     raising(SettingError, "A callback is a tessera.train.Callback", BATCHES, callbacks=[given])
+    raising(SettingError, "A callback is a tessera.train.Callback", BATCHES, callbacks=given)
+
+
+def test_one_callback_needs_no_list():
+    seen = []
+    fit(torch.nn.Linear(4, 3), BATCHES, callbacks=seen.append)
+    assert len(seen) == 1

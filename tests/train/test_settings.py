@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tessera.errors import SettingError
-from tessera.train.settings import check_company, check_measures, check_settings
+from tessera.train.settings import check_company, check_measures, check_seed, check_settings
 
 
 def test_sound_settings_pass():
@@ -25,6 +25,18 @@ def test_a_count_that_is_none(count):
         check_settings(precision="fp32", epochs=count)
     assert str(error.value) == (
         f"epochs={count!r} was passed. epochs is a whole number of at least 1. Write for example epochs=10."
+    )
+
+
+@pytest.mark.parametrize("seed", [1.5, "1", 2**64, -(2**63) - 1])
+def test_a_seed_that_is_none(seed):
+    for sound in (None, 0, -1, 2**64 - 1):
+        check_seed(sound)
+    with pytest.raises(SettingError) as error:
+        check_seed(seed)
+    assert str(error.value) == (
+        f"seed={seed!r} was passed. seed is a whole number that fits into 64 bits, or None for the random numbers as "
+        "they are. Write for example seed=0."
     )
 
 
