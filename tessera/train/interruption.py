@@ -27,8 +27,10 @@ class Interruption:
 
     @property
     def reason(self) -> str:
-        """Why the training ends."""
-        return "stopped by " + ("Ctrl-C" if self.received is SIGINT else str(self.received and self.received.name))
+        """Why the training ends; "" while it does not."""
+        if self.received is None:
+            return ""
+        return "stopped by " + ("Ctrl-C" if self.received is SIGINT else self.received.name)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

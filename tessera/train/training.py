@@ -51,20 +51,22 @@ class Training:
     def __call__(self) -> History:
         """Train until there is a reason to stop."""
         run = self.run
-        for checkpoint in self._checkpoints:
-            checkpoint.open(self._state(), self.loop.rehearse)
-        for callback in self.callbacks:
-            callback.begin(run)
-        try:
-            with self._ended(), Interruption() as interruption:
-                self._stop(self._finished())
-                while not run.stopped:
-                    self._epochs(interruption)
-                run.history.interrupted = interruption.received
-        finally:
-            # An epoch that was interrupted has a row too, for those who look at the history now.
-            self.loop.close(several=self._several)
-            run.history.stopped = run.stopped
+        # From the beginning: a resumed run compiles before its first step, and its weights are none until it has.
+        with Interruption() as interruption:
+            for checkpoint in self._checkpoints:
+                checkpoint.open(self._state(), self.loop.rehearse)
+            for callback in self.callbacks:
+                callback.begin(run)
+            try:
+                with self._ended():
+                    self._stop(self._finished() or interruption.reason)
+                    while not run.stopped:
+                        self._epochs(interruption)
+                    run.history.interrupted = interruption.received
+            finally:
+                # An epoch that was interrupted has a row too, for those who look at the history now.
+                self.loop.close(several=self._several)
+                run.history.stopped = run.stopped
         return run.history
 
     # -- what a snapshot keeps of it -----------------------------------------------------------------------------
@@ -135,7 +137,7 @@ class Training:
         if len(run.history.epochs) > before:
             self._between_epochs()
             loop.bar.close_epochs(run.history.epochs[before:])
-        self._stop(self._finished() or (interruption.reason if interruption.received is not None else ""))
+        self._stop(self._finished() or interruption.reason)
 
     def _due(self) -> int:
         """The next step after which something is to happen."""

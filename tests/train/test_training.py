@@ -298,6 +298,22 @@ def test_no_loss_is_lost_when_nothing_but_the_signal_looks(tmp_path, found, at, 
     assert training(found, epochs=4, callbacks=[Checkpoint(tmp_path)])().loss == list(range(1, 13))
 
 
+def test_a_signal_before_the_first_step_takes_none(tmp_path, monkeypatch):
+    training(epochs=1, callbacks=[Checkpoint(tmp_path)])()
+    resumed = training(epochs=2, callbacks=[Checkpoint(tmp_path)])
+
+    def interrupted():
+        signal.raise_signal(signal.SIGTERM)  # while it compiles
+        return True
+
+    monkeypatch.setattr(resumed.loop, "rehearse", interrupted)
+    history = resumed()
+    assert history.interrupted is signal.SIGTERM
+    assert history.stopped == "stopped by SIGTERM"
+    assert len(history.loss) == 3
+    assert len(training(epochs=2, callbacks=[Checkpoint(tmp_path)])().loss) == 6
+
+
 def test_a_finished_run_is_not_run_again(tmp_path):
     first = training(epochs=2, callbacks=[Checkpoint(tmp_path)])()
     job = training(epochs=2, callbacks=[Checkpoint(tmp_path)])
