@@ -39,7 +39,8 @@ class Checkpoint(Callback):
         save_every: steps from one snapshot to the next; None saves at the end of an epoch, unless epochs are so short
             that saving would take over a tenth of the time. The end of the training is always saved.
         keep: how many of the last snapshots are kept.
-        best: which others; None for no others.
+        best: which others, by a result of the validation that was made after the same step; with ``save_every=None``
+            every epoch is then saved, however short. None for no others.
         resume: go on from the last good snapshot, if there is one.
         on_failure: ``"raise"`` or ``"continue"`` when a snapshot or weights cannot be written; see
             ``CheckpointManager``.
@@ -100,7 +101,8 @@ class Checkpoint(Callback):
             self._save_weights(run, "best.safetensors")
 
     def epoch(self, run: Run) -> None:
-        if self.every is None and time.perf_counter() - self._saved_at > self._pause:
+        # Of the best ones none is left out: which they are is known only when all are there.
+        if self.every is None and (self._settings["best"] or time.perf_counter() - self._saved_at > self._pause):
             self._save(run)
 
     def end(self, run: Run) -> None:

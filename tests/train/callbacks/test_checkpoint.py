@@ -100,6 +100,16 @@ def test_short_epochs_are_not_all_saved(tmp_path):
     assert 1 <= saved < run.step / 10
 
 
+def test_the_best_of_short_epochs_are_kept(tmp_path):
+    checkpoint, run, _ = opened(tmp_path, keep=1, best=Best("loss", keep=2))
+    for loss in (3.0, 1.0, 2.0, 4.0):
+        advance(checkpoint, run)
+        run.history.add_validation(run.step, {"loss": loss})
+        checkpoint.epoch(run)
+    checkpoint.end(run)
+    assert [inspect(tmp_path / name).step for name in names(tmp_path)] == [2, 3, 4]
+
+
 def test_the_best_weights_are_kept(tmp_path):
     checkpoint, run, _ = opened(tmp_path, save_every=1, best=Best("loss"), keep=1)
     for loss in (3.0, 1.0, 2.0):
