@@ -45,7 +45,9 @@ def stored(tensor: Tensor) -> Tensor:
 def restored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """The tensor of which ``stored`` made this one."""
     if dtype.is_complex:
-        return torch.view_as_complex(tensor)
+        # In a file it begins where a real number may; torch crashes on a complex one that is not at a multiple of its
+        # own size.
+        return torch.view_as_complex(tensor.clone() if tensor.data_ptr() % dtype.itemsize else tensor)
     return tensor if tensor.dtype == dtype else tensor.view(dtype)
 
 

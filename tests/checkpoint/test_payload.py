@@ -33,6 +33,16 @@ def test_the_library_reads_what_is_written(tmp_path, dtype):
             assert same(restored(file.get_tensor(name), tensor.dtype), tensor)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
+def test_a_complex_number_is_put_where_torch_can_read_it(dtype):
+    numbers = torch.arange(10, dtype=dtype.to_real())
+    for start in (0, 1):  # the second begins between two complex numbers
+        pairs = numbers[start:][:8].view(4, 2)
+        made = restored(pairs, dtype)
+        assert made.data_ptr() % dtype.itemsize == 0
+        assert torch.equal(torch.view_as_real(made), pairs)
+
+
 def test_names_may_be_any_text(tmp_path):
     tensors = {'snow ☃ "quoted" \\': torch.ones(2)}
     path = tmp_path / "file.safetensors"
