@@ -354,6 +354,7 @@ class Optimizer(torch.optim.Optimizer):
         saved = super().state_dict()
         return {**saved, "param_groups": [saveable(group) for group in saved["param_groups"]]}
 
+    @torch.no_grad()
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state_dict of this optimizer or of its twin in `torch.optim`, hyper-parameters included.
 

@@ -342,6 +342,17 @@ def test_a_schedule_goes_on_for_all_parameters_alike():
     }
 
 
+@every
+def test_what_a_new_optimizer_loads_has_no_part_in_gradients(make):
+    model, fresh = Model(), Model()
+    optimizer, resumed = make(model), make(fresh)
+    train(model, optimizer, range(2))
+    resumed.load_state_dict(optimizer.state_dict())
+    assert resumed.state
+    for state in copy.deepcopy(resumed.state).values():  # which torch refuses for what has a gradient's history
+        assert not any(value.requires_grad for value in state.values() if isinstance(value, torch.Tensor))
+
+
 def test_a_schedule_survives_saving_and_loading():
     model = Model()
     optimizer = AdamW(model, lr=cosine_decay(0.1, decay_steps=10))
