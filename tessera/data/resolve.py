@@ -50,9 +50,9 @@ def _source(found: object, random: bool) -> Source | None:
     if isinstance(found, (tuple, Mapping, torch.Tensor, np.ndarray)):
         return Arrays(dict(found) if isinstance(found, Mapping) else found)
     if _is_hugging_face(found):
-        from tessera.data.sources.huggingface import HuggingFace
+        from tessera.data.sources.huggingface import rows
 
-        return HuggingFace(found)
+        return rows(found)
     if isinstance(found, (str, bytes, Path, Iterator)):
         return None
     if hasattr(found, "__getitem__") and hasattr(found, "__len__") and not isinstance(found, IterableDataset):

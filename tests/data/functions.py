@@ -16,6 +16,10 @@ def double(sample):
     return sample * 2
 
 
+def negated(rows):
+    return {"n": [-n for n in rows["n"]]}
+
+
 def is_even(sample):
     return int(sample) % 2 == 0
 

@@ -47,6 +47,16 @@ def unreadable(path: Path, what: str, error: BaseException) -> DataError:
     )
 
 
+def null(row: str, column: str) -> DataError:
+    """The error for a number that is not there."""
+    return DataError(
+        f"{row}: column {column!r} is null.",
+        "Columns of numbers have a number in every row: a tensor has no place for null.",
+        "Fill it in the file, leave the column out with columns=[...], or leave such rows out with "
+        "Loader(..., on_error='skip').",
+    )
+
+
 def missing(package: str, extra: str) -> MissingDependencyError:
     """The error for an optional package that is not installed."""
     return MissingDependencyError(

@@ -11,7 +11,8 @@ import numpy as np
 from tessera.data.dataset import Dataset
 from tessera.data.permutation import Indices
 from tessera.data.source import Empty, Samples, Source
-from tessera.data.sources.files import missing, unreadable
+from tessera.data.sources.files import missing, null, unreadable
+from tessera.data.sources.numbered import Numbered
 from tessera.errors import SettingError
 
 
@@ -19,14 +20,15 @@ def huggingface(found: Any, *, split: str | None = None) -> Dataset:
     """A ``datasets.Dataset``, or the folder that its ``save_to_disk`` wrote; samples as of ``parquet``.
 
     Its rows are mapped, so a shuffle is a full one whatever their size. Features that are objects of that library
-    (images, audio) stay as they are stored; decode them with ``map``.
+    (images, audio) stay as they are stored; decode them with ``map``. The columns that ``with_format`` chose are the
+    only ones; a transform that was set with ``set_transform`` makes the samples, one by one.
 
     Args:
         found: the dataset, or the path.
         split: which one, where there are several.
 
     Raises:
-        DataError: the folder cannot be read.
+        DataError: the folder cannot be read; while iterating: a number is null.
         SettingError: there are several splits and none was chosen, or there is no such split.
         MissingDependencyError: datasets is not installed.
     """
@@ -45,7 +47,12 @@ def huggingface(found: Any, *, split: str | None = None) -> Dataset:
             f"The dataset has the splits {', '.join(map(repr, found))}.",
             f"Write split={next(iter(found), 'train')!r}.",
         )
-    return Dataset(HuggingFace(found[split] if isinstance(found, dict) else found))
+    return Dataset(rows(found[split] if isinstance(found, dict) else found))
+
+
+def rows(data: Any) -> Source:
+    """The samples of a ``datasets.Dataset``, or what its own transform makes of them."""
+    return Numbered(data, random=True) if data.format["type"] == "custom" else HuggingFace(data)
 
 
 class HuggingFace(Source):
@@ -54,7 +61,9 @@ class HuggingFace(Source):
     columnar = True
 
     def __init__(self, data: Any) -> None:
-        self.data = data.with_format("arrow")
+        chosen = data.format
+        self.columns = list(data.column_names if chosen["output_all_columns"] else chosen["columns"])
+        self.data = data.with_format("arrow", columns=self.columns)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -70,7 +79,7 @@ class HuggingFace(Source):
         return list(rows_of(self._take(indices), len(indices)))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "huggingface", "rows": len(self), "columns": list(self.data.column_names)}
+        return {"kind": "huggingface", "rows": len(self), "columns": self.columns}
 
     def name(self, index: int) -> str:
         return f"row {index:,} of the Hugging Face dataset"
@@ -79,4 +88,8 @@ class HuggingFace(Source):
         from tessera.data.sources.arrow_columns import column
 
         table = self.data[indices.tolist()]
-        return {name: column(table[name]).take(np.arange(len(indices))) for name in table.column_names}
+        found = {name: column(table[name]) for name in self.columns}
+        for name, one in found.items():
+            if one.nulls is not None:
+                raise null(self.name(int(indices[one.nulls.argmax()])), name)
+        return {name: one.take(np.arange(len(indices))) for name, one in found.items()}

@@ -12,7 +12,7 @@ import numpy as np
 
 from tessera.data.permutation import Indices
 from tessera.data.source import Empty, Samples, Source
-from tessera.data.sources.files import described, missing
+from tessera.data.sources.files import described, missing, null
 from tessera.errors import DataError, SettingError
 
 
@@ -74,12 +74,7 @@ class RowGroups(Source):
         """
         if nulls.any():
             first = int(np.flatnonzero(nulls)[0])
-            raise DataError(
-                f"{self.name(int(self.starts[groups[first]] + rows[first]))}: column {column!r} is null.",
-                "Columns of numbers have a number in every row: a tensor has no place for null.",
-                "Fill it in the file, leave the column out with columns=[...], or leave such rows out with "
-                "Loader(..., on_error='skip').",
-            )
+            raise null(self.name(int(self.starts[groups[first]] + rows[first])), column)
 
     def _located(self, indices: Indices, empty: Empty) -> dict[str, np.ndarray | list[Any]]:
         groups = np.searchsorted(self.starts, indices, side="right") - 1

@@ -6,7 +6,7 @@ import pytest
 
 from tessera.data import Loader, huggingface
 from tessera.errors import DataError, MissingDependencyError, SettingError
-from tests.data.functions import plain
+from tests.data.functions import negated, plain
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,30 @@ def test_chosen_rows_and_splits(datasets, rows, tmp_path):
     assert next(iter(Loader(data, 2, shuffle=False)))["n"].tolist() == [5, 3]
     with pytest.raises(SettingError, match=r"^split=None was passed\. The dataset has the splits 'train', 'test'"):
         huggingface(tmp_path / "halves")
+
+
+@pytest.mark.parametrize("of", [None, "x"])
+def test_a_null_is_no_zero(datasets, of):
+    values = {"n": [1.0, None, 3.0], "x": [[1, 2], [3, None], [4, 5]], "text": ["a", None, "c"]}
+    rows = datasets.Dataset.from_dict(values).select([2, 1, 0])
+    data = huggingface(rows if of is None else rows.select_columns([of, "text"]))
+    for loader in (Loader(data, 3, shuffle=False), Loader(data.map(dict), 3, shuffle=False)):
+        with pytest.raises(DataError, match=f"^row 1 of the Hugging Face dataset: column '{of or 'n'}' is null"):
+            list(loader)
+    (batch,) = Loader(data, 3, shuffle=False, on_error="skip")
+    assert batch["x"].tolist() == [[4, 5], [1, 2]]
+    assert batch["text"] == ["c", "a"]
+
+
+def test_chosen_columns_and_transforms(datasets, rows):
+    formatted = rows.with_format("torch", columns=["x"])
+    assert list(huggingface(formatted)[0]) == ["x"]
+    assert list(huggingface(rows.with_format("torch", columns=["x"], output_all_columns=True))[0]) == ["n", "x", "text"]
+    transformed = rows.with_transform(negated)
+    for data in (transformed, huggingface(transformed)):
+        for workers in (0, 2):
+            with Loader(data, 30, shuffle=False, workers=workers) as loader:
+                assert [batch["n"].tolist() for batch in loader] == [[-n for n in range(30)]]
 
 
 def test_a_folder_that_is_none(datasets, tmp_path):
