@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
     """The files that ``paths`` names: a file, a folder, a pattern such as ``"train/*.parquet"``, or several of them.
 
-    Folders and patterns give their files in the order of their names.
+    Folders and patterns give their files in the order of their names. In a folder those count that end in one of
+    ``suffixes``, which are in lower case, also in upper case.
 
     Raises:
         EmptyDatasetError: there is none.
@@ -68,7 +69,22 @@ def missing(package: str, extra: str) -> MissingDependencyError:
 
 def _matching(path: str, suffixes: tuple[str, ...]) -> list[Path]:
     if Path(path).is_dir():
-        return sorted(file for file in Path(path).rglob("*") if file.suffix in suffixes and file.is_file())
+        return sorted(file for file in _inside(path, ()) if file.suffix.lower() in suffixes)
     if Path(path).is_file():
         return [Path(path)]
     return sorted(Path(match) for match in glob.glob(path, recursive=True) if Path(match).is_file())  # noqa: PTH207 - a Path has no pattern that begins at the root
+
+
+def _inside(folder: str, above: tuple[str, ...]) -> Iterator[Path]:
+    """The files in ``folder`` and below, but for hidden ones, which a pattern leaves out too. Links are followed."""
+    real = os.path.realpath(folder)
+    if real in above:  # a link to where we came from
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _inside(entry.path, (*above, real))
+            elif entry.is_file():
+                yield Path(entry.path)

@@ -15,7 +15,7 @@ from tessera.data.permutation import Indices
 from tessera.data.source import Samples, Source
 from tessera.data.sources.files import described, files, missing
 from tessera.data.stages import Read, Stage
-from tessera.errors import SettingError
+from tessera.errors import DataError, SettingError
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _MODES = {"RGB": "RGB", "gray": "L", "RGBA": "RGBA"}
@@ -25,8 +25,8 @@ def images(folder: str | Path, *, size: tuple[int, int] | None = None, mode: str
     """Images in a folder; a sample is ``(image, label)``: uint8 ``[channels, height, width]``, and a whole number.
 
     Args:
-        folder: with a subfolder for each class, which are numbered in the order of their names; in a folder without
-            subfolders a sample is the image alone.
+        folder: with a subfolder for each class, which are numbered in the order of their names, empty ones too; in a
+            folder without subfolders a sample is the image alone.
         size: (height, width) to scale every image to; None leaves them as they are.
         mode: ``"RGB"``, ``"gray"`` or ``"RGBA"``.
 
@@ -34,6 +34,7 @@ def images(folder: str | Path, *, size: tuple[int, int] | None = None, mode: str
         EmptyDatasetError: there is no image.
         SettingError: there is no such mode, or the size is no two whole numbers.
         MissingDependencyError: Pillow is not installed.
+        DataError: while iterating: a file is no image, or one of more than 8 bits for each value.
     """
     try:
         importlib.import_module("PIL")
@@ -41,7 +42,7 @@ def images(folder: str | Path, *, size: tuple[int, int] | None = None, mode: str
         raise missing("Pillow", "data") from error
     if mode not in _MODES:
         raise SettingError(f"mode={mode!r} was passed.", f"mode is one of {list(_MODES)}.", "Write mode='RGB'.")
-    if size is not None and (len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size)):
+    if size is not None and not _is_pair(size):
         raise SettingError(
             f"size={size!r} was passed.", "size is (height, width) in pixels.", "Write for example size=(224, 224)."
         )
@@ -60,7 +61,8 @@ def texts(folder: str | Path, *, suffixes: Sequence[str] = (".txt",), by: Litera
     """
     if by not in ("file", "line"):
         raise SettingError(f"by={by!r} was passed.", "A sample is a 'file' or a 'line'.", "Write by='line'.")
-    found = files(folder, tuple(suffixes))
+    endings = (suffixes,) if isinstance(suffixes, str) else suffixes
+    found = files(folder, tuple(one.lower() for one in endings))
     return Dataset(Texts(folder, found) if by == "file" else Lines(folder, found))
 
 
@@ -75,7 +77,8 @@ class Folder(Source):
         self.paths = paths
         root = Path(folder)
         parts = [path.relative_to(root).parts if root.is_dir() else (path.name,) for path in paths]
-        self.classes = sorted({inside[0] for inside in parts if len(inside) > 1})
+        nested = any(len(inside) > 1 for inside in parts)
+        self.classes = sorted(one.name for one in root.iterdir() if one.is_dir() and one.name[0] != ".") if nested else []
         if self.classes and not all(len(inside) > 1 for inside in parts):
             loose = next(path for path, inside in zip(paths, parts, strict=True) if len(inside) == 1)
             raise SettingError(
@@ -132,6 +135,12 @@ class Images(Folder):
         from PIL import Image
 
         with Image.open(self.paths[index]) as file:
+            if file.mode.startswith(("I", "F")):
+                raise DataError(
+                    f"{self.paths[index]} has values of more than 8 bits (Pillow's mode {file.mode!r}).",
+                    "An image becomes uint8, where all above 255 would be 255.",
+                    "Write the files with 8 bits, or read them in a torch Dataset of your own.",
+                )
             image = file.convert(self._mode)
         if self._size is not None:
             image = image.resize(self._size[::-1], Image.Resampling.BILINEAR)
@@ -180,3 +189,7 @@ def _line_starts(path: Path) -> np.ndarray:
     ends = np.flatnonzero(np.memmap(path, np.uint8, "r") == ord("\n")) + 1
     edges = np.concatenate([[0], ends])
     return edges if edges[-1] == size else np.append(edges, size)
+
+
+def _is_pair(size: object) -> bool:
+    return isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(one, int) and one > 0 for one in size)

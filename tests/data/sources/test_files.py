@@ -26,6 +26,17 @@ def test_files_folders_patterns_and_several(folder):
     assert names(files([folder / "deep", folder / "b.bin"], (".bin",))) == ["d.bin", "b.bin"]
 
 
+def test_upper_case_links_and_what_is_hidden(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name in ("E.BIN", ".f.bin"):
+        (elsewhere / name).write_text(name)
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "deep" / "above").symlink_to(folder)
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "g.bin").write_text("g")
+    assert names(files(folder, (".bin",))) == ["a.bin", "b.bin", "d.bin", "E.BIN"]
+
+
 @pytest.mark.parametrize("paths", ["nothing.bin", "*.nothing", []])
 def test_no_file(folder, paths, monkeypatch):
     monkeypatch.chdir(folder)

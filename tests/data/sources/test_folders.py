@@ -55,6 +55,22 @@ def test_a_corrupt_image_names_its_file_and_can_be_left_out(pictures, content):
     assert "bear/1.png" in loader.skipped[0]
 
 
+def test_an_empty_subfolder_keeps_its_number(pictures):
+    (pictures / "ant").mkdir()
+    (pictures / ".thumbnails").mkdir()
+    data = images(pictures)
+    assert data.source.classes == ["ant", "ape", "bear"]
+    assert {data[number][1] for number in range(len(data))} == {1, 2}
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_values_that_do_not_fit_are_not_cut_off(tmp_path, dtype):
+    path = tmp_path / "deep.tiff"
+    Image.fromarray(np.full((2, 3), 1000, dtype)).save(path)
+    with pytest.raises(DataError, match=rf"^{path} has values of more than 8 bits"):
+        list(Loader(images(tmp_path), 1))
+
+
 def test_images_of_several_sizes(pictures):
     Image.new("RGB", (3, 3)).save(pictures / "ape" / "9.png")
     with pytest.raises(BatchError, match="could not be joined to a batch"):
@@ -65,7 +81,7 @@ def test_images_of_several_sizes(pictures):
 def test_what_makes_no_sense(pictures, monkeypatch):
     with pytest.raises(SettingError, match="^mode='CMYK'"):
         images(pictures, mode="CMYK")
-    for size in ((3,), (0, 3), (1.5, 2)):
+    for size in (3, (3,), (0, 3), (1.5, 2)):
         with pytest.raises(SettingError, match="^size="):
             images(pictures, size=size)
     with pytest.raises(EmptyDatasetError):
@@ -105,6 +121,11 @@ def test_texts_by_line(tmp_path):
     assert [data[number] for number in range(len(data))] == expected
     assert data.source.name(2) == f"{tmp_path / 'c.txt'}, line 1"
     assert data.source.name(4) == f"{tmp_path / 'd.txt'}, line 2"
+
+
+def test_endings_are_one_or_several(tmp_path):
+    (tmp_path / "a.MD").write_text("a")
+    assert texts(tmp_path, suffixes=".md")[0] == texts(tmp_path, suffixes=[".txt", ".MD"])[0] == "a"
 
 
 def test_a_line_that_is_no_text_is_named(tmp_path):
