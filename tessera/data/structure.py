@@ -43,7 +43,7 @@ def leaves_of(value: Any, is_leaf: Callable[[Any], bool] = is_array) -> tuple[li
         if type(part) in (list, tuple):
             return type(part)(map(emptied, part))
         if _is_named_tuple(part):
-            return type(part)(*map(emptied, part))
+            return tuple.__new__(type(part), map(emptied, part))  # its own may look into what it is given
         return part
 
     skeleton = emptied(value)
@@ -58,7 +58,7 @@ def _filled(part: Any, leaves: Sequence[Any]) -> Any:
     if type(part) in (list, tuple):
         return type(part)(_filled(inner, leaves) for inner in part)
     if _is_named_tuple(part):
-        return type(part)(*(_filled(inner, leaves) for inner in part))
+        return tuple.__new__(type(part), (_filled(inner, leaves) for inner in part))
     return part
 
 

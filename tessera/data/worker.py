@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def serve(connection: Connection, work: Work, board: Segment, slots: Sequence[Se
         connection.send(True)  # it is ready
         while True:
             task, slot = connection.recv()
-            connection.send(_answer(work, task, progress, slot, slots))
+            connection.send_bytes(_pickled(_answer(work, task, progress, slot, slots)))
     except (EOFError, ConnectionError):
         return
 
@@ -76,10 +77,20 @@ def _answer(work: Work, task: Task, board: ProgressBoard, slot: int, slots: Sequ
         )
 
 
+def _pickled(answer: Parcel | Failure) -> memoryview:
+    try:
+        return ForkingPickler.dumps(answer)
+    except Exception as error:  # noqa: BLE001 - whatever the user's objects raise
+        words = f"What was made cannot be sent from a worker process: {type(error).__name__}: {error}."
+        expected = "It is tensors, arrays, numbers and texts, or other objects that pickle takes."
+        fix = "Make it of those in map() or collate; or write worker_kind='thread', or workers=0."
+        return ForkingPickler.dumps(Failure(answer.slot, DataError, words, expected, fix, None, _trace(error)))
+
+
 def _goes_as_bytes(value: Any) -> bool:
     if type(value) is torch.Tensor:
         plain = value.layout is torch.strided and value.device.type == "cpu" and not value.requires_grad
-        return plain and not value.is_conj() and not value.is_neg() and not value.is_quantized
+        return plain and not (value.is_conj() or value.is_neg() or value.is_quantized or value.is_nested)
     return type(value) is np.ndarray and value.dtype.kind in "biufcmM" and value.dtype.isnative
 
 

@@ -22,6 +22,15 @@ def test_leaves_are_taken_out_and_put_back():
     assert type(made["b"]) is Point
 
 
+def test_a_named_tuple_that_looks_at_its_parts():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(2), torch.ones(1)])
+    leaves, rebuild = leaves_of((packed, 1))
+    assert [tuple(leaf.shape) for leaf in leaves] == [(3,), (2,)]
+    made, _ = rebuild(leaves)
+    assert type(made) is type(packed)
+    assert torch.equal(made.data, packed.data)
+
+
 def test_a_leaf_alone_and_no_leaf():
     _, rebuild = leaves_of(torch.ones(1))
     assert rebuild(["other"]) == "other"

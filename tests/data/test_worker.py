@@ -14,6 +14,7 @@ from tessera.data import arrays, dataset
 from tessera.data.shared_memory import Segment
 from tessera.data.work import Task, Work
 from tessera.data.worker import Failure, serve
+from tessera.errors import DataError
 from tests.data.functions import as_list, exits_on_13, fails_on_13
 
 
@@ -59,6 +60,26 @@ def test_what_cannot_go_as_bytes_goes_all_the_same(answers):
     assert torch.equal(answer[0]["weight"], weight)
     assert type(answer[0]["weight"]) is torch.nn.Parameter
     assert answers(arrays(torch.arange(3)), Task(0, 0, 3), collate=as_list)[1] == [0.0, 1.0, 2.0]
+
+
+def nested(samples):
+    return torch.nested.nested_tensor(samples, layout=torch.jagged)
+
+
+def test_a_nested_tensor_goes_too(answers):
+    (_, answer) = answers(dataset([torch.ones(2), torch.ones(3)]), Task(0, 0, 2), collate=nested)
+    assert [len(part) for part in answer.unbind()] == [2, 3]
+
+
+@pytest.mark.parametrize("made", [lambda: 0, torch.ones(2, requires_grad=True) * 2])
+def test_what_cannot_be_sent_is_said_and_the_worker_stays(answers, made):
+    def collate(samples):
+        return made if int(samples[0]) else samples[0]
+
+    _, failure, after = answers(arrays(torch.arange(2)), Task(0, 1, 2), Task(0, 0, 1), collate=collate)
+    assert failure.kind is DataError
+    assert failure.received.startswith("What was made cannot be sent from a worker process: ")
+    assert after.item() == 0
 
 
 @pytest.mark.parametrize("function", [fails_on_13, exits_on_13])
