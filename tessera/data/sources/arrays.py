@@ -23,7 +23,7 @@ def arrays(data: Any) -> Dataset:
     A batch has the same structure, with tensors ``[batch, ...]`` of the same dtypes in it.
 
     Raises:
-        BatchError: something in it is no array, or they do not have the same number of samples.
+        BatchError: something in it is no array of numbers, or they do not have the same number of samples.
     """
     return Dataset(Arrays(data))
 
@@ -42,6 +42,14 @@ class Arrays(Source):
                 "Every part is a tensor or an array, [samples, ...], and all have the same number of samples.",
                 "Pass for example (inputs, labels) with one label for each input.",
             )
+        for leaf in leaves:
+            if reason := _unfit(leaf):
+                raise BatchError(
+                    f"Data with a part of shape {list(leaf.shape)} was passed, and {reason}.",
+                    "A batch is dense tensors of numbers.",
+                    "Convert it, as with array.astype('float32') or tensor.to_dense(); texts and other objects come "
+                    "from a list of samples or a Dataset.",
+                )
         self.leaves: list[Array] = leaves
 
     def __len__(self) -> int:
@@ -75,10 +83,24 @@ def _rows(leaf: Array, indices: Indices, empty: Empty) -> torch.Tensor:
         # Indices are known to be in range, and only so does NumPy write to its place without a buffer in between.
         return torch.from_numpy(np.take(leaf, indices, axis=0, out=empty(shape, leaf.dtype), mode="clip"))
     rows = torch.from_numpy(indices).to(leaf.device)
-    if leaf.device.type != "cpu":
-        return leaf.index_select(0, rows)
+    if leaf.device.type != "cpu" or not leaf.numel():  # of no bytes torch makes no view
+        return leaf.detach().index_select(0, rows)
     memory = torch.from_numpy(empty((leaf[:1].numel() * len(indices) * leaf.itemsize,), np.uint8))
     return torch.index_select(leaf.detach(), 0, rows, out=memory.view(leaf.dtype).view(shape))
+
+
+def _unfit(leaf: Array) -> str | None:
+    """Why a batch cannot be cut from ``leaf``."""
+    if isinstance(leaf, torch.Tensor):
+        dense = leaf.layout is torch.strided and not leaf.is_nested and not leaf.is_quantized
+        return None if dense else f"its layout is {leaf.layout}" + " (quantized)" * leaf.is_quantized
+    if isinstance(leaf, np.ma.MaskedArray):
+        return "some of its values are masked"
+    try:
+        torch.from_numpy(np.empty(0, leaf.dtype))
+    except (TypeError, ValueError):  # texts, objects, dates; another byte order
+        return f"its dtype is {leaf.dtype.str}"
+    return None
 
 
 class _Mapped:
@@ -104,6 +126,10 @@ class _Shared:
 
 
 def _portable(leaf: Any) -> _Mapped | _Shared:
-    # A part of a mapped array does not know its own offset, so only a whole one goes by its place.
-    whole = leaf.flags.c_contiguous and not isinstance(leaf.base, np.memmap) if isinstance(leaf, np.memmap) else False
-    return _Mapped(str(leaf.filename), leaf) if whole else _Shared(leaf)
+    return _Mapped(str(leaf.filename), leaf) if isinstance(leaf, np.memmap) and _is_file(leaf) else _Shared(leaf)
+
+
+def _is_file(leaf: np.memmap) -> bool:
+    """Whether a worker that maps the file has the same values."""
+    # A part of a mapped array does not know its own offset; what is changed in a map of mode "c" is not in the file.
+    return leaf.flags.c_contiguous and not isinstance(leaf.base, np.memmap) and leaf.mode != "c"
