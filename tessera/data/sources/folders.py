@@ -78,7 +78,7 @@ class Folder(Source):
         root = Path(folder)
         parts = [path.relative_to(root).parts if root.is_dir() else (path.name,) for path in paths]
         nested = any(len(inside) > 1 for inside in parts)
-        self.classes = sorted(one.name for one in root.iterdir() if one.is_dir() and one.name[0] != ".") if nested else []
+        self.classes = _subfolders(root) if nested else []
         if self.classes and not all(len(inside) > 1 for inside in parts):
             loose = next(path for path, inside in zip(paths, parts, strict=True) if len(inside) == 1)
             raise SettingError(
@@ -189,6 +189,10 @@ def _line_starts(path: Path) -> np.ndarray:
     ends = np.flatnonzero(np.memmap(path, np.uint8, "r") == ord("\n")) + 1
     edges = np.concatenate([[0], ends])
     return edges if edges[-1] == size else np.append(edges, size)
+
+
+def _subfolders(root: Path) -> list[str]:
+    return sorted(one.name for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
 def _is_pair(size: object) -> bool:
