@@ -53,7 +53,10 @@ class Objects:
         self.values = values
 
     def take(self, rows: Indices) -> list[Any]:
-        return self.values.take(pa.array(rows)).to_pylist()
+        try:
+            return self.values.take(pa.array(rows)).to_pylist()
+        except pa.ArrowNotImplementedError:  # text as other writers than Arrow's own lay it out
+            return [self.values[row].as_py() for row in rows.tolist()]
 
 
 def column(found: pa.ChunkedArray | pa.Array) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def parquet(paths: Paths, *, columns: Sequence[str] | None = None, memory_mib: f
     need_pyarrow()
     import pyarrow.parquet as pq
 
-    if not memory_mib > 0:
+    if not isinstance(memory_mib, (int, float)) or not memory_mib > 0:
         raise SettingError(
             f"memory_mib={memory_mib!r} was passed.",
             "It is a positive number of MiB.",
@@ -72,7 +73,7 @@ def parquet(paths: Paths, *, columns: Sequence[str] | None = None, memory_mib: f
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         sizes.append([group.num_rows for group in groups])
         largest = max([largest, *(_bytes(group, names) for group in groups)])
-    return Dataset(Parquet(found, sizes, names, max(1, int(memory_mib * 2**20 / largest))))
+    return Dataset(Parquet(found, sizes, names, _groups_in(memory_mib, largest)))
 
 
 class Parquet(RowGroups):
@@ -132,6 +133,12 @@ class Parquet(RowGroups):
         return table
 
 
+def _groups_in(memory_mib: float, largest: int) -> int:
+    return max(1, int(min(memory_mib * 2**20 / largest, sys.maxsize)))
+
+
 def _bytes(group: pa.parquet.RowGroupMetaData, names: Sequence[str]) -> int:
-    columns = (group.column(number) for number in range(group.num_columns))
-    return sum(one.total_uncompressed_size for one in columns if one.path_in_schema.split(".")[0] in names)
+    """Of the columns ``names``, decoded; a nested one has several, whose paths begin with its name and a dot."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    beginnings = tuple(f"{name}." for name in names)
+    return sum(one.total_uncompressed_size for one in columns if f"{one.path_in_schema}.".startswith(beginnings))

@@ -81,20 +81,32 @@ class RowGroups(Source):
         return self.take(groups, indices - self.starts[groups], empty)
 
 
-def chosen_columns(present: Sequence[str], columns: Sequence[str] | None, path: Path) -> list[str]:
+def chosen_columns(present: list[str], columns: Sequence[str] | None, path: Path) -> list[str]:
     """The columns to read: those asked for, or all.
 
     Raises:
-        SettingError: one is not there.
+        SettingError: one is not there, or there are several of its name.
     """
-    absent = [name for name in columns or () if name not in present]
-    if absent or columns == []:
+    if isinstance(columns, str):
+        raise SettingError(
+            f"columns={columns!r} was passed.", "It is a list of names.", f"Write columns=[{columns!r}]."
+        )
+    chosen = list(present if columns is None else columns)
+    absent = [name for name in chosen if name not in present]
+    if absent or not chosen:
         raise SettingError(
             f"Column {absent[0]!r} was asked for." if absent else "No column was asked for.",
             f"{path} has the columns {', '.join(map(repr, present))}.",
             f"Write for example columns={list(present[:2])!r}.",
         )
-    return list(present if columns is None else columns)
+    twice = [name for name in chosen if present.count(name) > 1]
+    if twice:
+        raise SettingError(
+            f"{path} has several columns with the name {twice[0]!r}.",
+            "A sample is a dict, which has each name once.",
+            "Rename them in the file, or leave them out with columns=[...].",
+        )
+    return list(dict.fromkeys(chosen))
 
 
 def check_alike(schema: Any, first: Any, path: Path, first_path: Path, columns: Sequence[str]) -> None:

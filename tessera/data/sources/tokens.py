@@ -36,7 +36,10 @@ def tokens(paths: Paths, length: int, *, dtype: str | np.dtype[Any] = "uint16") 
             "length is a whole number of at least 1.",
             "Write for example length=1024.",
         )
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
     if kind.kind not in "iu":
         raise SettingError(
             f"dtype={dtype!r} was passed.", "Tokens are whole numbers.", "Write for example dtype='uint16'."

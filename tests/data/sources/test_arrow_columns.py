@@ -29,6 +29,7 @@ ROWS = np.array([2, 0])
         (pa.array([{"n": 1}, {"n": 2}, {"n": 3}]), Objects, [{"n": 3}, {"n": 1}]),
         (pa.array([[[1]], [[2]], [[3]]]), Objects, [[[3]], [[1]]]),
         (pa.array([b"x", b"y", b"z"]), Objects, [b"z", b"x"]),
+        (pa.array(["a", None, "c"], pa.string_view()), Objects, ["c", "a"]),
     ],
 )
 def test_kinds_of_columns(array, kind, taken):

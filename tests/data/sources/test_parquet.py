@@ -122,7 +122,15 @@ def test_columns_that_are_not_there(folder):
         parquet(folder, columns=[])
 
 
-@pytest.mark.parametrize("memory_mib", [0, -1, float("nan")])
+def test_a_name_with_a_dot_and_a_nested_column_count_as_memory(tmp_path):
+    rows = {"dotted.name": np.arange(1000.0), "nested": [{"x": float(n)} for n in range(1000)], "n": np.arange(1000)}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet", row_group_size=100, compression="none", use_dictionary=False)
+    for columns, most in ((["dotted.name"], 5), (["nested"], 5), (["dotted.name", "nested"], 3)):
+        assert 1 <= parquet(tmp_path, columns=columns, memory_mib=0.004).source.width <= most
+    assert parquet(tmp_path, memory_mib=float("inf")).source.width == 10
+
+
+@pytest.mark.parametrize("memory_mib", [0, -1, float("nan"), "1"])
 def test_memory_that_makes_no_sense(folder, memory_mib):
     with pytest.raises(SettingError, match="It is a positive number of MiB"):
         parquet(folder, memory_mib=memory_mib)

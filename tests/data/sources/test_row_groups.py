@@ -49,6 +49,12 @@ def test_columns():
     assert chosen_columns(["a", "b"], ["b"], Path("f")) == ["b"]
     with pytest.raises(SettingError, match="Column 'c' was asked for"):
         chosen_columns(["a"], ["a", "c"], Path("f"))
+    assert chosen_columns(["a", "b"], ["b", "b"], Path("f")) == ["b"]
+    assert chosen_columns(["a", "b", "a"], ["b"], Path("f")) == ["b"]
+    with pytest.raises(SettingError, match="^f has several columns with the name 'a'"):
+        chosen_columns(["a", "b", "a"], None, Path("f"))
+    with pytest.raises(SettingError, match=r"^columns='ab' was passed\. .* Write columns=\['ab'\]"):
+        chosen_columns(["a", "b"], "ab", Path("f"))
 
 
 def test_schemas():

@@ -85,7 +85,7 @@ def test_too_few_tokens_and_none(folder):
     assert len(tokens([folder / "empty.bin", folder / "a.bin"], 10)) == 9
 
 
-@pytest.mark.parametrize("arguments", [(0,), (1.5,), (True,), (8, "float32"), (8, "O")])
+@pytest.mark.parametrize("arguments", [(0,), (1.5,), (True,), (8, "float32"), (8, "O"), (8, "uint17")])
 def test_what_makes_no_sense(folder, arguments):
     with pytest.raises(SettingError):
         tokens(folder / "a.bin", arguments[0], **({"dtype": arguments[1]} if len(arguments) > 1 else {}))
