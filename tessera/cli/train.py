@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,12 @@ def _train(path: Path, options: argparse.Namespace) -> int:
         print(plan(config, job))
         return 0
     if options.fresh and job.folder is not None and job.folder.exists():
+        if config.path.is_relative_to(os.path.abspath(job.folder)):  # noqa: PTH100 - a link stays what it is called
+            raise SettingError(
+                f"--fresh was passed, and the run's folder {job.folder} is the one that {config.path.name} is in.",
+                "--fresh moves the whole folder of a run aside.",
+                'Give the run a folder of its own, as in checkpoint = "runs/a".',
+            )
         print(f"the run before is in {_set_aside(job.folder)} now")
     print(f"checkpoint: {standing(job)}")
     history = job.run()

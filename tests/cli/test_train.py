@@ -56,6 +56,13 @@ def test_fresh_keeps_the_run_before(project, capsys):
     assert not (folder / "mine").exists()
 
 
+def test_fresh_never_moves_the_config(project, capsys):
+    for folder in (".", "..", ""):
+        assert train(project, "--fresh", "--set", f"fit.checkpoint='{folder}'") == 1
+        assert "is the one that run.toml is in" in capsys.readouterr().err
+        assert (project / "run.toml").exists()
+
+
 @pytest.mark.parametrize("arguments", [["--dry-run", "{}"], ["{}", "--dry-run"], ["--set", "fit.epochs=4", "{}"]])
 def test_options_stand_before_or_after_the_file(project, arguments, capsys):
     path = str(project / "run.toml")
