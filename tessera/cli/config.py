@@ -61,7 +61,8 @@ class Entry:
         for number, (keys, text) in reversed(list(enumerate(self.config.overrides, 1))):
             if self.keys[: len(keys)] == keys:
                 return SourceLine("--set", number, text)
-        return line_of(self.config, self.keys)
+        lines = (line_of(self.config, self.keys[:length]) for length in range(len(self.keys), 0, -1))
+        return next(filter(None, lines), None)  # a text that is short for a table has its keys on no line
 
     def __getitem__(self, key: str | int) -> Self:
         return type(self)(self.config, (*self.keys, key), self.value[key])
@@ -123,7 +124,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         SettingError: the file is not there or is no TOML, or an override cannot be set.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
@@ -144,7 +145,8 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 def nearest(name: str, names: Sequence[str]) -> str:
     """The sentence that says what to write in place of ``name``."""
     close = difflib.get_close_matches(name.lower(), [one.lower() for one in names], n=1)
-    found = [one for one in names if close and one.lower() == close[0]]
+    begun = [one.lower() for one in names if len(name) > 2 and one.lower().startswith(name.lower())]
+    found = [one for one in names if one.lower() in (begun or close)[:1]]
     return f"Write {found[0]!r}." if found else "Write one of them, or leave it out."
 
 

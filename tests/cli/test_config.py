@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from tessera.cli.config import line_of, nearest, read_config
+from tessera.cli.config import Entry, line_of, nearest, read_config
 from tessera.errors import SettingError, SourceLine, TesseraError
 
 TEXT = """\
@@ -61,6 +61,18 @@ def test_a_key_is_found_on_its_line(written, keys, line):
 @pytest.mark.parametrize("keys", [(), ("data",), ("optimizer", "eps"), ("callbacks", 2), ("model", "name")])
 def test_what_is_not_there_has_no_line(written, keys):
     assert line_of(written(TEXT), keys) is None
+
+
+def test_a_short_name_stands_where_its_text_does(written):
+    config = written(TEXT)
+    short = Entry(config, ("model", "name"), "net.py:Net")
+    assert short.where == config.root["model"].where == line_of(config, ("model",))
+    assert config.root.where is None
+
+
+def test_a_mark_in_front_is_none_of_the_text(tmp_path):
+    (tmp_path / "run.toml").write_bytes("\ufeffa = 1".encode())
+    assert read_config(tmp_path / "run.toml").values == {"a": 1}
 
 
 def random_toml(source: random.Random) -> tuple[str, dict[tuple[str | int, ...], int]]:
@@ -200,4 +212,5 @@ def test_the_values_are_those_of_the_file(written):
 
 def test_the_nearest_name():
     assert nearest("adamw", ["SGD", "AdamW"]) == "Write 'AdamW'."
+    assert nearest("cosin", ["join", "cosine_decay", "cosine_restarts"]) == "Write 'cosine_decay'."
     assert nearest("zzz", ["SGD"]) == "Write one of them, or leave it out."
