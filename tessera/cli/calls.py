@@ -8,6 +8,17 @@ from typing import Any
 
 from tessera.cli.config import Entry, nearest
 
+_PATH = (str,), "a path, as a text", '"runs/a"'
+# What a TOML value is for a parameter annotated so: its types, in words, and an example.
+_KINDS: dict[str, tuple[tuple[type, ...], str, str]] = {
+    "bool": ((bool,), "true or false", "true"),
+    "int": ((int,), "a whole number", "10"),
+    "float": ((int, float), "a number", "0.5"),
+    "str": ((str,), "a text", '"a"'),
+    "os.PathLike[str]": _PATH,
+    "Path": _PATH,
+}
+
 
 def call(function: Callable[..., Any], entry: Entry, *given: Any, values: Mapping[str, Any] | None = None) -> Any:
     """Call ``function`` with ``given``, then the table's entries; errors name the line of the config.
@@ -18,12 +29,13 @@ def call(function: Callable[..., Any], entry: Entry, *given: Any, values: Mappin
         values: what the table's entries have become, where that is not what they are.
 
     Raises:
-        SettingError: an argument is unknown or missing.
+        SettingError: an argument is unknown or missing, or of another type than its parameter is annotated with.
     """
     named = arguments(function, entry) | dict(values or {})
     parameters = _parameters(function)
     if parameters is not None:
         check_names(function, entry)
+        check_kinds(function, entry.without(*(values or ())))
         try:
             inspect.Signature(list(parameters.values())).bind(*given, **named)
         except TypeError as error:
@@ -51,6 +63,28 @@ def check_names(function: Callable[..., Any], entry: Entry) -> None:
                 f"{_name(function)} has no argument {key!r}.",
                 f"Its arguments are {', '.join(parameters)}.",
                 nearest(str(key), list(parameters)),
+            )
+
+
+def check_kinds(function: Callable[..., Any], entry: Entry) -> None:
+    """Refuse values of another type than the parameter says, where it says a plain one: bool, int, float, str, a path.
+
+    Raises:
+        SettingError: there is one.
+    """
+    parameters = _parameters(function) or {}
+    for key, one in entry.items():
+        found = parameters[str(key)].annotation if key in parameters else None
+        words = found.__name__ if isinstance(found, type) else str(found)
+        names = [name for name in (part.strip() for part in words.split("|")) if name != "None"]
+        if not names or not all(name in _KINDS for name in names):
+            continue
+        kinds = [_KINDS[name] for name in names]
+        if not any(type(one.value) in types for types, _, _ in kinds):
+            raise one.error(
+                f"{one.name} = {one.value!r} was written.",
+                f"{key} of {_name(function)} is {' or '.join(dict.fromkeys(said for _, said, _ in kinds))}.",
+                f"Write for example {key} = {kinds[0][2]}.",
             )
 
 

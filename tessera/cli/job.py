@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tessera import train
-from tessera.cli.calls import arguments, call
+from tessera.cli.calls import arguments, call, check_kinds
 from tessera.cli.config import Config, Entry, nearest
 from tessera.cli.objects import find_object, is_reference
 from tessera.cli.optimizer import read_optimizer
@@ -86,6 +86,7 @@ def _fit_settings(root: Entry) -> dict[str, Any]:
     entry = root["fit"].table("[fit] has the arguments of tessera.fit.") if "fit" in root else root.without(*root.value)
     if entry.keys:
         entry.check_keys(_FIT)
+        check_kinds(fit, entry.without("checkpoint"))  # which may be false, too
     folder = root.config.path.parent / "runs" / root.config.path.stem
     settings = {"checkpoint": str(folder), "progress": True} | arguments(fit, entry)
     if settings["checkpoint"] is False:

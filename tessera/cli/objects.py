@@ -55,6 +55,12 @@ def _imported(place: str, entry: Entry) -> ModuleType:
                 "Paths in a config are relative to the config's own folder.",
                 "Check the path.",
             )
+    elif place.startswith("."):
+        raise entry.error(
+            f"{entry.name} names {place!r}, which is neither a file nor a module.",
+            'An object is written "file.py:name", or "package.module:name" of what is installed.',
+            f'Write the file, as in {entry.keys[-1]} = "net.py:Net".',
+        )
     else:
         path, folder, module = None, str(Path(entry.config.path.parent).resolve()), place
     # The first place that is looked at, as of a script that stands there; workers look there too.

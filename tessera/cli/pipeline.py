@@ -66,16 +66,34 @@ def _loader(table: Entry, seed: int | None, shuffle: bool) -> Loader:
     make = _SOURCES[source.value]
     options = tuple(inspect.signature(make).parameters)[1:]  # all but the path
     table.check_keys(("source", "path", *_STAGES, *options, *_LOADER))
-    found = call(make, table.without("source", "path", *_STAGES, *_LOADER), in_folder(table["path"]))
+    path = table["path"]
+    if not all(isinstance(one, str) for one in (path.value if isinstance(path.value, list) else [path.value])):
+        raise path.error(
+            f"{path.name} = {path.value!r} was written.",
+            "It is a path or a pattern, or an array of them.",
+            'Write for example path = "train/*.parquet".',
+        )
+    found = call(make, table.without("source", "path", *_STAGES, *_LOADER), in_folder(path))
     for key, entry in table.items():
         if key in _STAGES:
-            found = getattr(found, str(key))(find_object(entry))
+            found = getattr(found, str(key))(_function(entry))
     chosen: dict[str, Any] = {"batch_size": 32, "shuffle": shuffle, "seed": seed or 0}
     chosen |= {str(key): one.value for key, one in table.items() if key in _LOADER}
     if "collate" in table:
-        chosen["collate"] = find_object(table["collate"])
+        chosen["collate"] = _function(table["collate"])
     with table.blamed():
         return Loader(found, **chosen)
+
+
+def _function(entry: Entry) -> Callable[..., Any]:
+    found = find_object(entry)
+    if callable(found):
+        return found
+    raise entry.error(
+        f"{entry.value} is a {type(found).__name__}.",
+        f"{entry.keys[-1]} is a function.",
+        "Name a function of that file.",
+    )
 
 
 def _makes(found: object) -> bool:

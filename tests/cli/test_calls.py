@@ -48,6 +48,23 @@ def test_what_does_not_fit(entry, text, words, line):
     assert caught.value.where.line == line
 
 
+def annotated(
+    flag: bool = True, n: int | None = 0, x: float = 0.0, text: str = "", where: Path | None = None, log: int | Log = 0
+) -> tuple[object, ...]:
+    return flag, n, x, text, where, log
+
+
+def test_plain_types_are_checked(entry, project):
+    fits = entry('a = {flag = false, n = 3, x = 2, text = "a", where = "b", log = "c"}')["a"]
+    assert call(annotated, fits) == (False, 3, 2, "a", str(project / "b"), "c")
+    for wrong in ('flag = "no"', "n = 1.5", "n = true", 'x = "1"', "text = 3", "where = 4", "x = [1]", "flag = 0"):
+        name, _, value = wrong.partition(" = ")
+        with pytest.raises(SettingError, match=rf"^a\.{name} = .* was written\. {name} of annotated is a?") as caught:
+            call(annotated, entry(f"[a]\n{wrong}\n")["a"])
+        assert caught.value.where.line == 2
+        assert call(annotated, entry(f"[a]\n{wrong}\n")["a"], values={name: value})
+
+
 def test_anything_goes_to_a_function_that_takes_anything(entry):
     table = entry("a = {x = 1, y = 2}")["a"]
     assert call(dict, table) == {"x": 1, "y": 2}

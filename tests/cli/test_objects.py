@@ -33,6 +33,8 @@ def test_a_file_is_imported_once_under_its_own_name(project, entry):
         ("3", "a = 3 names no object"),
         ('"nett.py:Net"', "there is no file"),
         ('"net.py:Nte"', "Write 'Net'."),
+        ('".:Net"', "'.', which is neither a file nor a module"),
+        ('"..package:Net"', "which is neither a file nor a module"),
         ('"net.py:Net.none"', "net.py has no 'Net.none'"),
         ('"no_such_package.inside:x"', "there is no such module"),
         ('"torch.nn:MSELos"', "Write 'MSELoss'."),

@@ -95,6 +95,9 @@ def test_an_object_is_taken_and_what_makes_one_is_called(tokens, entry, text, ex
         ('[data]\nsource = "tokens"\npath = "train.bin"\nlength = 8\nworkers = -1', "workers", 1),
         ('[data]\nname = "own.py:made"\nm = 2', "made has no argument 'm'", 3),
         ('[data]\nsource = "tokens"\npath = "train.bin"\nlength = 8\nmap = "own.py:mapp"', "own.py has no 'mapp'", 5),
+        ('[data]\nsource = "tokens"\npath = "train.bin"\nlength = 8\nmap = "own.py:torch"', "torch is a module", 5),
+        ('[data]\nsource = "tokens"\npath = ["train.bin", 3]\nlength = 8', "data.path = ['train.bin', 3] was", 3),
+        ('[data]\nsource = "tokens"\npath = "train.bin"\nlength = "8"', "length of tokens is a whole number", 4),
     ],
 )
 def test_what_cannot_be_read_names_its_line(tokens, entry, text, words, line):
