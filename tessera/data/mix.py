@@ -17,7 +17,7 @@ from tessera.data.source import Samples, Source
 from tessera.data.stages import Stage
 from tessera.errors import EmptyDatasetError, SettingError
 
-_FINEST = 1000  # shares are rounded to this part of the whole
+_FINEST = 10_000  # shares are rounded to this part of the whole
 
 Stop = Literal["first_exhausted", "all_exhausted"]
 
@@ -27,8 +27,8 @@ def mix(
 ) -> Dataset:
     """Samples of ``datasets`` in the proportions ``weights``, in every stretch of an epoch.
 
-    Shares are rounded to thousandths of the whole. Each dataset goes on where the epoch before left it, in an order of
-    its own: of a large one every epoch brings other samples, a small one begins again, newly shuffled.
+    Shares are rounded to ten thousandths of the whole. Each dataset goes on where the epoch before left it, in an order
+    of its own: of a large one every epoch brings other samples, a small one begins again, newly shuffled.
 
     So a loader goes through it. By number, as ``mixed[k]``, it is the datasets one behind the other.
 
@@ -42,12 +42,21 @@ def mix(
         EmptyDatasetError: one of them has no samples.
     """
     found = [dataset(one) for one in datasets]
-    shares = [1.0] * len(found) if weights is None else list(weights)
+    try:
+        shares = [1.0] * len(found) if weights is None else list(map(float, weights))
+    except (TypeError, ValueError):
+        shares = []
     if len(shares) != len(found) or not found or not all(0 < share < float("inf") for share in shares):
         raise SettingError(
             f"{len(found)} datasets and weights={weights!r} were passed.",
             "There is at least one dataset, and one positive weight for each.",
             "Write for example mix([code, prose], weights=[0.3, 0.7]).",
+        )
+    if min(shares) * 2 * _FINEST < sum(shares):
+        raise SettingError(
+            f"{min(shares):g} of {sum(shares):g} was passed as a weight.",
+            f"A share is at least one half of 1/{_FINEST:,} of the whole.",
+            "Give that dataset a larger weight, or leave it out.",
         )
     if stop not in ("first_exhausted", "all_exhausted"):
         raise SettingError(
@@ -182,7 +191,7 @@ class MixedOrder:
 
 
 def _whole_parts(weights: Sequence[float]) -> list[int]:
-    """``weights`` as the smallest whole numbers in the same proportions, to a thousandth of the whole."""
+    """``weights`` as the smallest whole numbers in the same proportions, to one part in ``_FINEST``."""
     total = sum(map(Fraction, weights))
     rounded = [max(1, round(Fraction(weight) / total * _FINEST)) for weight in weights]
     divisor = int(np.gcd.reduce(rounded))

@@ -63,7 +63,20 @@ def test_a_sample_is_called_by_its_dataset():
     assert mixed.source.name(12) == "dataset 1 of the mix, row 2 of the arrays"
 
 
-@pytest.mark.parametrize("weights", [[1], [1, 0], [1, -1], [1, float("nan")], [1, float("inf")], [1, 2, 3]])
+def test_a_small_share_is_kept_and_a_smaller_one_refused():
+    large, small = torch.zeros(60_000), torch.ones(10)
+    found = torch.cat(list(Loader(mix([large, small], torch.tensor([0.9996, 0.0004])), 1000)))
+    assert found.sum() == 10
+    assert len(found) == pytest.approx(10 / 0.0004, rel=0.1)
+    with pytest.raises(
+        SettingError, match=r"^1e-05 of 1 was passed as a weight\. A share is at least one half of 1/10"
+    ):
+        mix([large, small], [1 - 1e-5, 1e-5])
+
+
+@pytest.mark.parametrize(
+    "weights", [[1], [1, 0], [1, -1], [1, float("nan")], [1, float("inf")], [1, 2, 3], [1, "a"], 3]
+)
 def test_weights_that_make_no_sense(weights):
     with pytest.raises(SettingError, match=r"^2 datasets and weights=.* one positive weight for each"):
         mix([torch.arange(3), torch.arange(3)], weights)
