@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,13 +24,12 @@ def inspect(loader: Loader, batches: int | None = None) -> Inspection:
         loader: what it has done so far counts, such as a training that has just run. The step's own time is what passes
             between a batch and the next.
         batches: read so many batches first, with a step that takes no time. By default a few, of a loader that has not
-            run; they end like any other loop that is left early.
+            run. The next loop begins where it would have begun without them.
     """
     if batches is None and not loader.timings.seconds:
         batches = _TRIED
     if batches:
-        for _ in itertools.islice(loader, batches):
-            pass
+        loader.rehearse(batches)
     lines = {stage.name: stage.line for stage in loader.dataset.every_stage()}
     return Inspection(loader.timings, lines, loader.workers, loader.worker_kind, loader.makers)
 

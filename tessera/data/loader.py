@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -175,6 +176,14 @@ class Loader:
     def seek(self, epoch: int, position: int = 0) -> None:
         """Go on from sample ``position`` of ``epoch`` at the next loop; how far that is costs nothing."""
         self.load_state_dict(state(epoch, Cursor(position), self._identity))
+
+    def rehearse(self, batches: int) -> None:
+        """Make so many batches for the ``timings`` alone: the next loop is the one that it would have been."""
+        kept = self.epoch, self._cursor, self._begun
+        for _ in islice(self, batches):
+            pass
+        self._serial += 1
+        self.epoch, self._cursor, self._begun = kept
 
     def close(self) -> None:
         """End the workers; the next loop starts new ones."""

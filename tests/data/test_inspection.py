@@ -53,6 +53,21 @@ def test_a_loader_that_has_not_run_is_tried():
     assert len(list(loader)) == 250
 
 
+@pytest.mark.parametrize("position", [0, 12])
+def test_trying_changes_no_order(position):
+    loader, other = (Loader(torch.arange(200), 4) for _ in range(2))
+    for one in (loader, other):
+        one.seek(2, position)
+    before = loader.state_dict()
+    assert inspect(loader).timings.samples["read"] == 64
+    assert loader.state_dict() == before
+    assert torch.equal(torch.cat(list(loader)), torch.cat(list(other)))
+    for one in (loader, other):
+        next(iter(one))
+    inspect(loader, 3)
+    assert torch.equal(torch.cat(list(loader)), torch.cat(list(other)))
+
+
 def test_the_costs_of_workers_are_seen():
     with Loader(arrays(torch.arange(40)).map(slow), 4, workers=2) as loader:
         list(loader)
