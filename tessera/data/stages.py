@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from tessera.data.callables import line_of, name_of, takes_rng
 from tessera.data.randomness import generator
-from tessera.errors import SourceLine
+from tessera.errors import SettingError, SourceLine
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,38 @@ class Stage:
         random: False promises that it draws nothing from the global generators; this is checked.
         wants_rng: whether it has the parameter ``rng``.
         name: kind and function, for messages and tables.
+        line: where the function is defined.
+
+    Args:
+        shown: the user's function to name, where ``function`` is ours and calls it.
+
+    Raises:
+        SettingError: it cannot be called.
     """
 
     function: Callable[..., Any]
     random: bool = True
+    shown: InitVar[Callable[..., Any] | None] = None
     wants_rng: bool = field(init=False)
     name: str = field(init=False)
+    line: SourceLine | None = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, shown: Callable[..., Any] | None) -> None:
+        kind = type(self).__name__.lower()
+        if not callable(self.function):
+            raise SettingError(
+                f"{kind}({self.function!r}) was called.",
+                "It takes a function of one sample.",
+                f"Write for example dataset.{kind}(prepare), without calling it.",
+            )
         object.__setattr__(self, "wants_rng", takes_rng(self.function))
-        object.__setattr__(self, "name", f"{type(self).__name__.lower()} {name_of(self.function)}")
+        object.__setattr__(self, "name", f"{kind} {name_of(shown or self.function)}")
+        object.__setattr__(self, "line", line_of(shown or self.function))
 
     @property
     def seeded(self) -> bool:
         """Whether the global generators are set for it."""
         return self.random and not self.wants_rng
-
-    @property
-    def line(self) -> SourceLine | None:
-        """Where the function is defined."""
-        return line_of(self.function)
 
     def __call__(self, sample: Any, *key: int) -> Any:
         """Call the function; ``key`` is what its random numbers follow from."""

@@ -27,7 +27,7 @@ class Numbered(Source):
     def __init__(self, data: Indexable, *, random: bool) -> None:
         self.data = data
         self._many = None if random else getattr(data, "__getitems__", None)
-        self._stages = () if self._many else (Read(self._one, random),)
+        self._stages = () if self._many else (Read(self._one, random, type(data).__getitem__),)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -31,6 +31,16 @@ def test_torchs_datasets():
     assert [batch["x"].tolist() for batch in batches] == [[[4, 16], [5, 25]], [[6, 36]]]
 
 
+def test_the_users_class_is_named():
+    (stage,) = dataset(Broken()).every_stage()
+    assert stage.name == "read Broken.__getitem__"
+    assert stage.line.line == Broken.__getitem__.__code__.co_firstlineno
+    for data in ([1, 2], range(1, 3)):
+        assert dataset(data).every_stage()[0].line is None
+        with Loader(data, 2, shuffle=False, workers=1) as loader:
+            assert [batch.tolist() for batch in loader] == [[1, 2]]
+
+
 def test_many_are_read_at_once_where_no_number_is_drawn():
     data = Many()
     assert len(list(Loader(dataset(data, random=False), 5, shuffle=False))) == 2
