@@ -23,6 +23,7 @@ from tessera.data.stages import Filter, Read, Stage
 from tessera.data.timings import Timings
 from tessera.errors import DataError, SettingError, TesseraError
 
+_END = object()
 COLLATE_KEY = 1 << 20  # stands where a stage's number does in the key of a random number
 
 
@@ -118,20 +119,35 @@ class Work:
         Raises:
             DataError: as ``run``.
         """
-        samples = self.dataset.source.iterate(epoch)
+        samples = self._iterated(epoch)
         position = 0
         while True:
             result = Result(None)
-            try:
-                with result.timings.timed("read", 1):
-                    sample = next(samples)
-            except StopIteration:
+            with result.timings.timed("read", 1):
+                sample = next(samples, _END)
+            if sample is _END:
                 return
             if position >= start:
                 positions, made = self._made(Task(epoch, position, position + 1), iter([(0, sample)]), board, result)
                 result.value = self._sifted(positions, made, result.timings)
                 yield result
             position += 1
+
+    def _iterated(self, epoch: int) -> Iterator[Any]:
+        read = 0
+        try:
+            for sample in self.dataset.source.iterate(epoch):
+                yield sample
+                read += 1
+        except TesseraError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"Reading sample {read:,} of epoch {epoch} failed: {_words(error)}.",
+                "The data yields its samples to the end.",
+                "Correct it at the line below; what can only be iterated over cannot go on after that.",
+                line_of_error(error),
+            ) from error
 
     def batch(self, samples: list[Any], task: Task, timings: Timings, *, seeding: bool, empty: Empty = np.empty) -> Any:
         """One batch of ``samples``; ``task`` says where they begin, ``seeding`` whether generators may be set.

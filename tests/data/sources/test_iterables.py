@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tessera.data import Loader, dataset
+from tessera.errors import DataError
 from tests.data.functions import Counting, double, fails_on_13, is_even, plain
 
 
@@ -40,6 +41,21 @@ def test_bad_samples_are_left_out():
     loader = Loader(dataset(Counting(20)).map(fails_on_13, random=False), 20, shuffle=False, on_error="skip")
     assert batches(loader) == [[number for number in range(20) if number != 13]]
     assert "sample 13" in loader.skipped[0]
+
+
+class Broken:
+    def __iter__(self):
+        yield from range(3)
+        raise KeyError("the line is down")
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_an_iterable_that_breaks_is_said_to(on_error):
+    with pytest.raises(
+        DataError, match=r"^Reading sample 3 of epoch 0 failed: KeyError: 'the line is down'\. "
+    ) as caught:
+        list(Loader(Broken(), 2, shuffle=False, on_error=on_error))
+    assert caught.value.where.code == 'raise KeyError("the line is down")'
 
 
 def test_it_has_no_numbers():
