@@ -50,6 +50,13 @@ class Pack:
                 "length is a whole number of at least 1: the tokens in a row.",
                 "Write for example dataset.pack(1024, separator=0).",
             )
+        for name, token in (("separator", self.separator), ("pad", self.pad)):
+            if token is not None and (not isinstance(token, int) or isinstance(token, bool)):
+                raise SettingError(
+                    f"pack({name}={token!r}) was called.",
+                    f"{name} is a token, which is a whole number, or None.",
+                    f"Write for example {name}=0.",
+                )
 
     def describe(self) -> dict[str, Any]:
         """What would differ if it packed in another way."""

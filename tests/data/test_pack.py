@@ -94,6 +94,12 @@ def test_a_length_that_makes_no_sense(length):
         dataset([[1]]).pack(length)
 
 
+@pytest.mark.parametrize("options", [{"separator": "x"}, {"pad": 1.5}, {"separator": True}])
+def test_a_token_that_is_none(options):
+    with pytest.raises(SettingError, match="is a token, which is a whole number, or None"):
+        dataset([[1]]).pack(4, **options)
+
+
 def test_packing_is_the_last_thing():
     rows = dataset([[1, 2, 3]]).pack(2)
     for call in (lambda: rows.map(double), lambda: rows.filter(is_even), lambda: rows.pack(3)):
