@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -30,6 +31,11 @@ from tessera.errors import SettingError, SourceLine, WorkerError
 
 _GRACE_S = 0.5  # to end by itself
 _LENT = 2  # results of each worker that may be used where the worker put them; of more, copies are used
+_UNGUARDED = "Put the program's own code under `if __name__ == '__main__':`"
+_AT_A_PROMPT = (
+    "Put the functions and classes of a notebook or a prompt into a module and import them, or take workers=0 or "
+    "worker_kind='thread'"
+)
 _PRELOADED = ["torch", "tessera.data.worker"]
 
 
@@ -201,7 +207,7 @@ class _Worker:
             return WorkerError(
                 f"{self._name} {how} before it was ready.",
                 "A worker process imports the main program again, and what it was sent.",
-                "Put the program's own code under `if __name__ == '__main__':`, and look above for the worker's words.",
+                f"{_AT_A_PROMPT if _is_prompt() else _UNGUARDED}; and look above for the worker's words.",
             )
         position, index, stage = look(self._board)
         place, where = _place(self._work, position, index, stage)
@@ -218,6 +224,11 @@ def _end(workers: Sequence[_Worker]) -> None:
         worker.end()
     for worker in workers:
         worker.join()
+
+
+def _is_prompt() -> bool:
+    """Whether there is no file from which a worker could import what this program has defined."""
+    return not hasattr(sys.modules["__main__"], "__file__")
 
 
 def _how(code: int | None) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,19 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path):
         assert one.returncode != 0
         assert gone(pids[how]), how
         assert errors.count("Traceback") == (how == signal.SIGINT)  # one, of the program itself
+
+
+def test_what_a_worker_cannot_import(monkeypatch):
+    prompt = types.ModuleType("prompt")
+    monkeypatch.setitem(sys.modules, "prompt", prompt)
+    prompt.typed = lambda sample: sample
+    prompt.typed.__module__, prompt.typed.__qualname__ = "prompt", "typed"
+    data = arrays(torch.arange(4)).map(prompt.typed)
+    with pytest.raises(WorkerError, match="before it was ready.* under `if __name__ == '__main__':`; and look"):
+        list(Loader(data, 2, workers=1))
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    with pytest.raises(WorkerError, match="before it was ready.* of a notebook or a prompt into a module and import"):
+        list(Loader(data, 2, workers=1))
 
 
 @pytest.mark.slow
