@@ -282,8 +282,9 @@ class Loader:
     def _noted(self, result: Result) -> Result:
         self.timings.merge(result.timings)
         if result.skipped:
-            for words in result.skipped:
-                _log.warning("left out: %s", words)
+            for words in dict.fromkeys(result.skipped):  # all rows of a group that cannot be read say the same
+                if words not in self.skipped:
+                    _log.warning("left out: %s", words)
             self.skipped = (self.skipped + result.skipped)[-_REMEMBERED:]
         return result
 
