@@ -40,11 +40,11 @@ def described(paths: list[Path]) -> list[list[Any]]:
 
 
 def unreadable(path: Path, what: str, error: BaseException) -> DataError:
-    """The error for a file that cannot be read."""
+    """The error for a file that cannot be read, or for the part of one that ``what`` names."""
     return DataError(
         f"{path}{what} cannot be read: {type(error).__name__}: {str(error).strip().removesuffix('.')}.",
         "The file is whole and of the format that its name says.",
-        "Write it again, or leave it out; Loader(..., on_error='skip') leaves out what cannot be read.",
+        "Write it again, or leave it out" + ("; Loader(..., on_error='skip') leaves out these rows." if what else "."),
     )
 
 

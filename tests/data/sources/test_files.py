@@ -48,4 +48,7 @@ def test_what_is_said_of_them(folder):
     assert described([folder / "a.bin"]) == [["a.bin", 5]]
     error = unreadable(folder / "a.bin", ", rows 0 to 9,", OSError("truncated."))
     assert str(error).startswith(f"{folder / 'a.bin'}, rows 0 to 9, cannot be read: OSError: truncated. ")
+    assert str(error).endswith("leave it out; Loader(..., on_error='skip') leaves out these rows.")
+    whole = unreadable(folder / "a.bin", "", OSError("truncated."))  # it is met before there is a loader
+    assert str(whole).endswith(" of the format that its name says. Write it again, or leave it out.")
     assert "pip install 'tessera[data]'" in str(missing("pyarrow", "data"))
