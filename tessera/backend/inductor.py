@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
-from tessera.backend.memory_pool import MemoryPool
+from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.native import NativeProgram, make_native
-from tessera.backend.products import prefers_onednn, with_products
 from tessera.backend.runner import run_pipeline
-from tessera.backend.tail_stores import writes_past_the_end
-from tessera.program import Compilation, Program, copy_graph
+from tessera.program import Compilation, Program
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,8 @@ def compile_program(
     operations = program.operations()
     piped = time.perf_counter()
     inputs = [node.meta["val"] for node in program.placeholders]
-    output, notes = _compiled(program, inputs, inductor)
+    output, notes = compile_graph(program.graph_module, inputs, inductor)
     native = make_native(output, inputs)
-    torch_internals.replace_name(output, "empty_strided_cpu", lambda _: MemoryPool().allocate)
-    if prefers_onednn():
-        torch_internals.replace_name(output, "extern_kernels", with_products)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,
@@ -62,23 +56,6 @@ def compile_program(
     if native is not None:
         compilation.notes.append("runs as one C call")
     return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)
-
-
-def _compiled(
-    program: Program, inputs: Sequence[Any], inductor: torch_internals.PieceCompiler
-) -> tuple[torch_internals.InductorOutput, list[str]]:
-    """What Inductor makes of a graph, and notes where its first answer would not do."""
-    with contextlib.ExitStack() as settings:
-        try:
-            output = inductor(copy_graph(program.graph_module), inputs)
-        except Exception:  # one of Inductor's own patterns may fail on a graph that is right
-            settings.enter_context(torch_internals.without_patterns())
-            output = inductor(copy_graph(program.graph_module), inputs)
-        if not writes_past_the_end(output.source):
-            return output, []
-        settings.enter_context(torch_internals.without_vectors())
-        output = inductor(copy_graph(program.graph_module), inputs)
-        return output, ["compiled again without vectors, which would have written past a buffer (torch issue 196681)"]
 
 
 _OWN = r"torch\.ops\.tessera\.update_many"

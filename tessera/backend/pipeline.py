@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tessera.backend.passes.chunk_rows import CHUNK_ROWS
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
@@ -10,6 +11,7 @@ from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
+    CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element
     SEPARATE_BIAS,  # the bias of a large product is added by the kernel that follows

@@ -47,11 +47,16 @@ def _verify_node(node: fx.Node, updated: set[fx.Node]) -> None:
             updated.add(destination)
         if node.target is COPY:
             _verify_same_kind(written[0], node)
-    elif "val" not in node.meta:
+    elif "val" not in node.meta and not _only_checks(node):
         raise _broken(f"node {node.name} ({describe(node)}) has no shape and dtype.")
     elif read := updated.intersection(node.all_input_nodes):
         names = ", ".join(sorted(n.name for n in read))
         raise _broken(f"{describe(node)} reads {names} after its update: the old and the new value would be confused.")
+
+
+def _only_checks(node: fx.Node) -> bool:
+    """Whether it returns nothing: an assertion on values, such as the one in ``one_hot``."""
+    return node.is_impure() and not getattr(node.target, "_schema", None).returns  # type: ignore[union-attr]
 
 
 def _written(node: fx.Node) -> list[Any]:

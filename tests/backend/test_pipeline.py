@@ -10,14 +10,16 @@ from tests.backend.hand_made import program, run, write_back
 A, B, T = torch.rand(3, 4), torch.rand(4, 2), torch.tensor(3.0, dtype=torch.float64)
 WEIGHTS = [torch.rand(3000) for _ in range(8)]
 LARGE = [torch.rand(128, 128) for _ in range(3)]
-INPUTS = (A, B, T, *LARGE, *WEIGHTS)
+ROWS, WIDE = torch.rand(4096, 16), torch.rand(16, 1024)
+INPUTS = (A, B, T, *LARGE, ROWS, WIDE, *WEIGHTS)
 
 
 def something_for_every_pass():
-    def function(a, b, t, x, y, z, *weights):
+    def function(a, b, t, x, y, z, rows, wide, *weights):
         scale = 1 - torch.pow(0.9, t)
         updated = [w - scale * w for w in weights]
-        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), torch.addmm(x, y, z), *updated)
+        most = torch.mm(rows, wide).amax(1)
+        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), torch.addmm(x, y, z), most, *updated)
 
     made = program(function, *INPUTS)
     write_back(made, made.placeholders[-len(WEIGHTS) :], len(WEIGHTS))

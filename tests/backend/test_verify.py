@@ -98,3 +98,10 @@ def test_every_broken_invariant_is_named(damage, message):
     with pytest.raises(ProgramError, match=message) as raised:
         verify(made)
     assert "a defect in Tessera or in a pass" in str(raised.value)
+
+
+def test_an_assertion_on_values_returns_nothing():
+    made = program(lambda x: (x + 1,), X)
+    with made.graph.inserting_before(made.graph.output_node()):
+        made.graph.call_function(torch.ops.aten._assert_async.msg, (made.placeholders[0], "no"))
+    verify(made)

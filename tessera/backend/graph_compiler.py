@@ -1,0 +1,44 @@
+"""A graph through Inductor, with what Tessera gives its code to work with: a memory pool, faster products."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.memory_pool import MemoryPool
+from tessera.backend.products import prefers_onednn, with_products
+from tessera.backend.tail_stores import writes_past_the_end
+from tessera.program import copy_graph
+
+
+def compile_graph(
+    graph_module: fx.GraphModule,
+    inputs: Sequence[Any],
+    inductor: torch_internals.PieceCompiler = torch_internals.compile_with_inductor,
+) -> tuple[torch_internals.InductorOutput, list[str]]:
+    """What Inductor makes of a graph, and notes where its first answer would not do; ``inputs`` are fake."""
+    output, notes = _compiled(graph_module, inputs, inductor)
+    torch_internals.replace_name(output, "empty_strided_cpu", lambda _: MemoryPool().allocate)
+    if prefers_onednn():
+        torch_internals.replace_name(output, "extern_kernels", with_products)
+    return output, notes
+
+
+def _compiled(
+    graph_module: fx.GraphModule, inputs: Sequence[Any], inductor: torch_internals.PieceCompiler
+) -> tuple[torch_internals.InductorOutput, list[str]]:
+    with contextlib.ExitStack() as settings:
+        try:
+            output = inductor(copy_graph(graph_module), inputs)
+        except Exception:  # one of Inductor's own patterns may fail on a graph that is right
+            settings.enter_context(torch_internals.without_patterns())
+            output = inductor(copy_graph(graph_module), inputs)
+        if not writes_past_the_end(output.source):
+            return output, []
+        settings.enter_context(torch_internals.without_vectors())
+        output = inductor(copy_graph(graph_module), inputs)
+        return output, ["compiled again without vectors, which would have written past a buffer (torch issue 196681)"]

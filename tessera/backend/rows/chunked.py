@@ -1,0 +1,147 @@
+"""The operator ``tessera::in_chunks``: a region computed for some rows at a time, by a graph compiled once.
+
+Operands with rows are sliced, shared ones are passed whole; results with rows are written behind each other, sums are
+added up, those of half precision in float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from tessera import torch_internals
+from tessera.backend.graph_compiler import compile_graph
+from tessera.backend.rows.region import Region
+from tessera.backend.rows.rules import SHARED, SUMMED, TRANSPOSED
+
+_HALF = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class _Chunked:
+    """A compiled region: ``steps`` are the graphs, each with the bounds of the chunks it computes."""
+
+    leads: list[int]
+    rows: int
+    with_rows: list[tuple[tuple[int, ...], torch.dtype]]
+    sums: list[tuple[tuple[int, ...], torch.dtype]]
+    steps: list[tuple[Callable[[list[Any]], Sequence[Any]], list[tuple[int, ...]], list[tuple[int, int]]]]
+
+    def __call__(self, operands: Sequence[Tensor]) -> list[Tensor]:
+        device = operands[0].device
+        results = [torch.empty(shape, dtype=dtype, device=device) for shape, dtype in self.with_rows]
+        sums = [torch.zeros(shape, dtype=_summed_in(dtype), device=device) for shape, dtype in self.sums]
+        for call, strides, bounds in self.steps:
+            for start, end in bounds:
+                inputs = [
+                    _laid_out(_part(value, lead, start, end), stride)
+                    for value, lead, stride in zip(operands, self.leads, strides, strict=False)
+                ]
+                for result, part in zip(results, call([*inputs, *sums]), strict=True):
+                    result.view(self.rows, *part.shape[1:])[start:end] = part
+        return [*results, *(s.to(dtype) for s, (_, dtype) in zip(sums, self.sums, strict=True))]
+
+
+_CHUNKED: dict[str, _Chunked] = {}
+
+_library = torch.library.Library("tessera", "FRAGMENT")
+_library.define("in_chunks(str region, Tensor[] operands) -> Tensor[]")
+_library.impl("in_chunks", lambda region, operands: _CHUNKED[region](operands), "CompositeExplicitAutograd")
+
+
+def _meta(region: str, operands: list[Tensor]) -> list[Tensor]:
+    known = _CHUNKED[region]
+    return [operands[0].new_empty(shape, dtype=dtype) for shape, dtype in (*known.with_rows, *known.sums)]
+
+
+_library.impl("in_chunks", _meta, "Meta")
+IN_CHUNKS = torch.ops.tessera.in_chunks.default
+
+
+def compile_region(region: Region, chunk: int) -> tuple[str, list[fx.Node]]:
+    """Make ``in_chunks(name, operands)`` work, ``chunk`` rows at a time; returns its name and its results in order."""
+    with_rows = [n for n in region.results if region.placed[n].lead != SUMMED]
+    sums = [n for n in region.results if region.placed[n].lead == SUMMED]
+    whole, rest = divmod(region.rows, chunk)
+    sizes = {chunk: [(i * chunk, (i + 1) * chunk) for i in range(whole)]}
+    if rest:
+        sizes[rest] = [(whole * chunk, region.rows)]
+    graphs = {count: _graph(region, count, with_rows, sums) for count in sizes}
+    text = "\n".join(
+        f"{graph.code} {[n.meta['val'] for n in graph.graph.find_nodes(op='placeholder')]}" for graph in graphs.values()
+    )
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if name not in _CHUNKED:
+        steps = []
+        for count, graph in graphs.items():
+            examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
+            call = torch_internals.without_gradients(compile_graph(graph, examples)[0].call)
+            steps.append((call, [tuple(e.stride()) for e in examples], sizes[count]))
+        leads = [lead for _, lead in region.operands]
+        _CHUNKED[name] = _Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
+    return name, [*with_rows, *sums]
+
+
+def _graph(region: Region, count: int, with_rows: Sequence[fx.Node], sums: Sequence[fx.Node]) -> fx.GraphModule:
+    """The region for ``count`` rows; the sums come in behind the operands and are written in place."""
+
+    def step(*flat: Tensor) -> list[Tensor]:
+        values = dict(zip(region.operands, flat, strict=False))
+        totals = flat[len(region.operands) :]
+        chunk = _Values(count, values)
+        for node, placed in region.placed.items():
+            values[node, placed.lead] = placed.compute(chunk)
+        for node, total in zip(sums, totals, strict=True):
+            total.copy_(total + values[node, SUMMED])
+        return [values[n, region.placed[n].lead].contiguous() for n in with_rows]
+
+    fake_mode = torch_internals.fake_mode_of([_value(n) for n in region.placed])
+    with fake_mode:
+        examples = [_part(_value(n), lead, 0, count) for n, lead in region.operands]
+        examples += [
+            torch.empty(_value(n).shape, dtype=_summed_in(_value(n).dtype), device=_value(n).device) for n in sums
+        ]
+    traced = torch_internals.trace(step, *examples, fake_mode=fake_mode)
+    for node, example in zip(traced.graph.find_nodes(op="placeholder"), examples, strict=True):
+        node.meta["val"] = example
+    return traced
+
+
+@dataclass(frozen=True)
+class _Values:
+    count: int
+    values: dict[tuple[fx.Node, int], Tensor]
+
+    def __call__(self, node: fx.Node, lead: int) -> Tensor:
+        return self.values[node, lead]
+
+
+def _part(value: Tensor, lead: int, start: int, end: int) -> Tensor:
+    """The rows from ``start`` to ``end`` of an operand, in one dimension."""
+    if lead == SHARED:
+        return value
+    return value[:, start:end] if lead == TRANSPOSED else value.flatten(0, lead - 1)[start:end]
+
+
+def _laid_out(value: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """Inductor chooses the strides of what it computes; a compiled graph has those that it was compiled for."""
+    if value.stride() == stride:
+        return value
+    return torch.empty_strided(value.shape, stride, dtype=value.dtype, device=value.device).copy_(value)
+
+
+def _summed_in(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype in _HALF else dtype
+
+
+def _like(node: fx.Node) -> tuple[tuple[int, ...], torch.dtype]:
+    return tuple(_value(node).shape), _value(node).dtype
+
+
+def _value(node: fx.Node) -> Any:
+    return node.meta["val"]
