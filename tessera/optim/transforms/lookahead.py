@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
 from tessera.optim.schedules.schedule import check_steps
-from tessera.optim.transformation import GradientTransformation, State, per_parameter, wide_copy, zero_count
+from tessera.optim.transformation import GradientTransformation, State, long_count, per_parameter, wide_copy
 
 
 def lookahead(sync_period: int = 5, slow_step_size: Hyper = 0.5) -> GradientTransformation:
@@ -46,5 +46,5 @@ def lookahead(sync_period: int = 5, slow_step_size: Hyper = 0.5) -> GradientTran
         slow = torch.where(meets, met, state["slow"])
         return torch.where(meets, met - param, step), {"step": count, "slow": slow}
 
-    alone = per_parameter(update, {"step": zero_count, "slow": wide_copy}, of_count)
+    alone = per_parameter(update, {"step": long_count, "slow": wide_copy}, of_count)
     return GradientTransformation(alone.state, alone.update, average=lambda state, _: state["slow"])

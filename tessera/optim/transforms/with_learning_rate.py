@@ -18,8 +18,8 @@ from tessera.optim.transformation import (
     State,
     StateInit,
     latest,
+    long_count,
     unused,
-    zero_count,
 )
 
 LearningRate = Hyper | Schedule | ReduceOnPlateau
@@ -60,7 +60,7 @@ def with_learning_rate(
     state: dict[str, StateInit] = dict(inner.state)
     count = unused("step", state)
     if callable(base):
-        state[count] = zero_count
+        state[count] = long_count
     scaled = unused(STATE, state)
     if plateau:
         state[scaled] = plateau.init

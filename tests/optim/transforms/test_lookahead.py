@@ -23,6 +23,17 @@ def test_it_is_the_equation():
         torch.testing.assert_close(param.detach(), fast, rtol=1e-14, atol=0)
 
 
+def test_it_meets_after_more_updates_than_a_float32_can_count():
+    tx, param = lookahead(5, 0.5), torch.zeros(())
+    states = [{**tx.init(param), "step": torch.tensor(2.0**24 + 1, dtype=torch.float64)}]  # of which 5 leaves 2
+    assert tx.init(param)["step"].dtype == torch.float64
+    updates = []
+    for _ in range(6):
+        (update,), states = tx.update([torch.ones(())], states, [param])
+        updates.append(update.item())
+    assert updates == [1.0, 1.0, 0.5, 1.0, 1.0, 1.0]
+
+
 @pytest.mark.parametrize("arguments", [(0, 0.5), (5, 0.0), (5, -1.0)])
 def test_bad_numbers_are_refused(arguments):
     with pytest.raises(OptimizerError):

@@ -34,6 +34,15 @@ def test_a_schedule_counts_beside_the_counts_inside():
     assert {name: value.item() for name, value in states[0].items()} == {"step": 6, "step_1": 6}
 
 
+def test_a_schedule_goes_on_after_more_updates_than_a_float32_can_count():
+    tx = with_learning_rate(linear(1.0, 0.0, 2**25), lambda rate: stateless(lambda grad, _: grad * rate))
+    states = [tx.init(PARAM)]
+    states[0]["step"] += 2**24
+    for _ in range(3):
+        _, states = tx.update([torch.ones(())], states, [PARAM])
+    assert states[0]["step"].item() == 2**24 + 3
+
+
 def test_parameters_that_come_late_take_part_at_the_rate_of_the_others():
     tx = with_learning_rate(linear(1.0, 0.0, 4), lambda rate: stateless(lambda grad, _: grad * rate))
     updates, states = tx.update(
