@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -12,7 +12,6 @@ from tessera.optim.transformation import (
     GradientTransformation,
     Member,
     State,
-    StateInit,
     identity,
     unused,
 )
@@ -48,47 +47,35 @@ def chain(*members: GradientTransformation) -> GradientTransformation:
 
 
 def _in_order(transformations: Sequence[GradientTransformation]) -> GradientTransformation:
-    merged: dict[str, StateInit] = {}
+    taken: set[str] = set()
     members: list[Member] = []
     for transformation in transformations:
         names = {}
-        for name, make in transformation.state.items():
-            names[name] = unused(name, merged)
-            merged[names[name]] = make
+        for name in transformation.state:
+            names[name] = unused(name, taken)
+            taken.add(names[name])
         if transformation is not identity():
             members.append(Member(transformation, names))
+    return _composed(members)
+
+
+def _composed(members: Sequence[Member]) -> GradientTransformation:
+    state = {member.names[name]: make for member in members for name, make in member.transformation.state.items()}
 
     def update(
         grads: Sequence[Tensor], states: Sequence[State], params: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[State]]:
-        return _run(members, [member.transformation for member in members], grads, states, params)
+        updates = list(grads)
+        new_states: list[State] = [{} for _ in params]
+        for member in members:
+            updates, changed = member.transformation.update(updates, [member.own(old) for old in states], params)
+            for new_state, values in zip(new_states, changed, strict=True):
+                new_state.update(member.outer(values))
+        return updates, new_states
 
-    def by_name(names: Sequence[str]) -> GradientTransformation:
-        bound = [member.transformation.named(names) for member in members]
-        chosen = {
-            member.names[name]: make
-            for member, transformation in zip(members, bound, strict=True)
-            for name, make in transformation.state.items()
-        }
-        return GradientTransformation(
-            chosen, lambda grads, states, params: _run(members, bound, grads, states, params), members=members
-        )
+    def within(function: Callable[[GradientTransformation], GradientTransformation]) -> GradientTransformation:
+        return _composed([Member(function(member.transformation), member.names) for member in members])
 
     depends = any(member.transformation.by_name for member in members)
-    return GradientTransformation(merged, update, by_name if depends else None, members)
-
-
-def _run(
-    members: Sequence[Member],
-    bound: Sequence[GradientTransformation],
-    grads: Sequence[Tensor],
-    states: Sequence[State],
-    params: Sequence[Tensor],
-) -> tuple[list[Tensor], list[State]]:
-    updates = list(grads)
-    new_states: list[State] = [{} for _ in params]
-    for member, transformation in zip(members, bound, strict=True):
-        updates, changed = transformation.update(updates, [member.own(state) for state in states], params)
-        for new_state, values in zip(new_states, changed, strict=True):
-            new_state.update(member.outer(values))
-    return updates, new_states
+    by_name = (lambda names: within(lambda inner: inner.named(names))) if depends else None
+    return GradientTransformation(state, update, by_name, members, within=within)

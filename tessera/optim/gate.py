@@ -83,6 +83,12 @@ def gated(
 
         own_inside = {name: make for name, make in taken.items() if name in names.values()}
         by_name = (lambda of: around(inner.named(of))) if inner.by_name else None
-        return GradientTransformation({**inner.state, **own_inside}, update, by_name, (whole, gate))
+        return GradientTransformation(
+            {**inner.state, **own_inside},
+            update,
+            by_name,
+            (Member(inner, whole.names), gate),
+            within=lambda function: around(function(inner)),
+        )
 
     return around(inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -272,7 +273,7 @@ class Optimizer(torch.optim.Optimizer):
             OptimizerError: nothing in this optimizer observes anything, or no update was made yet.
         """
         observed = False
-        for param, node, state in self._inside():
+        for param, node, state in self._inside(self.parts()):
             if node.transformation.observe is not None:
                 observed = True
                 for name, changed in node.outer(node.transformation.observe(node.own(state), float(value))).items():
@@ -301,12 +302,15 @@ class Optimizer(torch.optim.Optimizer):
             >>> optimizer.learning_rates()
             [0.75]
         """
-        return [
-            float(node.transformation.rate([node.own(self.state.get(param, {})) for param in part.params]))
-            for part in self.parts()
-            for node in part.transformation.everything_inside()
-            if node.transformation.rate is not None
-        ]
+        rates = []
+        for part in self.parts():
+            states = defaultdict(list)
+            for _, node, state in self._inside([part]):
+                states[id(node.transformation)].append(node.own(state))
+            for each, *_ in part.transformation.everything_inside():
+                if each.rate is not None:
+                    rates.append(float(each.rate(states[id(each)])))
+        return rates
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -327,7 +331,7 @@ class Optimizer(torch.optim.Optimizer):
         """
         trained: dict[Tensor, Tensor] = {}
         with torch.no_grad():
-            for param, node, state in self._inside():
+            for param, node, state in self._inside(self.parts()):
                 average = node.transformation.average
                 if average is not None and node.names.items() and all(name in state for name in node.names.values()):
                     trained.setdefault(param, param.clone())
@@ -339,15 +343,12 @@ class Optimizer(torch.optim.Optimizer):
                 for param, value in trained.items():
                     param.copy_(value)
 
-    def _inside(self) -> Iterator[tuple[Tensor, Member, dict[str, Tensor]]]:
-        """Each parameter that has state with each transformation that may have a part in it."""
-        for part in self.parts():
-            inside = list(part.transformation.everything_inside())
-            for param in part.params:
+    def _inside(self, parts: Sequence[Part]) -> Iterator[tuple[Tensor, Member, dict[str, Tensor]]]:
+        """Each parameter that has state with each transformation that has a part in it."""
+        for part in parts:
+            for position, param in enumerate(part.params):
                 if state := self.state.get(param):
-                    yield from (
-                        (param, node, state) for node in inside if not node.names or node.names.values() & state.keys()
-                    )
+                    yield from ((param, node, state) for node in part.inside(position))
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's, in torch's names; a schedule is a dict of its numbers, so that no class is pickled."""

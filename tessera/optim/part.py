@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.parameter_groups import ParamGroup
-from tessera.optim.transformation import GradientTransformation, StateInit
+from tessera.optim.transformation import GradientTransformation, Member, StateInit
 from tessera.optim.transforms.on_real_views import on_real_views
 
 
@@ -49,9 +49,14 @@ class Part:
 
     def inits(self, position: int) -> Mapping[str, StateInit]:
         """What makes the state of one parameter."""
-        if self.names is None:
-            return self.transformation.state
-        return self.transformation.named([self.names[position]]).state
+        return self._of(position).state
+
+    def inside(self, position: int) -> Iterator[Member]:
+        """The transformations that have a part in the updates of one parameter."""
+        return self._of(position).everything_inside(self.params[position])
+
+    def _of(self, position: int) -> GradientTransformation:
+        return self.transformation if self.names is None else self.transformation.named([self.names[position]])
 
     def bound(self, takes_part: Sequence[bool]) -> GradientTransformation:
         """The transformation for those parameters that take part in an update."""

@@ -49,8 +49,7 @@ def partition(rules: Rules) -> GradientTransformation:
                 "The value of a rule is a gradient transformation.",
                 'Write for example partition({"bias$": sgd(0.1), "": adamw(1e-3)}).',
             )
-    by_name = any(isinstance(mask, str) for mask, _ in pairs)
-    return _routed(pairs, None, (lambda names: _routed(pairs, names, None)) if by_name else None)
+    return _routed(pairs, None)
 
 
 def masked(transformation: GradientTransformation, mask: Mask) -> GradientTransformation:
@@ -101,11 +100,13 @@ def _everything(_: Tensor) -> bool:
 
 
 def _routed(
-    pairs: Sequence[tuple[Mask, GradientTransformation]],
-    names: Sequence[str] | None,
-    by_name: Callable[[Sequence[str]], GradientTransformation] | None,
+    pairs: Sequence[tuple[Mask, GradientTransformation]], names: Sequence[str] | None
 ) -> GradientTransformation:
-    """The partition, once names are known: ``names[i]`` is that of the parameter at position ``i``."""
+    """The partition.
+
+    Args:
+        names: ``names[i]`` is that of the parameter at position ``i``; None while they are not known.
+    """
 
     def choice(position: int, param: Tensor) -> int:
         for index, (mask, _) in enumerate(pairs):
@@ -148,5 +149,19 @@ def _routed(
         return make
 
     every_name = {name: maker(name) for _, transformation in pairs for name in transformation.state}
-    members = [Member(tx, {name: name for name in tx.state}) for _, tx in pairs]
-    return GradientTransformation(every_name, update, by_name, members)
+    members = [
+        Member(
+            tx if names is None else tx.named(names),
+            {name: name for name in tx.state},
+            lambda param, index=index: choice(0, param) == index,  # type: ignore[misc]  # mypy infers no lambda's default
+        )
+        for index, (_, tx) in enumerate(pairs)
+    ]
+    depends = names is None and any(isinstance(mask, str) or tx.by_name for mask, tx in pairs)
+    return GradientTransformation(
+        every_name,
+        update,
+        (lambda names: _routed(pairs, names)) if depends else None,
+        members,
+        within=lambda function: _routed([(mask, function(tx)) for mask, tx in pairs], names),
+    )

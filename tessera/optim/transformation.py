@@ -27,6 +27,7 @@ CountFunction = Callable[[Tensor], tuple[Tensor, ...]]
 Observe = Callable[[State, float], State]
 Average = Callable[[State, Tensor], Tensor]
 Rate = Callable[[Sequence[State]], "Tensor | float"]
+Within = Callable[[Callable[["GradientTransformation"], "GradientTransformation"]], "GradientTransformation"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class GradientTransformation:
         observe: ``(state, value) -> changed states``: takes in a value of the loss between two updates.
         average: ``(state, parameter) -> the weights to evaluate with``, where those are not the trained ones.
         rate: ``states -> the learning rate of the latest update``, of the one transformation that has the rate.
+        within: the same composition of what a function makes of each transformation inside; None: it is no composition.
 
     Example:
         >>> import torch
@@ -60,6 +62,7 @@ class GradientTransformation:
     observe: Observe | None = None
     average: Average | None = None
     rate: Rate | None = None
+    within: Within | None = None
     _bound: dict[tuple[str, ...], GradientTransformation] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -78,19 +81,31 @@ class GradientTransformation:
             self._bound[asked] = self.by_name(asked)
         return self._bound[asked]
 
-    def everything_inside(self) -> Iterator[Member]:
-        """This transformation and all inside it, each with its states' names as they are here."""
+    def everything_inside(self, param: Tensor | None = None) -> Iterator[Member]:
+        """This transformation and all inside it, each with its states' names as they are here.
+
+        Args:
+            param: only those that update it; names are bound by then.
+        """
         yield Member(self, {name: name for name in self.state})
         for member in self.members:
-            for inner, names in member.transformation.everything_inside():
-                yield Member(inner, {own: member.names[name] for own, name in names.items()})
+            if param is None or member.updates(param):
+                for inner in member.transformation.everything_inside(param):
+                    names = {own: member.names[name] for own, name in inner.names.items()}
+                    yield Member(inner.transformation, names)
 
 
 class Member(NamedTuple):
-    """A transformation inside another: its own names of its states -> their names in the other's state."""
+    """A transformation inside another.
+
+    Attributes:
+        names: its own names of its states -> their names in the other's state.
+        updates: whether it has a part in the updates of a parameter.
+    """
 
     transformation: GradientTransformation
     names: Mapping[str, str]
+    updates: Callable[[Tensor], bool] = lambda _: True
 
     def own(self, state: Mapping[str, Tensor]) -> State:
         """Those tensors of the other's state that are this one's, under its own names."""

@@ -8,15 +8,21 @@ from tessera.errors import OptimizerError
 from tessera.optim import (
     Optimizer,
     accumulate,
+    adafactor,
     adamw,
+    add_decayed_weights,
     chain,
     clip_by_global_norm,
+    cosine_decay,
     ema_weights,
     identity,
+    linear,
     lion,
     masked,
     partition,
+    reduce_on_plateau,
     scale,
+    schedule_free_adamw,
     sgd,
 )
 
@@ -129,6 +135,77 @@ def test_parameters_without_gradient_keep_the_others_names_straight():
     optimizer.step(net[4](torch.ones(1, 4).double()).sum())
     assert torch.equal(net[0].weight, before[0].weight)
     torch.testing.assert_close(net[4].bias, before[4].bias - 1)
+
+
+def test_every_rule_observes_for_its_own_parameters():
+    net = network()
+    twin = copy.deepcopy(net)
+    quick, slow = reduce_on_plateau(0.1, patience=1, factor=0.5), reduce_on_plateau(0.05, patience=3)
+    falling = cosine_decay(0.05, 9)
+    ours = Optimizer(net, partition({"^0": sgd(quick), "^2": sgd(slow), "": sgd(falling)}))
+    references = [
+        Optimizer(part, sgd(lr)) for part, lr in zip((twin[0], twin[2], twin[4]), (quick, slow, falling), strict=True)
+    ]
+    for _ in range(6):
+        ours.step(net(X).square().sum())
+        ours.observe(1.0)
+        twin.zero_grad()
+        twin(X).square().sum().backward()
+        for reference in references:
+            reference.step()
+            if reference.observes:
+                reference.observe(1.0)
+    assert ours.learning_rates() == [rate for reference in references for rate in reference.learning_rates()]
+    for mine, theirs in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("rules", ["names", "shapes"])
+def test_every_rule_averages_its_own_parameters(rules):
+    net = network()
+    weights, others = (schedule_free_adamw(0.1, betas=(beta1, 0.9)) for beta1 in (0.5, 0.9))
+    tx = {
+        "names": {"weight": weights, "": others},
+        "shapes": [(lambda p: p.ndim > 1, weights), (lambda p: True, others)],
+    }
+    optimizer = Optimizer(net, chain(clip_by_global_norm(1.0), partition(tx[rules])))
+    for _ in range(4):
+        optimizer.step(net(X).square().sum())
+    expected = {}
+    for name, param in net.named_parameters():
+        z, beta1 = optimizer.state[param]["z"], 0.5 if "weight" in name else 0.9
+        expected[name] = z + (param.detach() - z) / beta1
+    with optimizer.averaged_weights():
+        for name, param in net.named_parameters():
+            torch.testing.assert_close(param.detach(), expected[name], rtol=1e-14, atol=1e-14)
+
+
+def test_the_rate_of_a_rule_is_that_of_its_own_updates():
+    net = network()
+    net[0].requires_grad_(False)
+    optimizer = Optimizer(net, partition({"^0": sgd(linear(1.0, 0.0, 10)), "": sgd(linear(0.5, 0.0, 10))}))
+    for _ in range(5):
+        optimizer.step(net(X).square().sum())
+    assert optimizer.learning_rates() == pytest.approx([1.0, 0.3])
+
+
+def test_masks_see_complex_parameters_as_they_are():
+    vector, matrix = (nn.Parameter(torch.randn(shape, dtype=torch.complex128)) for shape in ((3,), (2, 3)))
+    real = nn.Parameter(torch.randn(2, 3, dtype=torch.float64))
+    twins = [copy.deepcopy(param) for param in (vector, matrix, real)]
+    tx = partition([(torch.is_complex, adamw(0.1)), (lambda p: True, adafactor(0.1))])
+    ours = Optimizer([vector, matrix, real], chain(add_decayed_weights(0.5, lambda p: p.ndim >= 2), tx))
+    references = [
+        Optimizer(twins[:1], adamw(0.1)),
+        Optimizer(twins[1:2], chain(add_decayed_weights(0.5), adamw(0.1))),
+        Optimizer(twins[2:], chain(add_decayed_weights(0.5), adafactor(0.1))),
+    ]
+    for _ in range(3):
+        ours.step(sum(param.abs().square().sum() for param in (vector, matrix, real)))
+        for twin, reference in zip(twins, references, strict=True):
+            reference.step(twin.abs().square().sum())
+    for mine, theirs in zip((vector, matrix, real), twins, strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_masked_passes_the_others():

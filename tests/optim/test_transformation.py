@@ -6,6 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.optim.transformation import (
     GradientTransformation,
+    Member,
     identity,
     per_parameter,
     stateless,
@@ -24,6 +25,14 @@ def test_init_makes_every_state_of_one_parameter():
         "step": (0, torch.float32),
         "mean": (0, torch.bfloat16),
     }
+
+
+def test_only_what_updates_a_parameter_is_inside_for_it():
+    inner = stateless(lambda grad, _: grad)
+    outer = GradientTransformation({}, inner.update, members=[Member(inner, {}, lambda param: param.ndim == 1)])
+    assert [each.transformation for each in outer.everything_inside()] == [outer, inner]
+    assert [each.transformation for each in outer.everything_inside(PARAMS[0])] == [outer, inner]
+    assert [each.transformation for each in outer.everything_inside(PARAMS[1])] == [outer]
 
 
 def test_it_is_frozen():

@@ -13,8 +13,11 @@ from tessera.optim.transformation import GradientTransformation, Member, State
 def on_real_views(transformation: GradientTransformation) -> GradientTransformation:
     """Run a transformation on ``[..., 2]`` real views of complex parameters, as torch's optimizers do.
 
-    The state keeps the parameter's shape and dtype; parameters that are real pass as they are.
+    The state keeps the parameter's shape and dtype; parameters that are real pass as they are. A composition hands
+    complex parameters on to what is inside it, so that a mask sees the parameter itself.
     """
+    if transformation.within:
+        return transformation.within(on_real_views)
 
     def update(
         grads: Sequence[Tensor], states: Sequence[State], params: Sequence[Tensor]
@@ -32,9 +35,8 @@ def on_real_views(transformation: GradientTransformation) -> GradientTransformat
             ],
         )
 
-    by_name = (lambda names: on_real_views(transformation.named(names))) if transformation.by_name else None
     whole = Member(transformation, {name: name for name in transformation.state})
-    return GradientTransformation(transformation.state, update, by_name, (whole,))
+    return GradientTransformation(transformation.state, update, members=(whole,))
 
 
 def _as_real(value: Tensor) -> Tensor:

@@ -107,7 +107,13 @@ def bfloat16_state(inner: GradientTransformation, seed: int = 0) -> GradientTran
         state: dict[str, StateInit] = {name: narrow(make) for name, make in inner.state.items()}
         by_name = (lambda of: around(inner.named(of))) if inner.by_name else None
         member = Member(inner, {name: name for name in inner.state})
-        return GradientTransformation({**state, count_name: long_count}, update, by_name, (member,))
+        return GradientTransformation(
+            {**state, count_name: long_count},
+            update,
+            by_name,
+            (member,),
+            within=lambda function: around(function(inner)),
+        )
 
     return around(inner)
 
