@@ -12,7 +12,7 @@ from tessera.optim.transformation import GradientTransformation, Member, State, 
 
 Mask = str | Callable[[Tensor], bool]
 """Which parameters are meant: a regular expression found anywhere in the name (``"bias$"``), or a function of the
-parameter that looks at its shape or dtype (``lambda p: p.ndim >= 2``)."""
+parameter that looks at its shape, dtype or device and at nothing else (``lambda p: p.ndim >= 2``)."""
 
 Rules = Mapping[Mask, GradientTransformation] | Sequence[tuple[Mask, GradientTransformation]]
 
@@ -28,7 +28,7 @@ def partition(rules: Rules) -> GradientTransformation:
 
     Raises:
         OptimizerError: a mask is no regular expression and no function; a value is not a transformation; later, a
-            parameter that no rule fits.
+            parameter that no rule fits, or a function that looks at more than it may.
 
     Example:
         >>> import torch
@@ -99,6 +99,22 @@ def _everything(_: Tensor) -> bool:
     return True
 
 
+def _fits(mask: Callable[[Tensor], bool], param: Tensor) -> bool:
+    """What a mask says of a parameter, and would say of the plain tensor that a compiler has in its place."""
+    fits = bool(mask(param))
+    try:
+        same = bool(mask(param.detach())) == fits
+    except Exception:  # noqa: BLE001 - whatever a user's function raises, it wants more than a tensor
+        same = False
+    if same:
+        return fits
+    raise OptimizerError(
+        f"The mask {mask!r} chooses a parameter of shape {list(param.shape)} by more than its shape and dtype.",
+        "Attributes, identity and requires_grad are not those of the plain tensors that a compiled step is made of.",
+        'Write a regular expression for names, such as "bias$|norm", or put the parameters into groups.',
+    )
+
+
 def _routed(
     pairs: Sequence[tuple[Mask, GradientTransformation]], names: Sequence[str] | None
 ) -> GradientTransformation:
@@ -113,7 +129,7 @@ def _routed(
             if names is not None and isinstance(mask, str):
                 fits = re.search(mask, names[position]) is not None
             else:
-                fits = not isinstance(mask, str) and bool(mask(param))
+                fits = not isinstance(mask, str) and _fits(mask, param)
             if fits:
                 return index
         name = repr(names[position]) if names is not None else f"of shape {list(param.shape)}"

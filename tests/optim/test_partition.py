@@ -208,6 +208,17 @@ def test_masks_see_complex_parameters_as_they_are():
         assert torch.equal(mine, theirs)
 
 
+@pytest.mark.parametrize(
+    "mask", [lambda p: p.undecayed, lambda p: getattr(p, "undecayed", False), lambda p: p.requires_grad]
+)
+def test_masks_that_a_compiled_step_would_answer_otherwise_are_refused(mask):
+    param = nn.Parameter(torch.ones(2, 3))
+    param.undecayed = True
+    optimizer = Optimizer([param], masked(sgd(0.1), mask))
+    with pytest.raises(OptimizerError, match=r"chooses a parameter of shape \[2, 3\] by more than its shape and dtype"):
+        optimizer.step(param.sum())
+
+
 def test_masked_passes_the_others():
     grads = [torch.ones(2, 2), torch.ones(2)]
     updates, states = masked(scale(3.0), lambda p: p.ndim == 1).update(grads, [{}, {}], grads)
