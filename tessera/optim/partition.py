@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 
 from tessera.errors import OptimizerError
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, Member, State, StateInit, identity
 
 Mask = str | Callable[[Tensor], bool]
@@ -17,6 +18,7 @@ parameter that looks at its shape, dtype or device and at nothing else (``lambda
 Rules = Mapping[Mask, GradientTransformation] | Sequence[tuple[Mask, GradientTransformation]]
 
 
+@names_checked
 def partition(rules: Rules) -> GradientTransformation:
     r"""Treat each parameter by the first rule that fits it.
 
@@ -52,6 +54,7 @@ def partition(rules: Rules) -> GradientTransformation:
     return _routed(pairs, None)
 
 
+@names_checked
 def masked(transformation: GradientTransformation, mask: Mask) -> GradientTransformation:
     """A transformation for some parameters; the gradients of the others pass through.
 

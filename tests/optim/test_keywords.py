@@ -62,3 +62,19 @@ def test_every_optimizer_is_checked_in_both_spellings():
         makes = next(value for key, value in vars(optim).items() if key.replace("_", "") == name.lower())
         with pytest.raises(OptimizerError, match=f"^{makes.__name__} was given learning_rate=0.1. .* Write lr=.$"):
             makes(learning_rate=0.1)
+
+
+FUNCTIONS = [name for name, value in vars(optim).items() if inspect.isfunction(value) and value not in {optim.chain, optim.identity}]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_transformation_and_schedule_is_checked(name):
+    function = getattr(optim, name)
+    known = list(inspect.signature(function).parameters)
+    with pytest.raises(OptimizerError, match=f" was given {known[-1]}_=1. .* Write {known[-1]}=.$"):
+        function(**{f"{known[-1]}_": 1})
+
+
+def test_none_is_forgotten():
+    assert {"cosine_decay", "join", "linear", "reduce_on_plateau", "accumulate", "partition"} <= set(FUNCTIONS)
+    assert not [name for name, value in vars(optim).items() if name.islower() and isinstance(value, type)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,4 @@ class Constant:
         return torch.full_like(step, self.value)
 
 
-constant = Constant
+constant = names_checked(Constant)

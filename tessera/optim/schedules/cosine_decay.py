@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -48,4 +49,4 @@ class CosineDecay:
         return self.init_value * ((1 - self.alpha) * cosine**self.exponent + self.alpha)
 
 
-cosine_decay = CosineDecay
+cosine_decay = names_checked(CosineDecay)

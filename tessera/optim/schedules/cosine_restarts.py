@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -67,4 +68,4 @@ class CosineRestarts:
         return self.end_value + (self.init_value - self.end_value) * 0.5 * (1 + torch.cos(math.pi * done))
 
 
-cosine_restarts = CosineRestarts
+cosine_restarts = names_checked(CosineRestarts)

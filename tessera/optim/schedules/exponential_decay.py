@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -54,4 +55,4 @@ class ExponentialDecay:
         return torch.clamp(value, min=self.end_value) if falls else torch.clamp(value, max=self.end_value)
 
 
-exponential_decay = ExponentialDecay
+exponential_decay = names_checked(ExponentialDecay)

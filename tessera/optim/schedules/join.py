@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tessera.errors import OptimizerError
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import Schedule, check_schedule, check_steps
 
 
@@ -61,4 +62,4 @@ def _value(schedule: Schedule, step: Tensor) -> Tensor:
     return value if isinstance(value, Tensor) else torch.full_like(step, value)
 
 
-join = Join
+join = names_checked(Join)

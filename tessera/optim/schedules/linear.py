@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -44,4 +45,4 @@ class Linear:
         return self.init_value + (self.end_value - self.init_value) * done
 
 
-linear = Linear
+linear = names_checked(Linear)

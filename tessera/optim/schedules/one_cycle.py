@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -100,4 +101,4 @@ class OneCycle:
         return end + (start - end) * 0.5 * (1 + torch.cos(math.pi * done))
 
 
-one_cycle = OneCycle
+one_cycle = names_checked(OneCycle)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -44,4 +45,4 @@ class PiecewiseConstant:
         return value
 
 
-piecewise_constant = PiecewiseConstant
+piecewise_constant = names_checked(PiecewiseConstant)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -52,4 +53,4 @@ class PiecewiseLinear:
         return result
 
 
-piecewise_linear = PiecewiseLinear
+piecewise_linear = names_checked(PiecewiseLinear)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 
 
@@ -51,4 +52,4 @@ class PolynomialDecay:
         return self.end_value + (self.init_value - self.end_value) * left**self.power
 
 
-polynomial_decay = PolynomialDecay
+polynomial_decay = names_checked(PolynomialDecay)

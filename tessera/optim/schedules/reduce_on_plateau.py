@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import Schedule, check_steps
 
 STATE = "plateau"
@@ -109,4 +110,4 @@ class ReduceOnPlateau:
         return value < best - margin if self.mode == "min" else value > best + margin
 
 
-reduce_on_plateau = ReduceOnPlateau
+reduce_on_plateau = names_checked(ReduceOnPlateau)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.cosine_decay import CosineDecay
 from tessera.optim.schedules.linear import Linear
 from tessera.optim.schedules.schedule import check_steps
@@ -61,4 +62,4 @@ class WarmupCosineDecay:
         return torch.where(step < self.warmup_steps, warmup(step), decay(step - self.warmup_steps))
 
 
-warmup_cosine_decay = WarmupCosineDecay
+warmup_cosine_decay = names_checked(WarmupCosineDecay)

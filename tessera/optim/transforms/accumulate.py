@@ -9,10 +9,12 @@ from torch import Tensor
 
 from tessera.optim.around import Around
 from tessera.optim.gate import Decision, gated
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 from tessera.optim.transformation import State, identity, latest, long_count, wide_zeros
 
 
+@names_checked
 def accumulate(steps: int) -> Around:
     """Update once in ``steps`` calls, by the mean of their gradients; between updates nothing moves.
 

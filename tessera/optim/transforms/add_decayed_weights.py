@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, as_tensor, check_number, is_zero
+from tessera.optim.keywords import names_checked
 from tessera.optim.partition import Mask, masked
 from tessera.optim.transformation import GradientTransformation, identity, stateless
 
 
+@names_checked
 def add_decayed_weights(weight_decay: Hyper, mask: Mask | None = None) -> GradientTransformation:
     """Add ``weight_decay * parameter`` to each update.
 

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from tessera.optim.counter_random import random_normal
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, latest, long_count
 
 
+@names_checked
 def add_noise(eta: Hyper, gamma: Hyper = 0.55, seed: int = 0) -> GradientTransformation:
     """Add normal noise whose variance falls with the step.
 

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, stateless
 
 
+@names_checked
 def clip_adaptively(clipping: Hyper = 0.01, eps: Hyper = 1e-3) -> GradientTransformation:
     """Adaptive gradient clipping: no unit's gradient is longer than a fraction of the unit's weights.
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State
 
 
+@names_checked
 def clip_by_global_norm(max_norm: Hyper) -> GradientTransformation:
     """Scale all gradients by one factor so that their common 2-norm is at most ``max_norm``.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 
 from tessera.optim.hyperparameters import check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, stateless
 
 
+@names_checked
 def clip_by_value(max_value: float) -> GradientTransformation:
     """Clamp every number of every gradient into ``[-max_value, max_value]``, as `torch.nn.utils.clip_grad_value_`.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, wide_copy
 
 
+@names_checked
 def ema_weights(decay: Hyper = 0.999) -> GradientTransformation:
     """Keep an exponential moving average of the parameters; updates pass through.
 

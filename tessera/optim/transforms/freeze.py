@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 
 from tessera.optim.around import Around
+from tessera.optim.keywords import names_checked
 from tessera.optim.partition import Mask, all_others, check_mask, partition
 from tessera.optim.transformation import identity, stateless
 
 
+@names_checked
 def freeze(mask: Mask) -> Around:
     r"""Leave the parameters that ``mask`` fits as they are, without state and without weight decay.
 

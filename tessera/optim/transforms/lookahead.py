@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 from tessera.optim.transformation import GradientTransformation, State, long_count, per_parameter, wide_copy
 
 
+@names_checked
 def lookahead(sync_period: int = 5, slow_step_size: Hyper = 0.5) -> GradientTransformation:
     """Every ``sync_period`` updates the parameters go part of the way from where they last met to where they are.
 

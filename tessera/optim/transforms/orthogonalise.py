@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zeros
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -22,6 +23,7 @@ _SCALES = {
 }
 
 
+@names_checked
 def orthogonalise(
     momentum: Hyper = 0.95,
     nesterov: bool = True,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, identity, stateless
 
 
+@names_checked
 def scale(factor: Hyper) -> GradientTransformation:
     """Multiply each update by ``factor``; ``scale(-1)`` turns descent into ascent.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zero_count, zeros
 
 
+@names_checked
 def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper = 1e-6) -> GradientTransformation:
     """Scale each gradient by the root mean square of past steps over that of past gradients.
 

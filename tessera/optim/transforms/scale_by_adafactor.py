@@ -7,10 +7,12 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import Hyper, as_tensor, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zero_count, zeros
 from tessera.optim.transforms.with_learning_rate import LearningRate, with_learning_rate
 
 
+@names_checked
 def scale_by_adafactor(
     lr: LearningRate = 1e-2,
     beta2_decay: Hyper = -0.8,

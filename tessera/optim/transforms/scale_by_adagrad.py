@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zero_count
 
 
+@names_checked
 def scale_by_adagrad(
     lr_decay: Hyper = 0.0, initial_accumulator_value: Hyper = 0.0, eps: Hyper = 1e-10
 ) -> GradientTransformation:

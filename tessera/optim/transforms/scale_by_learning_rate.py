@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, stateless
 from tessera.optim.transforms.with_learning_rate import LearningRate, with_learning_rate
 
 
+@names_checked
 def scale_by_learning_rate(learning_rate: LearningRate) -> GradientTransformation:
     """Multiply each update by ``-learning_rate``.
 

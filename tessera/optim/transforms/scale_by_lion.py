@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_betas
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zeros
 
 
+@names_checked
 def scale_by_lion(betas: tuple[Hyper, Hyper] = (0.9, 0.99)) -> GradientTransformation:
     """Replace each number of a gradient by the sign of its momentum.
 

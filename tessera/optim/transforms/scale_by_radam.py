@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_betas, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zero_count, zeros
 
 
+@names_checked
 def scale_by_radam(betas: tuple[Hyper, Hyper] = (0.9, 0.999), eps: Hyper = 1e-8) -> GradientTransformation:
     """Momentum alone at first, then Adam's direction, shortened while its second moment rests on few steps.
 

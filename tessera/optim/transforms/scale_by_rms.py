@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, per_parameter, zero_count, zeros
 
 
+@names_checked
 def scale_by_rms(alpha: Hyper = 0.99, eps: Hyper = 1e-8, *, centered: bool = False) -> GradientTransformation:
     """Divide each gradient by the root of the running mean of its square.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, as_tensor, check_betas, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 from tessera.optim.transformation import (
     GradientTransformation,
@@ -23,6 +24,7 @@ from tessera.optim.transformation import (
 from tessera.optim.transforms.with_learning_rate import LearningRate, with_learning_rate
 
 
+@names_checked
 def scale_by_schedule_free(
     lr: LearningRate = 0.0025,
     betas: tuple[Hyper, Hyper] = (0.9, 0.999),

@@ -10,6 +10,7 @@ from torch import Tensor
 from tessera.errors import OptimizerError
 from tessera.optim.eigenbasis import refreshed
 from tessera.optim.hyperparameters import Hyper, check_betas, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 from tessera.optim.transformation import GradientTransformation, State, StateInit, per_parameter, zero_count, zeros
 from tessera.optim.transforms.with_learning_rate import LearningRate, with_learning_rate
@@ -18,6 +19,7 @@ MOST_DIMS = 6
 """Dimensions of a parameter that can have a basis of their own; the weight of a 3-d convolution has 5."""
 
 
+@names_checked
 def scale_by_soap(
     lr: LearningRate = 3e-3,
     betas: tuple[Hyper, Hyper] = (0.95, 0.95),

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, stateless
 
 
+@names_checked
 def scale_by_trust_ratio(trust_coefficient: Hyper = 1.0, eps: Hyper = 0.0) -> GradientTransformation:
     """Scale each update to the length of its parameter.
 

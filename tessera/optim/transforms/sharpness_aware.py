@@ -10,6 +10,7 @@ from torch import Tensor
 from tessera.optim.around import Around
 from tessera.optim.gate import Decision, gated
 from tessera.optim.hyperparameters import Hyper, check_number
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import State, StateInit, identity, latest, long_count
 
 
@@ -35,6 +36,7 @@ def ascent(grads: Sequence[Tensor], params: Sequence[Tensor], rho: Hyper, *, ada
     ]
 
 
+@names_checked
 def sharpness_aware(rho: Hyper = 0.05, *, adaptive: bool = False) -> Around:
     """Two calls on the same batch make one step: to the worst point nearby, and down by the gradient found there.
 

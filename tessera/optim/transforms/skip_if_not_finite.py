@@ -9,10 +9,12 @@ from torch import Tensor
 
 from tessera.optim.around import Around
 from tessera.optim.gate import Decision, gated
+from tessera.optim.keywords import names_checked
 from tessera.optim.schedules.schedule import check_steps
 from tessera.optim.transformation import State, identity, latest, zero_count
 
 
+@names_checked
 def skip_if_not_finite(max_consecutive: int | None = None) -> Around:
     """Leave parameters and state as they are when a number of any gradient is NaN or infinite.
 

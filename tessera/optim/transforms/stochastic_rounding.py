@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.counter_random import random_bits
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import (
     GradientTransformation,
     Member,
@@ -43,6 +44,7 @@ def round_stochastically(value: Tensor, bits: Tensor) -> Tensor:
     return torch.where(torch.isfinite(value), rounded, value).to(torch.bfloat16)
 
 
+@names_checked
 def bfloat16_state(inner: GradientTransformation, seed: int = 0) -> GradientTransformation:
     """Keep a transformation's state in bfloat16, rounded stochastically: half of float32's memory.
 
@@ -118,6 +120,7 @@ def bfloat16_state(inner: GradientTransformation, seed: int = 0) -> GradientTran
     return around(inner)
 
 
+@names_checked
 def stochastic_rounding(seed: int = 0) -> GradientTransformation:
     """Round bfloat16 parameters stochastically when they are updated; others pass.
 

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from tessera.errors import OptimizerError
 from tessera.optim.hyperparameters import Hyper, check_number, is_zero
+from tessera.optim.keywords import names_checked
 from tessera.optim.transformation import GradientTransformation, State, identity, per_parameter, zero_count, zeros
 
 
+@names_checked
 def trace(momentum: Hyper, dampening: Hyper = 0.0, *, nesterov: bool = False) -> GradientTransformation:
     """Replace each gradient by a decaying sum of the gradients so far.
 
