@@ -46,7 +46,7 @@ def check_number(
     Raises:
         OptimizerError: NaN, infinite, out of range, a tensor with dimensions, or not a number.
     """
-    if isinstance(value, Real):
+    if isinstance(value, Real) and not isinstance(value, bool):
         valid = math.isfinite(value) and low <= float(value) < below and not (positive and value == 0)
     elif isinstance(value, Tensor):
         valid = value.ndim == 0
@@ -79,6 +79,18 @@ def check_betas(betas: object, example: tuple[float, float]) -> None:
         )
     for index, beta in enumerate(betas):
         check_number(f"betas[{index}]", beta, example[index], below=1.0)
+
+
+def check_flag(name: str, value: object, default: bool) -> None:
+    """Raise unless a setting is True or False: any text, "no" too, would count as True.
+
+    Raises:
+        OptimizerError: it is neither.
+    """
+    if isinstance(value, Tensor) or value not in (True, False):
+        raise OptimizerError(
+            f"{name}={value!r} was passed.", f"{name} is True or False.", f"Write for example {name}={default}."
+        )
 
 
 def as_float(value: object, default: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import ParamSpec, TypeVar
 
 from tessera.errors import OptimizerError
@@ -48,8 +48,8 @@ def check_keywords(name: str, function: Callable[..., object], given: Mapping[st
     for unknown, value in given.items():
         if unknown in known:
             continue
-        meant = _ELSEWHERE.get(unknown, "")
-        close = [meant] if meant in names else difflib.get_close_matches(unknown, names, n=1)
+        meant = meant_elsewhere(unknown, names)
+        close = [meant] if meant else difflib.get_close_matches(unknown, names, n=1)
         if unknown in _PICKS_AN_IMPLEMENTATION:
             fix = "Leave it out: it chooses one of torch's implementations, and here the compiler chooses."
         elif close:
@@ -57,6 +57,12 @@ def check_keywords(name: str, function: Callable[..., object], given: Mapping[st
         else:
             fix = "Leave it out."
         raise OptimizerError(f"{name} was given {unknown}={value!r}.", f"It takes {', '.join(names)}.", fix)
+
+
+def meant_elsewhere(unknown: str, names: Collection[str]) -> str:
+    """Which of the names is called ``unknown`` in other libraries; "" for none."""
+    meant = _ELSEWHERE.get(unknown, "")
+    return meant if meant in names else ""
 
 
 def names_checked(function: Callable[P, T]) -> Callable[P, T]:

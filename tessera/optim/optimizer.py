@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tessera import torch_internals
 from tessera.errors import LossError, OptimizerError
-from tessera.optim.hyperparameters import as_float
+from tessera.optim.hyperparameters import as_float, check_flag
 from tessera.optim.keywords import check_keywords
 from tessera.optim.parameter_groups import Parameters, ParamGroup, checked_group, parameter_groups
 from tessera.optim.part import Part
@@ -136,7 +136,11 @@ class Optimizer(torch.optim.Optimizer):
         """
         group = checked_group(param_group, self.defaults, named=self._chooses_by_name)
         if self._whole is None:
-            self.transformation({**self.defaults, **group})  # checks each hyper-parameter
+            complete = {**self.defaults, **group}
+            for name, default in self._written_defaults().items():
+                if isinstance(default, bool) and name in self.defaults:
+                    check_flag(name, complete[name], default)
+            self.transformation(complete)  # checks each of the others
         elif unused := group.keys() - {"params", "param_names"}:
             raise OptimizerError(
                 f"A parameter group of a wrapped transformation has {', '.join(sorted(unused))}.",
@@ -148,9 +152,13 @@ class Optimizer(torch.optim.Optimizer):
 
     def _settle(self, group: ParamGroup) -> None:
         """Make floats of whole numbers that stand for floats, so that a later value with a fraction is no news."""
-        for name, argument in inspect.signature(type(self).__init__).parameters.items():
+        for name, default in self._written_defaults().items():
             if name in group and name in self.defaults:
-                group[name] = as_float(group[name], argument.default)
+                group[name] = as_float(group[name], default)
+
+    def _written_defaults(self) -> dict[str, Any]:
+        """The arguments of the constructor with the values that they have when they are left out."""
+        return {name: each.default for name, each in inspect.signature(type(self).__init__).parameters.items()}
 
     @torch.no_grad()
     def initialise_state(self, params: Iterable[Tensor] | None = None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
 from tessera.errors import OptimizerError
+from tessera.optim.keywords import meant_elsewhere
 
 ParamGroup = dict[str, Any]
 """One parameter group, as torch keeps it: ``params`` and the hyper-parameters that hold for them."""
@@ -24,13 +26,19 @@ def parameter_groups(params: Parameters, *, named: bool = False) -> list[Any]:
         named: of a module, keep the names.
 
     Raises:
-        OptimizerError: a single tensor, or nothing to train.
+        OptimizerError: a single tensor, what is no collection, or nothing to train.
     """
     if isinstance(params, Tensor):
         raise OptimizerError(
             f"A single tensor of shape {list(params.shape)} was passed to an optimizer.",
             "An optimizer takes a module, an iterable of parameters or a list of parameter groups.",
             "Write [tensor], or pass the module itself.",
+        )
+    if isinstance(params, str | bytes) or not isinstance(params, nn.Module | Iterable):
+        raise OptimizerError(
+            f"{params!r} was passed to an optimizer.",
+            "An optimizer takes a module, an iterable of parameters or a list of parameter groups.",
+            "Pass the module itself, such as Net() and not Net.",
         )
     if isinstance(params, nn.Module):
         groups: list[Any] = list(params.named_parameters() if named else params.parameters())
@@ -52,7 +60,7 @@ def checked_group(group: ParamGroup, known: Mapping[str, Any], *, named: bool = 
     Args:
         group: as the user wrote it; ``params`` may also be a module.
         known: the hyper-parameters of the optimizer. Other names are allowed, for torch's schedulers and users keep
-            their own things in a group, unless they look like a misspelt one.
+            their own things in a group, unless they look like a misspelt one or are one's name in another library.
         named: of a module, keep the names.
 
     Raises:
@@ -85,16 +93,23 @@ def checked_group(group: ParamGroup, known: Mapping[str, Any], *, named: bool = 
                 "Pass the module itself, or leave the second one out.",
             )
         seen.add(param)
-    for name in group:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        # A longer name (`max_momentum`, `lr_scale`) is another name, not a misspelt one.
-        if name not in known and close and close[0] not in name:
+    for name, value in group.items():
+        if name not in known and (meant := _meant(name, value, known)):
             raise OptimizerError(
                 f"A parameter group has the key {name!r}.",
                 f"This optimizer's hyper-parameters are {', '.join(known)}.",
-                f"Write {close[0]!r}.",
+                f"Write {meant!r}.",
             )
     return group
+
+
+def _meant(name: str, value: object, known: Collection[str]) -> str:
+    """The hyper-parameter that a key stands for by mistake; "" where it is a key of the user's own."""
+    if isinstance(value, Real) and not isinstance(value, bool) and (meant := meant_elsewhere(name, known)):
+        return meant
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85)
+    # A longer name (`max_momentum`, `lr_scale`) is another name, not a misspelt one.
+    return close[0] if close and close[0] not in name else ""
 
 
 def _check_parameter(param: object, position: int) -> None:

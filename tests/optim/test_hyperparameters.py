@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tessera.errors import OptimizerError
-from tessera.optim.hyperparameters import check_betas, check_number, is_zero
+from tessera.optim.hyperparameters import check_betas, check_flag, check_number, is_zero
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ def test_numbers_and_0d_tensors_are_taken(value):
         (math.inf, {}, "a finite number of at least 0"),
         ("0.1", {}, "a finite number of at least 0"),
         (None, {}, "a finite number of at least 0"),
+        (True, {}, "a finite number of at least 0"),
         (0.0, {"positive": True}, "a finite number above 0"),
         (1.0, {"below": 1.0}, "a number in [0, 1)"),
         (math.nan, {"low": -math.inf}, "a finite number"),
@@ -54,3 +55,14 @@ def test_betas_are_two_numbers_below_one():
     assert str(caught.value) == (
         "betas[0]=1.0 was passed. betas[0] is a number in [0, 1), or a 0-d tensor. Write for example betas[0]=0.9."
     )
+
+
+def test_a_flag_is_true_or_false():
+    for value in (True, False, 1, 0):
+        check_flag("amsgrad", value, False)
+    for value in ("no", None, 0.5, torch.tensor(True)):
+        with pytest.raises(OptimizerError) as caught:
+            check_flag("amsgrad", value, False)
+        assert str(caught.value) == (
+            f"amsgrad={value!r} was passed. amsgrad is True or False. Write for example amsgrad=False."
+        )

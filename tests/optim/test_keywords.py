@@ -64,7 +64,11 @@ def test_every_optimizer_is_checked_in_both_spellings():
             makes(learning_rate=0.1)
 
 
-FUNCTIONS = [name for name, value in vars(optim).items() if inspect.isfunction(value) and value not in {optim.chain, optim.identity}]
+FUNCTIONS = [
+    name
+    for name, value in vars(optim).items()
+    if inspect.isfunction(value) and value not in {optim.chain, optim.identity}
+]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -572,3 +572,13 @@ def test_a_loss_of_other_parameters_is_refused_and_changes_nothing():
         optimizer.step(other.loss(0))
     assert all(torch.equal(value, before[key]) for key, value in ours.state_dict().items())
     assert not optimizer.state
+
+
+def test_a_flag_that_is_no_flag_leaves_the_optimizer_as_it_was():
+    weight, late = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    with pytest.raises(OptimizerError, match="^amsgrad='no' was passed"):
+        AdamW([weight], amsgrad="no")
+    optimizer = AdamW([weight])
+    with pytest.raises(OptimizerError, match="^maximize=None was passed"):
+        optimizer.add_param_group({"params": [late], "maximize": None})
+    assert [group["params"] for group in optimizer.param_groups] == [[weight]]

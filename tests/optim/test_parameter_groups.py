@@ -85,6 +85,28 @@ def test_what_cannot_be_trained_is_refused(params, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [("learning_rate", 1e-4, "lr"), ("wd", 0.1, "weight_decay"), ("Weight_Decay", 0.1, "weight_decay")],
+)
+def test_what_other_libraries_call_a_hyper_parameter_is_refused_in_a_group(key, value, meant):
+    with pytest.raises(OptimizerError, match=f"^A parameter group has the key '{key}'. .* Write '{meant}'.$"):
+        Adam([{"params": [nn.Parameter(torch.ones(1))], key: value}])
+
+
+def test_a_key_of_the_users_own_stays():
+    group = {"params": [nn.Parameter(torch.ones(1))], "decay": True, "lr_scale": 0.5, "name": "head"}
+    assert Adam([group]).param_groups[0].items() >= {"decay": True, "lr_scale": 0.5, "name": "head"}.items()
+
+
+@pytest.mark.parametrize("params", [None, nn.Linear, "weight", 3])
+def test_what_is_no_collection_is_refused(params):
+    with pytest.raises(
+        OptimizerError, match=r"was passed to an optimizer\. .* Pass the module itself, such as Net\(\) and not Net\.$"
+    ):
+        Adam(params)
+
+
 def test_a_computed_tensor_is_refused():
     weight = nn.Parameter(torch.ones(2))
     doubled = weight * 2
