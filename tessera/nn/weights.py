@@ -119,9 +119,14 @@ def _untied(given: Mapping[str, Any], own: Mapping[str, Any], misfits: Mapping[s
     for name in given:
         if name in own and name not in misfits and isinstance(own[name], torch.Tensor):
             before = first.setdefault(id(own[name]), name)
-            if not torch.equal(given[before], given[name]):
+            if before != name and not _same_bytes(given[before], given[name]):
                 untied[name] = f"tied to {before} in the model, different in the file"
     return untied
+
+
+def _same_bytes(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors of one shape hold the same, NaN and dtypes without arithmetic included."""
+    return a.dtype == b.dtype and torch.equal(*(each.flatten().view(torch.uint8) for each in (a, b)))
 
 
 def _rehearse(

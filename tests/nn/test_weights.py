@@ -107,6 +107,20 @@ def test_tied_weights_that_differ_in_the_file_are_refused(path):
     assert same(state(loaded), before)
 
 
+@pytest.mark.parametrize("kind", ["NaN", "float8"])
+def test_weights_that_do_not_compare_are_loaded(path, kind):
+    """NaN equals nothing, itself neither, and float8 has no comparison."""
+    saved, loaded = Tied(1), Tied(2)
+    for each in (saved, loaded):
+        each.register_buffer("scale", torch.ones(2).to(torch.float8_e4m3fn if kind == "float8" else torch.float32))
+    if kind == "NaN":
+        saved.embed.weight.data[0, 0] = saved.body.bias.data[0] = torch.nan
+    save_file({name: value.clone() for name, value in saved.state_dict().items()}, path)
+    load_weights(loaded, path)
+    for name, value in saved.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name].float(), value.float(), rtol=0, atol=0, equal_nan=True)
+
+
 def test_floating_weights_take_the_models_dtype(path):
     saved, loaded = make(1), make(2)
     save_weights(copy.deepcopy(saved).bfloat16(), path)
