@@ -47,10 +47,19 @@ def alike(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor,
         raise LabelError(
             f"The prediction has shape {list(prediction.shape)}, the target {list(target.shape)} {target.dtype}.",
             "This loss compares them number by number, so they have one shape.",
-            "Write target.view_as(prediction), or prediction.squeeze(-1) for one number a sample.",
+            _in_one_shape(prediction, target),
         )
     dtype = torch.promote_types(prediction.dtype, target.dtype)
     return prediction.to(dtype), target.to(dtype)
+
+
+def _in_one_shape(prediction: torch.Tensor, target: torch.Tensor) -> str:
+    if prediction.numel() == target.numel():
+        return "Write target.view_as(prediction), or prediction.squeeze(-1) for one number a sample."
+    dim = class_dim(prediction, target)
+    if target.shape == prediction.shape[:dim] + prediction.shape[dim + 1 :]:
+        return 'Write target.long() and loss="cross_entropy" where the targets are class numbers.'
+    return "Let the model return one number for each number of the target."
 
 
 def class_dim(prediction: torch.Tensor, target: torch.Tensor) -> int:
@@ -79,8 +88,20 @@ def by_class(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tens
         raise LabelError(
             f"The prediction has shape {list(prediction.shape)}, the target {list(target.shape)} {target.dtype}.",
             "Integer targets number the two or more classes of a prediction [batch, classes] or [batch, seq, classes].",
-            'Write loss="bce_with_logits" for one yes-or-no output, or target.float() and loss="mse" for numbers.',
+            _as_class_numbers(prediction, target, dim),
         )
     if dim == 2:
         prediction, target = prediction.flatten(0, 1), target.flatten()
     return prediction, target.long()
+
+
+def _as_class_numbers(prediction: torch.Tensor, target: torch.Tensor, dim: int) -> str:
+    if prediction.ndim > 1 and prediction.shape[dim] > 1:
+        if target.shape == prediction.shape:
+            where = dim if prediction.ndim == 2 else "dim"
+            return (
+                f'Write target.argmax({where}) for one class of several, or loss="bce_with_logits" for yes-or-no each.'
+            )
+        if target.ndim > 1 and target.shape[-1] == 1 and target.shape[:-1] == prediction.shape[:-1]:
+            return "Write target.squeeze(-1)."
+    return 'Write loss="bce_with_logits" for one yes-or-no output, or target.float() and loss="mse" for numbers.'

@@ -29,7 +29,6 @@ def test_where_the_classes_are(prediction, target, dim):
         ("mse", (5, 1), torch.randn(5)),  # torch would broadcast to [5, 5]
         ("auto", (5, 1), torch.randn(5)),
         ("l1", (5,), torch.randn(5, 1)),
-        ("cross_entropy", (5, 3), torch.randn(5)),
     ],
 )
 def test_shapes_that_torch_would_broadcast_are_refused(name, prediction, target):
@@ -44,7 +43,7 @@ def test_shapes_that_torch_would_broadcast_are_refused(name, prediction, target)
 
 @pytest.mark.parametrize(
     ("prediction", "target"),
-    [((5, 1), (5,)), ((5, 1), (5, 1)), ((5, 3), (5, 1)), ((5, 3), (4,)), ((5,), (5,)), ((), ()), ((2, 3, 4), (3, 2))],
+    [((5, 1), (5,)), ((5, 1), (5, 1)), ((5, 3), (4,)), ((5,), (5,)), ((), ()), ((2, 3, 4), (3, 2))],
 )
 def test_labels_of_another_shape_are_refused(prediction, target):
     with pytest.raises(LabelError) as caught:
@@ -54,6 +53,23 @@ def test_labels_of_another_shape_are_refused(prediction, target):
         "Integer targets number the two or more classes of a prediction [batch, classes] or [batch, seq, classes]. "
         'Write loss="bce_with_logits" for one yes-or-no output, or target.float() and loss="mse" for numbers.'
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction", "target", "instead"),
+    [
+        ("cross_entropy", (5, 3), torch.ones(5), 'Write target.long() and loss="cross_entropy" where'),
+        ("auto", (2, 7, 3), torch.ones(2, 7), 'Write target.long() and loss="cross_entropy" where'),
+        ("mse", (5, 3), torch.ones(4), "Let the model return one number for each number of the target."),
+        ("auto", (5, 3), torch.ones(5, 1).long(), "Write target.squeeze(-1)."),
+        ("nll", (2, 7, 3), torch.ones(2, 7, 1).long(), "Write target.squeeze(-1)."),
+        ("cross_entropy", (5, 3), torch.ones(5, 3).long(), "Write target.argmax(1) for one class of several, or"),
+    ],
+)
+def test_what_to_write_follows_from_the_shapes(name, prediction, target, instead):
+    with pytest.raises(LabelError) as caught:
+        resolve_loss(name)(torch.randn(prediction), target)
+    assert instead in str(caught.value)
 
 
 @pytest.mark.parametrize("target", [YES, torch.zeros(5, dtype=torch.complex64)])
