@@ -9,6 +9,7 @@ changing it captures anew.
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,9 +35,9 @@ class HyperParameters:
             for key, value in group.items():
                 if isinstance(value, torch.Tensor):
                     self._own_tensors.append((index, key, None))
-                elif isinstance(value, float) or (_is_number(value) and key in whole):
+                elif _is_float(value) or (_is_number(value) and key in whole):
                     self._numbers.append((index, key, None))
-                elif _is_numbers(value) and (key in whole or any(isinstance(v, float) for v in value)):
+                elif _is_numbers(value) and (key in whole or any(map(_is_float, value))):
                     self._numbers += [(index, key, at) for at, v in enumerate(value) if v is not None]
         self._keys = {(index, key) for index, key, _ in self._numbers}
         self._seen, self._structure = self._read(), self._read_structure()
@@ -67,8 +68,8 @@ class HyperParameters:
         self._seen, self.values = now, values
         return True
 
-    def groups_with(self, numbers: Sequence[Any]) -> list[dict[str, Any]]:
-        """Copies of the param groups (without ``params``) in which ``numbers`` stand for ``tensors``, one for one."""
+    def groups_with(self, given: Sequence[Any]) -> list[dict[str, Any]]:
+        """Copies of the param groups (without ``params``) in which ``given`` stand for ``tensors``, one for one."""
         groups = [
             {
                 key: list(value) if (index, key) in self._keys and _is_numbers(value) else value
@@ -77,7 +78,7 @@ class HyperParameters:
             }
             for index, group in enumerate(self._optimizer.param_groups)
         ]
-        for (index, key, position), number in zip((*self._numbers, *self._own_tensors), numbers, strict=True):
+        for (index, key, position), number in zip((*self._numbers, *self._own_tensors), given, strict=True):
             if position is None:
                 groups[index][key] = number
             else:
@@ -118,7 +119,11 @@ def _means_float(optimizer: torch.optim.Optimizer) -> set[str]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)  # those of NumPy too
+
+
+def _is_float(value: object) -> bool:
+    return _is_number(value) and not isinstance(value, numbers.Integral)
 
 
 def _is_numbers(value: object) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,6 +84,15 @@ def test_whole_numbers_and_fractions_are_one_kind(changes):
         assert found.refresh(always)
         assert lr == value
     assert "momentum" in found.names  # a float, says the constructor of SGD, although its default is 0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_numbers_of_numpy_are_numbers(kind):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=kind(1), momentum=0.9)
+    found = HyperParameters(optimizer)
+    optimizer.param_groups[0]["lr"] = kind(2)
+    assert found.refresh(lambda _: True)
+    assert found.tensors[found.names.index("lr")] == 2.0
 
 
 def test_a_whole_number_beside_a_fraction_is_one_too():
