@@ -193,7 +193,10 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path):
         assert errors.count("Traceback") == (how == signal.SIGINT)  # one, of the program itself
 
 
-def test_what_a_worker_cannot_import(monkeypatch):
+def test_what_a_worker_cannot_import(monkeypatch, tmp_path):
+    script = tmp_path / "script.py"
+    script.touch()
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)  # a worker of xdist has none
     prompt = types.ModuleType("prompt")
     monkeypatch.setitem(sys.modules, "prompt", prompt)
     prompt.typed = lambda sample: sample

@@ -20,15 +20,12 @@ from __future__ import annotations
 import itertools
 import operator
 
-import torch
 from torch import fx
 
 from tessera.backend.rewrite import Pass
 from tessera.backend.rows.chunked import IN_CHUNKS, compile_region
 from tessera.backend.rows.region import Region, find_region, wide_products
 from tessera.program import Program
-
-aten = torch.ops.aten
 
 SMALLEST = 1 << 24  # bytes of a product that is worth it
 RATIO = 4  # how much wider than its input
@@ -39,6 +36,8 @@ def chunk_rows(program: Program) -> int:
     """Compute what is made of each wide product in chunks; returns how many there were."""
     matched = 0
     for product in wide_products(program.graph, SMALLEST, RATIO):
+        if product.meta["val"].device.type != "cpu":
+            continue  # not yet seen to run elsewhere
         order = {node: at for at, node in enumerate(program.graph.nodes)}
         if product not in order or (region := find_region(product, order)) is None:
             continue
