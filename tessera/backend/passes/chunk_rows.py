@@ -36,8 +36,6 @@ def chunk_rows(program: Program) -> int:
     """Compute what is made of each wide product in chunks; returns how many there were."""
     matched = 0
     for product in wide_products(program.graph, SMALLEST, RATIO):
-        if product.meta["val"].device.type != "cpu":
-            continue  # not yet seen to run elsewhere
         order = {node: at for at, node in enumerate(program.graph.nodes)}
         if product not in order or (region := find_region(product, order)) is None:
             continue
