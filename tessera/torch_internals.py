@@ -11,15 +11,18 @@ import ctypes
 import dis
 import functools
 import logging
+import math
 import os
+import re
 import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import fx
 from torch.nn.modules import module as _all_modules
@@ -492,6 +495,11 @@ def is_view(target: Any) -> bool:
     return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
 
 
+def takes_device(operator: Any) -> bool:
+    """Whether an operator is told on which device to put its result."""
+    return any(argument.name == "device" for argument in operator._schema.arguments)
+
+
 def writes(operator: Any) -> bool:
     """Whether an operator changes one of its arguments."""
     return bool(operator._schema.is_mutable)
@@ -821,3 +829,345 @@ def inductor_cache_folder() -> str:
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
     return os.environ.get("TORCHINDUCTOR_CACHE_DIR") or str(default_cache_dir())
+
+
+# -- a GPU that is not here: only in a process of its own, see tessera/backend/targets ---------------------------------
+
+
+def example_of(number: torch.SymInt | torch.SymFloat) -> int | float:
+    """The value that a symbolic number had in the example it was traced with."""
+    return number.node.hint
+
+
+@functools.cache
+def has_cuda_kernel(operator: Any) -> bool:
+    """Whether an operator can run on CUDA; a torch without CUDA knows it of everybody's operators but its own.
+
+    Of those the list says it that torch's dispatch is generated from, which comes with every build.
+    """
+    from torch._inductor import lowering
+
+    keys = ("CUDA", "CompositeImplicitAutograd", "CompositeExplicitAutograd")
+    if any(torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), key) for key in keys):
+        return True
+    if operator in lowering.lowerings and operator not in lowering.fallbacks:
+        return True
+    if operator.namespace != "aten":
+        return False
+    name, dispatch = operator.name().removeprefix("aten::"), ""
+    found = re.search(rf"^- func: {re.escape(name)}\(.*\n((?: .*\n)*)", _native_functions(), re.MULTILINE)
+    if found is not None:
+        dispatch = found[1]
+    return not re.search(r"^    .*\bCPU\b", dispatch, re.MULTILINE) or bool(
+        re.search(r"^    .*\b(CUDA|Composite\w+)\b", dispatch, re.MULTILINE)
+    )
+
+
+@functools.cache
+def _native_functions() -> str:
+    place = Path(torch.__file__).parents[1] / "torchgen/packaged/ATen/native/native_functions.yaml"
+    return place.read_text(encoding="utf-8") if place.is_file() else ""
+
+
+class GPUProperties(Protocol):
+    """What Inductor asks a GPU for, by the names that ``torch.cuda.get_device_properties`` uses."""
+
+    name: str
+    major: int
+    minor: int
+    multi_processor_count: int
+    max_threads_per_multi_processor: int
+    shared_memory_per_block_optin: int
+    L2_cache_size: int
+    total_memory: int
+
+
+_ON_THE_CPU = torch.library.Library("aten", "IMPL")  # nothing is put into it until ``answer_as``
+
+
+def _on_the_cpu(operator: Any) -> Callable[..., torch.Tensor]:
+    return lambda *args, **kwargs: operator(*args, **kwargs | {"device": "cpu"})
+
+
+def _guard_like_the_cpu() -> None:
+    """Switch to a CUDA device as to the CPU, which does nothing: C++ does so even around fake tensors.
+
+    Entries of the registry are pointers, in the order of c10::DeviceType: CPU, CUDA.
+    """
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
+    registry = (ctypes.c_void_p * 2).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
+    registry[1] = registry[0]
+
+
+def answer_as(properties: GPUProperties) -> None:
+    """Let torch, Inductor and Triton of this process believe that a GPU is there, for good. Nothing can run on it.
+
+    Inductor asks the device interface, which is meant to be replaced, and here and there ``torch.cuda`` itself.
+    """
+    import triton
+    from torch._dynamo import device_interface
+    from torch._inductor.fx_passes import joint_graph, post_grad
+    from triton.backends import Backend
+    from triton.backends.compiler import GPUTarget
+
+    capability = properties.major, properties.minor
+    number = 10 * properties.major + properties.minor
+
+    class Interface(device_interface.CudaInterface):
+        class Worker:
+            set_device = staticmethod(lambda _: None)
+            current_device = staticmethod(lambda: 0)
+            get_device_properties = staticmethod(lambda _=None: properties)
+
+        current_device = staticmethod(lambda: 0)
+        set_device = staticmethod(lambda _: None)
+        exchange_device = maybe_exchange_device = staticmethod(lambda _: 0)
+        device_count = staticmethod(lambda: 1)
+        synchronize = staticmethod(lambda _=None: None)
+        get_device_properties = staticmethod(lambda _=None: properties)
+        get_compute_capability = staticmethod(lambda _=None: number)
+        get_raw_stream = staticmethod(lambda _: 0)
+        is_available = staticmethod(lambda: True)
+        is_triton_capable = staticmethod(lambda _=None: True)
+        is_bf16_supported = staticmethod(lambda _=False: True)
+        raise_if_triton_unavailable = staticmethod(lambda _=None: None)
+
+    class Driver:
+        """Stands in for NVIDIA's: it knows what to compile for and can load nothing."""
+
+        is_active = staticmethod(lambda: True)
+        get_current_target = staticmethod(lambda: GPUTarget("cuda", number, 32))
+        get_current_device = staticmethod(lambda: 0)
+        get_active_torch_device = staticmethod(lambda: torch.device("cuda", 0))
+
+    _guard_like_the_cpu()
+    # Inductor traces its patterns on tensors of the device, were there one; on the CPU's they are the same patterns.
+    joint_graph.lazy_init(None)
+    post_grad.lazy_init()
+    device_interface.init_device_reg()
+    for name in ("cuda", "cuda:0"):
+        device_interface.register_interface_for_device(name, Interface)
+    answers = {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "get_device_properties": lambda _=None: properties,
+        "get_device_capability": lambda _=None: capability,
+        "get_device_name": lambda _=None: properties.name,
+        "get_rng_state": lambda _=None: torch.empty(0, dtype=torch.uint8),
+        "set_rng_state": lambda *_: None,
+        "is_bf16_supported": lambda _=True: True,
+        "is_tf32_supported": lambda: True,
+        "_exchange_device": lambda _: 0,
+        "_maybe_exchange_device": lambda _: 0,
+        "set_device": lambda _: None,
+        "synchronize": lambda _=None: None,
+    }
+    for name, answer in answers.items():
+        setattr(torch.cuda, name, answer)
+    # Inductor folds constants by computing them, on tensors of one element.
+    _ON_THE_CPU.impl("empty.memory_format", _on_the_cpu(torch.ops.aten.empty.memory_format), "CUDA")
+    _ON_THE_CPU.impl("empty_strided", _on_the_cpu(torch.ops.aten.empty_strided.default), "CUDA")
+    torch._C._cuda_getCurrentRawStream = lambda _: 0
+    torch.version.cuda = "13.0"
+    known = triton.backends.backends["nvidia"]
+    triton.backends.backends.clear()
+    triton.backends.backends["nvidia"] = Backend(compiler=known.compiler, driver=Driver)
+    triton.runtime.driver.set_active(Driver())
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One call in the wrapper that Inductor wrote: of a Triton kernel, of a library, or of code on the host.
+
+    Attributes:
+        kind: ``triton``, ``library`` or ``host``.
+        name: of the kernel or the operator.
+        num_bytes: what it has to read and write at least.
+        flops: arithmetic operations; each function of an element counts as one.
+        dtype: of what it computes, where it writes one tensor.
+        nodes: the nodes of Inductor's graph that it stands for.
+    """
+
+    kind: str
+    name: str
+    num_bytes: int
+    flops: int
+    dtype: torch.dtype | None
+    nodes: list[fx.Node]
+
+
+@dataclass(frozen=True)
+class TritonOutput:
+    """What Inductor wrote for a GPU: the kernels' sources by name, the wrapper, and what it calls, in order."""
+
+    kernels: dict[str, str]
+    wrapper: str
+    launches: list[Launch]
+
+
+def emit_triton(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> TritonOutput:
+    """Hand a graph to Inductor and stop before anything is compiled; ``answer_as`` was called before."""
+    from torch._inductor import async_compile, config
+    from torch._inductor.codegen import common, triton, wrapper
+
+    kernels: dict[str, str] = {}
+    launches: list[Launch] = []
+
+    class Recording(triton.TritonScheduling):
+        def define_kernel(self, src_code: str, node_schedule: Any, kernel: Any) -> str:
+            name = super().define_kernel(src_code, node_schedule, kernel)
+            launches.append(_launch("triton", name, _fused(node_schedule)))
+            return name
+
+    def keep(_: Any, name: str, source: str, *__: Any, **___: Any) -> None:
+        kernels[name] = source
+
+    def pass_over(*_: Any, **__: Any) -> None:
+        """Code on the host is read, not compiled."""
+
+    def look(nodes: list[Any]) -> list[Any]:
+        for node in nodes:
+            kind = type(node).__name__
+            if node.node is not None and kind == "ExternKernelSchedulerNode":
+                launches.append(_launch("library", _library_name(node.node), [node]))
+            elif node.get_device() is not None and node.get_device().type == "cpu" and not kind.startswith("Nop"):
+                launches.append(_launch("host", "host", [node]))
+        return nodes
+
+    common.init_backend_registration()
+    common.register_backend_for_device("cuda", Recording, wrapper.PythonWrapperCodegen)
+    compiling = async_compile.AsyncCompile
+    compiling.triton, compiling.cpp, compiling.cpp_pybinding = keep, pass_over, pass_over
+    settings = {"fx_graph_cache": False, "_post_fusion_custom_pass": look, "compile_threads": 1}
+    settings["shape_padding"] = False  # it is decided by timing products
+    with config.patch(settings):
+        output = compile_with_inductor(graph_module, inputs)
+    return TritonOutput(kernels, output.source, [one for one in launches if one.name])
+
+
+def _library_name(node: Any) -> str:
+    """The operator that a node of Inductor's calls; empty for one that only takes a result apart."""
+    from torch._inductor import ir
+
+    if isinstance(node, ir.MultiOutput):
+        return ""
+    name = getattr(node, "python_kernel_name", None) or getattr(node, "op_overload", None) or type(node).__name__
+    return str(name)
+
+
+def run_interpreted(
+    graph_module: fx.GraphModule, inputs: Sequence[Any], values: list[torch.Tensor]
+) -> Sequence[torch.Tensor]:
+    """Run what Inductor writes for a GPU in Triton's interpreter, on CPU tensors; results are returned.
+
+    The process was started with ``TRITON_INTERPRET=1``, and ``answer_as`` was called in it.
+    """
+    from torch._inductor import config
+    from torch._inductor.runtime import triton_helpers
+
+    triton_helpers.libdevice = _Libdevice()
+    torch._C._dynamo.guards._empty_strided_cuda = empty_strided_cpu  # what the wrapper allocates with
+    with config.patch({"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}):
+        output = compile_with_inductor(graph_module, inputs)
+    return without_gradients(output.call)(values)
+
+
+class _Libdevice:
+    """NVIDIA's library of functions, which Triton's interpreter has not: each is torch's function of that name."""
+
+    _NAMES: ClassVar = {"nearbyint": "round", "rint": "round", "atan2": "arctan2", "isinfd": "isinf", "isnand": "isnan"}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(torch, self._NAMES.get(name, name))
+
+        def elementwise(*args: Any) -> Any:
+            from triton.language import core
+            from triton.runtime.interpreter import TensorHandle
+
+            arrays = [torch.from_numpy(np.array(a.handle.data)) if isinstance(a, core.tensor) else a for a in args]
+            found = function(*arrays)
+            found = found.int() if found.dtype is torch.bool else found
+            kind = getattr(core, str(found.dtype).removeprefix("torch."))
+            shaped = next((a.type for a in args if isinstance(a, core.tensor) and a.type.is_block()), None)
+            return core.tensor(TensorHandle(found.numpy(), kind), shaped.with_element_ty(kind) if shaped else kind)
+
+        return elementwise
+
+
+_NO_ARITHMETIC = {
+    *("load", "store", "store_reduction", "constant", "get_index", "index_expr", "to_dtype", "to_dtype_bitcast"),
+    *("masked", "indirect_indexing", "check_bounds", "getitem", "output", "placeholder", "get_attr", "identity"),
+}
+
+
+def _fused(schedule: Sequence[Any]) -> list[Any]:
+    """What the scheduler fused into one kernel, given the nodes in it and marks between them."""
+    from torch._inductor.scheduler import BaseSchedulerNode
+
+    nodes = [node for node in schedule if isinstance(node, BaseSchedulerNode)]
+    found = [node.scheduler.name_to_fused_node.get(node.get_name(), node) for node in nodes]
+    return list({id(node): node for node in found}.values())
+
+
+def _product_flops(node: fx.Node) -> int:
+    """FLOPs of a product, convolution or attention; 0 for any other node. Attention counts as if nothing was masked."""
+    from torch.utils.flop_counter import flop_registry
+
+    formula = flop_registry.get(getattr(node.target, "overloadpacket", None))
+    if formula is None:
+        return 0
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta["val"])
+    return formula(*args, **kwargs, out_val=node.meta["val"])
+
+
+def _launch(kind: str, name: str, nodes: Sequence[Any]) -> Launch:
+    from torch._inductor.scheduler import SchedulerNode
+
+    singles = [single for node in nodes for single in node.get_nodes()]
+    flops = 0
+    for single in singles:
+        if isinstance(single, SchedulerNode):
+            elements = math.prod(int(size) for part in single.get_ranges() for size in part)
+            flops += elements * sum(n for op, n in single._body.op_counts.items() if op not in _NO_ARITHMETIC)
+        elif single.node is not None:
+            flops += max(map(_product_flops, single.node.get_origins()), default=0)  # one product, of several steps
+    written = [buffer.node for single in singles for buffer in single.get_outputs()]
+    dtypes = {dtype for node in written if (dtype := node.maybe_get_dtype()) is not None}
+    origins = {origin for single in singles if single.node is not None for origin in single.node.get_origins()}
+    num_bytes = sum(node.get_read_write_buffers_sizes() for node in nodes)
+    return Launch(kind, name, num_bytes, int(flops), dtypes.pop() if len(dtypes) == 1 else None, list(origins))
+
+
+@dataclass(frozen=True)
+class TritonBinary:
+    """One schedule of a kernel, compiled: the block sizes and warps it was compiled with, and what came out."""
+
+    blocks: dict[str, int]
+    num_warps: int
+    num_stages: int
+    shared_bytes: int
+    ptx: str
+    cubin: bytes
+
+
+def compile_triton(name: str, source: str) -> list[TritonBinary]:
+    """Compile a kernel that Inductor wrote with every schedule that Inductor offers; nothing is loaded."""
+    from torch._inductor import config
+    from torch._inductor.codecache import PyCodeCache
+
+    with config.patch({"use_static_triton_launcher": False} if hasattr(config, "use_static_triton_launcher") else {}):
+        kernel = getattr(PyCodeCache.load(source), name)
+        kernel.precompile(warm_cache_only=True)
+    return [
+        TritonBinary(
+            blocks=dict(result.config.kwargs),
+            num_warps=result.config.num_warps,
+            num_stages=result.config.num_stages,
+            shared_bytes=result.kernel.metadata.shared,
+            ptx=result.kernel.asm["ptx"],
+            cubin=result.kernel.asm["cubin"],
+        )
+        for result in kernel.compile_results
+    ]

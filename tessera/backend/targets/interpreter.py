@@ -1,0 +1,115 @@
+"""The process that runs emitted kernels in Triton's interpreter: ``python -m ...targets.interpreter FOLDER``.
+
+Inductor's own wrapper is called, on CPU tensors. Kernels are interpreted program by program; library calls are torch's
+own on the CPU, but for attention, which is written out here as it is defined.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tessera import torch_internals
+from tessera.backend.runner import run_pipeline
+from tessera.backend.targets.absent import Properties
+from tessera.backend.targets.device import DEVICES
+from tessera.backend.targets.graph_json import program_from_json
+from tessera.backend.targets.retarget import retarget
+from tessera.program import copy_graph
+
+aten = torch.ops.aten
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program in a folder on the values there; results and inputs afterwards are written beside them."""
+    folder = Path(arguments[0])
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    torch_internals.answer_as(Properties(DEVICES[job["target"]]))
+    implementation = torch.library.Library("aten", "IMPL")
+    implementation.impl("_scaled_dot_product_efficient_attention", efficient_attention, "CPU")
+    implementation.impl("_scaled_dot_product_efficient_attention_backward", efficient_attention_backward, "CPU")
+    constants = load_file(folder / "constants.safetensors")
+    program = retarget(program_from_json(job["programs"][0], constants), torch.device("cuda", 0))
+    run_pipeline(program)
+    fakes = [node.meta["val"] for node in program.placeholders]
+    given = load_file(folder / "values.safetensors") | constants
+    values = [_laid_out(given[node.name], fake) for node, fake in zip(program.placeholders, fakes, strict=True)]
+    results = torch_internals.run_interpreted(copy_graph(program.graph_module), fakes, list(values))
+    told = {f"output {i}": value.contiguous().clone() for i, value in enumerate(results)}
+    told |= {f"input {i}": value.contiguous().clone() for i, value in enumerate(values)}
+    save_file(told, folder / "results.safetensors")
+    return 0
+
+
+def _laid_out(value: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    return torch.empty_strided(fake.shape, fake.stride(), dtype=fake.dtype).copy_(value)
+
+
+def _scores(
+    q: torch.Tensor, k: torch.Tensor, bias: torch.Tensor | None, *, is_causal: bool, scale: float | None
+) -> torch.Tensor:
+    scores = q @ k.mT * _factor(q, scale)
+    if bias is not None:
+        scores = scores + bias
+    if is_causal:
+        scores = scores.masked_fill(~torch.ones(scores.shape[-2:], dtype=torch.bool).tril(), -math.inf)
+    return scores
+
+
+def _factor(q: torch.Tensor, scale: float | None) -> float:
+    return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+
+
+def efficient_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    attn_bias: torch.Tensor | None,
+    compute_log_sumexp: bool,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``softmax(q k^T * scale + bias) v`` with the logsumexp in rows of a multiple of 32; without dropout."""
+    if dropout_p:
+        raise NotImplementedError("dropout inside attention draws other numbers than the device would")
+    scores = _scores(q, k, attn_bias, is_causal=is_causal, scale=scale)
+    logsumexp = scores.logsumexp(-1)
+    padded = torch.nn.functional.pad(logsumexp, (0, -logsumexp.shape[-1] % 32), value=math.inf)
+    out = torch.empty_like(q.transpose(1, 2)).transpose(1, 2) if q.shape[-1] == v.shape[-1] else None
+    result = (scores - logsumexp.unsqueeze(-1)).exp() @ v
+    result = result if out is None else out.copy_(result)
+    return result, padded.float(), torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+
+
+def efficient_attention_backward(
+    grad: torch.Tensor,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    attn_bias: torch.Tensor | None,
+    out: torch.Tensor,
+    logsumexp: torch.Tensor,
+    philox_seed: torch.Tensor,
+    philox_offset: torch.Tensor,
+    dropout_p: float,
+    grad_input_mask: list[bool],
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The gradients of q, k and v, from the logsumexp that the forward kept."""
+    scores = _scores(q, k, attn_bias, is_causal=is_causal, scale=scale)
+    weights = (scores - logsumexp[..., : q.shape[2]].unsqueeze(-1)).exp()
+    inner = weights * (grad @ v.mT - (grad * out).sum(-1, keepdim=True)) * _factor(q, scale)
+    return inner @ k, inner.mT @ q, weights.mT @ grad, None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
