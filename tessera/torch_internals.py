@@ -627,14 +627,16 @@ class InductorOutput:
 PieceCompiler = Callable[[fx.GraphModule, Sequence[Any]], InductorOutput]
 
 
-def compile_with_inductor(graph_module: fx.GraphModule, inputs: Sequence[Any], threads: int = -1) -> InductorOutput:
+def compile_with_inductor(
+    graph_module: fx.GraphModule, inputs: Sequence[Any], threads: int = -1, *, guarded: bool = True
+) -> InductorOutput:
     """Hand a functional ATen graph with trailing writes to Inductor; ``threads`` -1: as many as torch has."""
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.fx_passes.joint_graph import joint_graph_passes
     from torch._inductor.virtualized import V
 
-    with inductor_settings(), config.patch({"cpp.threads": threads}):
+    with inductor_settings(guarded=guarded), config.patch({"cpp.threads": threads}):
         with V.set_fake_mode(fake_mode_of(inputs)):
             joint_graph_passes(graph_module)
         return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))
@@ -899,6 +901,14 @@ def _guard_like_the_cpu() -> None:
     registry[1] = registry[0]
 
 
+def _layout_of_cudnn(signal: torch.Tensor, weight: torch.Tensor, _: Any) -> torch.memory_format:
+    """The layout of what cuDNN's convolution returns: channels last if one of its arguments is."""
+    from torch._prims_common import suggest_memory_format
+
+    layouts = {suggest_memory_format(tensor) for tensor in (signal, weight)} - {torch.contiguous_format}
+    return layouts.pop() if layouts and signal.dtype is not torch.float64 else torch.contiguous_format
+
+
 def answer_as(properties: GPUProperties) -> None:
     """Let torch, Inductor and Triton of this process believe that a GPU is there, for good. Nothing can run on it.
 
@@ -970,6 +980,8 @@ def answer_as(properties: GPUProperties) -> None:
     _ON_THE_CPU.impl("empty.memory_format", _on_the_cpu(torch.ops.aten.empty.memory_format), "CUDA")
     _ON_THE_CPU.impl("empty_strided", _on_the_cpu(torch.ops.aten.empty_strided.default), "CUDA")
     torch._C._cuda_getCurrentRawStream = lambda _: 0
+    torch._C._select_conv_backend = lambda *_, **__: torch._C._ConvBackend.Cudnn
+    torch._C._conv_determine_backend_memory_format = _layout_of_cudnn
     torch.version.cuda = "13.0"
     known = triton.backends.backends["nvidia"]
     triton.backends.backends.clear()
@@ -1069,8 +1081,10 @@ def run_interpreted(
 
     triton_helpers.libdevice = _Libdevice()
     torch._C._dynamo.guards._empty_strided_cuda = empty_strided_cpu  # what the wrapper allocates with
-    with config.patch({"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}):
-        output = compile_with_inductor(graph_module, inputs)
+    # A library that lays out its result otherwise than the device's would be found by the assertions.
+    settings = {"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}
+    with config.patch(settings):
+        output = compile_with_inductor(graph_module, inputs, guarded=False)
     return without_gradients(output.call)(values)
 
 

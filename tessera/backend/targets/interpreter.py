@@ -82,9 +82,7 @@ def efficient_attention(
     scores = _scores(q, k, attn_bias, is_causal=is_causal, scale=scale)
     logsumexp = scores.logsumexp(-1)
     padded = torch.nn.functional.pad(logsumexp, (0, -logsumexp.shape[-1] % 32), value=math.inf)
-    out = torch.empty_like(q.transpose(1, 2)).transpose(1, 2) if q.shape[-1] == v.shape[-1] else None
-    result = (scores - logsumexp.unsqueeze(-1)).exp() @ v
-    result = result if out is None else out.copy_(result)
+    result = _laid_out_by_row((scores - logsumexp.unsqueeze(-1)).exp() @ v)
     return result, padded.float(), torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
 
 
@@ -108,7 +106,12 @@ def efficient_attention_backward(
     scores = _scores(q, k, attn_bias, is_causal=is_causal, scale=scale)
     weights = (scores - logsumexp[..., : q.shape[2]].unsqueeze(-1)).exp()
     inner = weights * (grad @ v.mT - (grad * out).sum(-1, keepdim=True)) * _factor(q, scale)
-    return inner @ k, inner.mT @ q, weights.mT @ grad, None
+    return *map(_laid_out_by_row, (inner @ k, inner.mT @ q, weights.mT @ grad)), None  # type: ignore[return-value]
+
+
+def _laid_out_by_row(value: torch.Tensor) -> torch.Tensor:
+    """``[batch, head, row, column]`` with the heads of a row beside each other, as the device's kernel writes it."""
+    return value.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 if __name__ == "__main__":
