@@ -1078,8 +1078,17 @@ def run_interpreted(
     """
     from torch._inductor import config
     from torch._inductor.runtime import triton_helpers
+    from triton.runtime import interpreter
 
     triton_helpers.libdevice = _Libdevice()
+    atomic = interpreter.InterpreterBuilder.create_atomic_rmw
+
+    def atomic_on_whole_arrays(builder: Any, operation: Any, *rest: Any) -> Any:
+        for handle in rest[:3]:  # a mask that was spread over its block by strides of 0 is read as if it was not
+            handle.data = np.ascontiguousarray(handle.data)
+        return atomic(builder, operation, *rest)
+
+    interpreter.InterpreterBuilder.create_atomic_rmw = atomic_on_whole_arrays
     torch._C._dynamo.guards._empty_strided_cuda = empty_strided_cpu  # what the wrapper allocates with
     # A library that lays out its result otherwise than the device's would be found by the assertions.
     settings = {"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}
