@@ -856,13 +856,11 @@ def has_cuda_kernel(operator: Any) -> bool:
         return True
     if operator.namespace != "aten":
         return False
-    name, dispatch = operator.name().removeprefix("aten::"), ""
+    name = operator.name().removeprefix("aten::")
     found = re.search(rf"^- func: {re.escape(name)}\(.*\n((?: .*\n)*)", _native_functions(), re.MULTILINE)
-    if found is not None:
-        dispatch = found[1]
-    return not re.search(r"^    .*\bCPU\b", dispatch, re.MULTILINE) or bool(
-        re.search(r"^    .*\b(CUDA|Composite\w+)\b", dispatch, re.MULTILINE)
-    )
+    if found is None or "dispatch:" not in found[1] or "structured_delegate:" in found[1]:
+        return True  # it consists of others, or follows another
+    return bool(re.search(r"^    .*\b(CUDA|Composite\w+)\b", found[1], re.MULTILINE))
 
 
 @functools.cache
@@ -923,25 +921,6 @@ def answer_as(properties: GPUProperties) -> None:
     capability = properties.major, properties.minor
     number = 10 * properties.major + properties.minor
 
-    class Interface(device_interface.CudaInterface):
-        class Worker:
-            set_device = staticmethod(lambda _: None)
-            current_device = staticmethod(lambda: 0)
-            get_device_properties = staticmethod(lambda _=None: properties)
-
-        current_device = staticmethod(lambda: 0)
-        set_device = staticmethod(lambda _: None)
-        exchange_device = maybe_exchange_device = staticmethod(lambda _: 0)
-        device_count = staticmethod(lambda: 1)
-        synchronize = staticmethod(lambda _=None: None)
-        get_device_properties = staticmethod(lambda _=None: properties)
-        get_compute_capability = staticmethod(lambda _=None: number)
-        get_raw_stream = staticmethod(lambda _: 0)
-        is_available = staticmethod(lambda: True)
-        is_triton_capable = staticmethod(lambda _=None: True)
-        is_bf16_supported = staticmethod(lambda _=False: True)
-        raise_if_triton_unavailable = staticmethod(lambda _=None: None)
-
     class Driver:
         """Stands in for NVIDIA's: it knows what to compile for and can load nothing."""
 
@@ -955,13 +934,15 @@ def answer_as(properties: GPUProperties) -> None:
     joint_graph.lazy_init(None)
     post_grad.lazy_init()
     device_interface.init_device_reg()
-    for name in ("cuda", "cuda:0"):
-        device_interface.register_interface_for_device(name, Interface)
-    answers = {
+    of_torch: dict[str, Callable[..., Any]] = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
+        "set_device": lambda _: None,
+        "synchronize": lambda _=None: None,
+        "_exchange_device": lambda _: 0,
+        "_maybe_exchange_device": lambda _: 0,
         "get_device_properties": lambda _=None: properties,
         "get_device_capability": lambda _=None: capability,
         "get_device_name": lambda _=None: properties.name,
@@ -969,19 +950,32 @@ def answer_as(properties: GPUProperties) -> None:
         "set_rng_state": lambda *_: None,
         "is_bf16_supported": lambda _=True: True,
         "is_tf32_supported": lambda: True,
-        "_exchange_device": lambda _: 0,
-        "_maybe_exchange_device": lambda _: 0,
-        "set_device": lambda _: None,
-        "synchronize": lambda _=None: None,
     }
-    for name, answer in answers.items():
+    of_inductor: dict[str, Callable[..., Any]] = {
+        **of_torch,
+        "exchange_device": lambda _: 0,
+        "maybe_exchange_device": lambda _: 0,
+        "get_compute_capability": lambda _=None: number,
+        "get_raw_stream": lambda _: 0,
+        "is_triton_capable": lambda _=None: True,
+        "raise_if_triton_unavailable": lambda _=None: None,
+    }
+    members: dict[str, Any] = {name: staticmethod(answer) for name, answer in of_inductor.items()}
+    interface = type("Interface", (device_interface.CudaInterface,), members | {"Worker": type("Worker", (), members)})
+    for name in ("cuda", "cuda:0"):
+        device_interface.register_interface_for_device(name, interface)
+    for name, answer in of_torch.items():
         setattr(torch.cuda, name, answer)
     # Inductor folds constants by computing them, on tensors of one element.
     _ON_THE_CPU.impl("empty.memory_format", _on_the_cpu(torch.ops.aten.empty.memory_format), "CUDA")
     _ON_THE_CPU.impl("empty_strided", _on_the_cpu(torch.ops.aten.empty_strided.default), "CUDA")
-    torch._C._cuda_getCurrentRawStream = lambda _: 0
-    torch._C._select_conv_backend = lambda *_, **__: torch._C._ConvBackend.Cudnn
-    torch._C._conv_determine_backend_memory_format = _layout_of_cudnn
+    of_c: dict[str, Any] = {
+        "_cuda_getCurrentRawStream": lambda _: 0,
+        "_select_conv_backend": lambda *_, **__: torch._C._ConvBackend.Cudnn,
+        "_conv_determine_backend_memory_format": _layout_of_cudnn,
+    }
+    for name, answer in of_c.items():
+        setattr(torch._C, name, answer)
     torch.version.cuda = "13.0"
     known = triton.backends.backends["nvidia"]
     triton.backends.backends.clear()
@@ -1050,8 +1044,8 @@ def emit_triton(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> TritonOu
 
     common.init_backend_registration()
     common.register_backend_for_device("cuda", Recording, wrapper.PythonWrapperCodegen)
-    compiling = async_compile.AsyncCompile
-    compiling.triton, compiling.cpp, compiling.cpp_pybinding = keep, pass_over, pass_over
+    for name, answer in (("triton", keep), ("cpp", pass_over), ("cpp_pybinding", pass_over)):
+        setattr(async_compile.AsyncCompile, name, answer)
     settings = {"fx_graph_cache": False, "_post_fusion_custom_pass": look, "compile_threads": 1}
     settings["shape_padding"] = False  # it is decided by timing products
     with config.patch(settings):

@@ -23,8 +23,8 @@ build is a function in your file that returns what is emitted and a batch for it
       step = tessera.train_step(net, "cross_entropy", torch.optim.AdamW(net.parameters()))
       return step, torch.randn(64, 784), torch.randint(0, 10, (64,))
 
-The folder holds each kernel as Triton (.py), PTX and machine code (.cubin), wrapper.py that calls them, index.md with the
-table and the lines that each kernel comes from, and emission.json. Rooflines are lower bounds from published peaks;
+The folder holds each kernel as Triton (.py), PTX and machine code (.cubin), wrapper.py that calls them, index.md with
+the table and the lines that each kernel comes from, and emission.json. Rooflines are lower bounds from published peaks;
 --check takes as long as an interpreter does, so give it a small batch. Exit code 1: a kernel did not compile.
 """
 

@@ -46,7 +46,7 @@ def test_another_error_is_as_python_shows_it(monkeypatch):
         main(["info"])
 
 
-@pytest.mark.parametrize("command", ["train", "info", "report"])
+@pytest.mark.parametrize("command", ["train", "info", "report", "emit"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

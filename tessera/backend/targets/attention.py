@@ -116,7 +116,8 @@ class Attention:
             options = {"dtype": value.dtype, "device": value.device}
             kept, left_out = (self._add(aten.full.default, [], number, **options) for number in (0.0, -torch.inf))
             mask = self._add(aten.where.self, mask, kept, left_out)
-        batch, heads, rows, columns = *value.shape[:3], k.meta["val"].shape[2]
+        batch, heads, rows = value.shape[:3]
+        columns = k.meta["val"].shape[2]
         if missing := -columns % _ALIGNMENT:
             mask = self._add(aten.expand.default, mask, [*mask.meta["val"].shape[:-1], columns])
             padded = self._add(aten.constant_pad_nd.default, mask, [0, missing])

@@ -40,7 +40,7 @@ def check_program(program: Program, values: Sequence[torch.Tensor], target: str)
         half = right.dtype in (torch.float16, torch.bfloat16)
         if not difference <= (_HALF_TOLERANCE if half else _TOLERANCE):
             raise ExportError(
-                f"{program.name}: {name} differs by {difference:.2g} of its largest element between {target} and eager.",
+                f"{program.name}: {name} differs by {difference:.2g} of its largest element from eager on {target}.",
                 "Kernels compute what eager computes, but for the order of sums.",
                 "Please report this with the program; until then train on that GPU without Tessera.",
             )

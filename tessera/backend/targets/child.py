@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
             program = program_from_json(described, load_file(place / "constants.safetensors"))
             emission = _emit(program, device, workers=job["workers"], tf32=job["tf32"])
         except TesseraError as error:
-            told = {"received": error.received, "expected": error.expected, "fix": error.fix}
+            told: dict[str, Any] = {"received": error.received, "expected": error.expected, "fix": error.fix}
             if error.where:
                 told["where"] = vars(error.where)
             (folder / "error.json").write_text(json.dumps(told), encoding="utf-8")

@@ -21,7 +21,12 @@ def write(emission: Emission, folder: Path) -> list[Path]:
     Raises:
         ExportError: the folder cannot be written.
     """
-    files = {INDEX: _index(emission), JSON: emission.to_json(), **emission.sources, **emission.cubins}
+    files: dict[str, str | bytes] = {
+        INDEX: _index(emission),
+        JSON: emission.to_json(),
+        **emission.sources,
+        **emission.cubins,
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -9,7 +9,6 @@ Hyper-parameters stay on the CPU, as they do beside a real GPU: kernels take the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -88,13 +87,13 @@ class _Retargeting:
             return args[0][args[1]]
         return self._add(node.target, *args, **kwargs)
 
-    def _add(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
+    def _add(self, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
         """A node of the new graph, with the provenance of the one that is translated."""
         new = self._graph.call_function(target, args, kwargs)
         values = fx.node.map_arg((args, kwargs), lambda node: node.meta["val"])
         try:
             with self._fake_mode:
-                result = target(*values[0], **values[1])  # type: ignore[index]
+                result = target(*values[0], **values[1])
         except Exception as error:
             raise ExportError(
                 f"{describe(self._current)} cannot be computed on {self._device.type}: {error}.",
