@@ -948,7 +948,7 @@ def answer_as(properties: GPUProperties) -> None:
         "get_device_name": lambda _=None: properties.name,
         "get_rng_state": lambda _=None: torch.empty(0, dtype=torch.uint8),
         "set_rng_state": lambda *_: None,
-        "is_bf16_supported": lambda _=True: True,
+        "is_bf16_supported": lambda *_, **__: True,
         "is_tf32_supported": lambda: True,
     }
     of_inductor: dict[str, Callable[..., Any]] = {
@@ -1128,6 +1128,34 @@ def _fused(schedule: Sequence[Any]) -> list[Any]:
     return list({id(node): node for node in found}.values())
 
 
+def _kernel_bytes(singles: Sequence[Any]) -> int:
+    """What one kernel moves: of each tensor the elements that it touches, each of them once.
+
+    Inductor's own count takes the whole of a tensor of which a fused kernel reads a part. What is written and read
+    inside of the kernel alone stays in registers.
+    """
+    from torch._inductor.dependencies import MemoryDep
+    from torch._inductor.virtualized import V
+
+    touched: dict[str, dict[Any, int]] = {}
+    for single in singles:
+        iterations = math.prod(int(size) for part in single.get_ranges() for size in part)
+        for one in (*single.read_writes.reads, *single.read_writes.writes):
+            if isinstance(one, MemoryDep):  # others say in what order kernels run
+                # An index that is itself read, as an embedding's, could touch all; one iteration touches one element.
+                touched.setdefault(one.name, {})[one.index, one.size] = min(int(one.get_numel()), iterations)
+    known = singles[0].scheduler.name_to_buf
+    written = {buffer.get_name() for single in singles for buffer in single.get_outputs()}
+    own = {id(single) for single in singles}
+    total = 0
+    for name, places in touched.items():
+        if name in written and all(id(user.node) in own for user in known[name].users):
+            continue
+        elements = min(sum(places.values()), int(V.graph.get_numel(name)))
+        total += elements * V.graph.get_dtype(name).itemsize
+    return total
+
+
 def _product_flops(node: fx.Node) -> int:
     """FLOPs of a product, convolution or attention; 0 for any other node. Attention counts as if nothing was masked."""
     from torch.utils.flop_counter import flop_registry
@@ -1153,7 +1181,8 @@ def _launch(kind: str, name: str, nodes: Sequence[Any]) -> Launch:
     written = [buffer.node for single in singles for buffer in single.get_outputs()]
     dtypes = {dtype for node in written if (dtype := node.maybe_get_dtype()) is not None}
     origins = {origin for single in singles if single.node is not None for origin in single.node.get_origins()}
-    num_bytes = sum(node.get_read_write_buffers_sizes() for node in nodes)
+    inside = all(isinstance(single, SchedulerNode) for single in singles)
+    num_bytes = _kernel_bytes(singles) if inside else sum(node.get_read_write_buffers_sizes() for node in nodes)
     return Launch(kind, name, num_bytes, int(flops), dtypes.pop() if len(dtypes) == 1 else None, list(origins))
 
 

@@ -11,11 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import fx
 
+from tessera import torch_internals
 from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emit import need_triton, run_child
 from tessera.backend.targets.graph_json import program_to_json
 from tessera.errors import ExportError
 from tessera.program import Program
+from tessera.program.provenance import describe, source_line
 
 # Sums in another order; a value in half precision has three digits.
 _TOLERANCE, _HALF_TOLERANCE = 1e-3, 5e-2
@@ -30,9 +32,11 @@ def check_program(program: Program, values: Sequence[torch.Tensor], target: str)
         target: the GPU that the kernels are for.
 
     Raises:
-        ExportError: a difference is more than rounding explains, or a kernel cannot be interpreted.
+        ExportError: a difference is more than rounding explains, a kernel cannot be interpreted, or the program draws
+            random numbers, which would be others.
         SettingError, MissingDependencyError: as ``emit_programs``.
     """
+    _refuse_random(program)
     expected, found = run_eagerly(program, values), run_interpreted(program, values, target)
     largest = 0.0
     for name, right in expected.items():
@@ -46,6 +50,17 @@ def check_program(program: Program, values: Sequence[torch.Tensor], target: str)
             )
         largest = max(largest, difference)
     return largest
+
+
+def _refuse_random(program: Program) -> None:
+    for node in program.graph.nodes:
+        if torch_internals.is_operator(node.target) and torch_internals.is_random(node.target):
+            raise ExportError(
+                f"{describe(node)} draws random numbers.",
+                "A device draws others than the CPU, so results cannot be compared.",
+                "Check the program without it, for example with dropout 0.",
+                source_line(node),
+            )
 
 
 def run_eagerly(program: Program, values: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
