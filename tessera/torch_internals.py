@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import dis
 import functools
+import itertools
 import logging
 import math
 import os
@@ -18,7 +19,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
@@ -1006,51 +1007,58 @@ class Launch:
 
 @dataclass(frozen=True)
 class TritonOutput:
-    """What Inductor wrote for a GPU: the kernels' sources by name, the wrapper, and what it calls, in order."""
+    """What Inductor wrote for a GPU: the kernels' sources by name, and what is called, compilation by compilation."""
 
-    kernels: dict[str, str]
-    wrapper: str
-    launches: list[Launch]
+    kernels: dict[str, str] = field(default_factory=dict)
+    launches: list[Launch] = field(default_factory=list)
 
 
-def emit_triton(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> TritonOutput:
-    """Hand a graph to Inductor and stop before anything is compiled; ``answer_as`` was called before."""
+# Nothing is taken from a cache, compiled in another process, or decided by timing products.
+_ABROAD = {"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}
+
+
+@contextlib.contextmanager
+def recording_triton() -> Iterator[TritonOutput]:
+    """Let Inductor write for a GPU and compile nothing; ``answer_as`` was called before.
+
+    Passes may have Inductor compile parts of a graph, so it is on while they run.
+    """
     from torch._inductor import async_compile, config
     from torch._inductor.codegen import common, triton, wrapper
+    from torch._inductor.virtualized import V
 
-    kernels: dict[str, str] = {}
-    launches: list[Launch] = []
+    made = TritonOutput()
+    numbers = itertools.count()  # for all compilations together, so that names are unique
 
     class Recording(triton.TritonScheduling):
         def define_kernel(self, src_code: str, node_schedule: Any, kernel: Any) -> str:
+            V.graph.wrapper_code._names_iter = numbers
             name = super().define_kernel(src_code, node_schedule, kernel)
-            launches.append(_launch("triton", name, _fused(node_schedule)))
+            made.launches.append(_launch("triton", name, _fused(node_schedule)))
             return name
 
     def keep(_: Any, name: str, source: str, *__: Any, **___: Any) -> None:
-        kernels[name] = source
+        made.kernels[name] = source
 
     def pass_over(*_: Any, **__: Any) -> None:
         """Code on the host is read, not compiled."""
 
     def look(nodes: list[Any]) -> list[Any]:
         for node in nodes:
-            kind = type(node).__name__
+            kind, device = type(node).__name__, node.get_device()
             if node.node is not None and kind == "ExternKernelSchedulerNode":
-                launches.append(_launch("library", _library_name(node.node), [node]))
-            elif node.get_device() is not None and node.get_device().type == "cpu" and not kind.startswith("Nop"):
-                launches.append(_launch("host", "host", [node]))
+                if name := _library_name(node.node):
+                    made.launches.append(_launch("library", name, [node]))
+            elif device is not None and device.type == "cpu" and not kind.startswith("Nop"):
+                made.launches.append(_launch("host", "host", [node]))
         return nodes
 
     common.init_backend_registration()
     common.register_backend_for_device("cuda", Recording, wrapper.PythonWrapperCodegen)
     for name, answer in (("triton", keep), ("cpp", pass_over), ("cpp_pybinding", pass_over)):
         setattr(async_compile.AsyncCompile, name, answer)
-    settings = {"fx_graph_cache": False, "_post_fusion_custom_pass": look, "compile_threads": 1}
-    settings["shape_padding"] = False  # it is decided by timing products
-    with config.patch(settings):
-        output = compile_with_inductor(graph_module, inputs)
-    return TritonOutput(kernels, output.source, [one for one in launches if one.name])
+    with config.patch({**_ABROAD, "_post_fusion_custom_pass": look}):
+        yield made
 
 
 def _library_name(node: Any) -> str:
@@ -1063,10 +1071,9 @@ def _library_name(node: Any) -> str:
     return str(name)
 
 
-def run_interpreted(
-    graph_module: fx.GraphModule, inputs: Sequence[Any], values: list[torch.Tensor]
-) -> Sequence[torch.Tensor]:
-    """Run what Inductor writes for a GPU in Triton's interpreter, on CPU tensors; results are returned.
+@contextlib.contextmanager
+def interpreting_triton() -> Iterator[None]:
+    """Let what Inductor writes for a GPU run in Triton's interpreter, on CPU tensors.
 
     The process was started with ``TRITON_INTERPRET=1``, and ``answer_as`` was called in it.
     """
@@ -1084,11 +1091,8 @@ def run_interpreted(
 
     interpreter.InterpreterBuilder.create_atomic_rmw = atomic_on_whole_arrays
     torch._C._dynamo.guards._empty_strided_cuda = empty_strided_cpu  # what the wrapper allocates with
-    # A library that lays out its result otherwise than the device's would be found by the assertions.
-    settings = {"fx_graph_cache": False, "compile_threads": 1, "shape_padding": False}
-    with config.patch(settings):
-        output = compile_with_inductor(graph_module, inputs, guarded=False)
-    return without_gradients(output.call)(values)
+    with config.patch(_ABROAD):
+        yield
 
 
 class _Libdevice:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tessera import torch_internals
+from tessera.backend.rows.chunked import IN_CHUNKS
 from tessera.backend.runner import run_pipeline
 from tessera.backend.targets.absent import Properties
 from tessera.backend.targets.costs import calls_of, kernels_of
@@ -55,13 +56,12 @@ def _emit(program: Program, device: Device, *, workers: int, tf32: bool) -> Emis
 
     started = time.perf_counter()
     program = retarget(program, torch.device("cuda", 0))
-    passes = run_pipeline(program)
     inputs = [node.meta["val"] for node in program.placeholders]
-    output = torch_internals.emit_triton(copy_graph(program.graph_module), inputs)
+    with torch_internals.recording_triton() as output:
+        passes = run_pipeline(program)
+        wrapper = torch_internals.compile_with_inductor(copy_graph(program.graph_module), inputs).source
     compiled = compile_kernels(output.kernels, workers)
-    sources = {f"{name}.py": text.lstrip("\n") for name, text in output.kernels.items()} | {
-        "wrapper.py": output.wrapper
-    }
+    sources = {f"{name}.py": text.lstrip("\n") for name, text in output.kernels.items()} | {"wrapper.py": wrapper}
     chosen = {name: found.binaries[0] for name, found in compiled.items() if found.binaries}
     return Emission(
         program=program.name,
@@ -72,10 +72,17 @@ def _emit(program: Program, device: Device, *, workers: int, tf32: bool) -> Emis
         library_calls=calls_of(output, device, tf32=tf32),
         host_calls=sum(launch.kind == "host" for launch in output.launches),
         compile_seconds=time.perf_counter() - started,
-        notes=[f"pass {record}" for record in passes],
+        notes=[f"pass {record}" for record in passes] + _repeated(program),
         sources=sources | {f"{name}.ptx": binary.ptx for name, binary in chosen.items()},
         cubins={f"{name}.cubin": binary.cubin for name, binary in chosen.items()},
     )
+
+
+def _repeated(program: Program) -> list[str]:
+    calls = len(program.graph.find_nodes(op="call_function", target=IN_CHUNKS))
+    if not calls:
+        return []
+    return [f"computed for some rows at a time: {calls} parts, whose kernels run for each chunk and are counted once"]
 
 
 if __name__ == "__main__":

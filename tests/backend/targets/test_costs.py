@@ -34,7 +34,7 @@ def output() -> TritonOutput:
         Launch("library", "mm", 0, 10**9, torch.float32, []),
         Launch("host", "host", 4, 1, torch.float32, []),
     ]
-    return TritonOutput({"small": "", "large": "", "broken": ""}, "", launches)
+    return TritonOutput({"small": "", "large": "", "broken": ""}, launches)
 
 
 def test_kernels_with_their_launches_needs_and_lines():
