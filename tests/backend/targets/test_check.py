@@ -46,3 +46,10 @@ def test_random_numbers_are_not_compared():
     made = program(lambda a: (a * torch.rand(3),), torch.ones(3))
     with pytest.raises(ExportError, match="aten.rand draws random numbers"):
         check_program(made, [torch.ones(3)], "l4")
+
+
+def test_attention_that_drops_nothing_is_compared(monkeypatch):
+    monkeypatch.setattr(check, "run_interpreted", lambda made, values, _: run_eagerly(made, values))
+    q = torch.randn(1, 2, 4, 8)
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    assert check_program(program(lambda q: (attention(q, q, q)[0],), q), [q], "l4") == 0.0
