@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tessera import optim as optim
     from tessera import train as train
     from tessera.capture.compile import compile as compile
+    from tessera.capture.emit import emit as emit
     from tessera.capture.train_step import train_step as train_step
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
@@ -34,6 +35,7 @@ _CONTENTS = {
     "compile": "tessera.capture.compile:compile",
     "data": "tessera.data",
     "dropout": "tessera.nn.dropout:dropout",
+    "emit": "tessera.capture.emit:emit",
     "errors": "tessera.errors",
     "evaluate": "tessera.train.evaluate:evaluate",
     "export": "tessera.export.export:export",
