@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -406,6 +406,7 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
     from torch._functorch.aot_autograd import OutputType, aot_export_joint_with_descriptors
 
     _let_lstm_be_traced(graph_module)
+    _mark_autocast(graph_module)
     with contextlib.ExitStack() as stack:
         exported = aot_export_joint_with_descriptors(
             stack, graph_module, tuple(inputs), decompositions=inductor_decompositions()
@@ -476,6 +477,28 @@ def _input_index(described: Any) -> int:
 def joint_metadata_is_backward(node: fx.Node) -> bool:
     """Whether AOTAutograd traced ``node`` as part of the backward pass."""
     return node.meta.get("partitioner_tag") == "is_backward" or node.meta.get("autograd_backward", False)
+
+
+def _mark_autocast(graph_module: fx.GraphModule) -> None:
+    """Mark what the user's code computes under an autocast of its own; AOTAutograd drops the context itself.
+
+    ``custom`` is what AOTAutograd hands on, to the backward too.
+    """
+    from torch.amp.autocast_mode import _enter_autocast, _exit_autocast
+
+    depth = 0
+    for node in graph_module.graph.nodes:
+        depth += (node.target is _enter_autocast) - (node.target is _exit_autocast)
+        if depth:
+            node.meta["custom"] = {**node.meta.get("custom", {}), UNDER_AUTOCAST: True}
+
+
+UNDER_AUTOCAST = "tessera_under_autocast"
+
+
+def is_under_autocast(node: fx.Node) -> bool:
+    """Whether the user's code computes ``node``, or the forward that it is the backward of, under an autocast."""
+    return UNDER_AUTOCAST in (node.meta.get("custom") or {})
 
 
 # -- operators ---------------------------------------------------------------------------------------------------
@@ -686,16 +709,30 @@ def compile_graph_pieces(
     graph_module: fx.GraphModule,
     inputs: Sequence[Any],
     compile_one: Callable[[fx.GraphModule, str, PieceCompiler], Callable[[list[Any]], Sequence[Any]]],
+    rewrite: Callable[[fx.GraphModule], None] | None = None,
 ) -> Callable[..., Any]:
     """Take a graph from Dynamo through AOTAutograd.
 
     Every resulting piece goes to ``compile_one(piece, kind, inductor)`` with kind ``inference``, ``forward`` or
-    ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options.
+    ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options. ``rewrite`` sees forward
+    and backward as one graph, before they are parted, and changes it in place.
     """
     from torch._functorch import config as functorch_config
     from torch._guards import TracingContext
+    from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+    from torch._inductor.custom_graph_pass import CustomGraphPass
     from torch._inductor.output_code import OutputCode
+
+    class Rewrite(CustomGraphPass):
+        """``rewrite`` as Inductor wants it."""
+
+        def __call__(self, graph: fx.Graph) -> None:
+            if rewrite is not None:
+                rewrite(cast("fx.GraphModule", graph.owning_module))
+
+        def uuid(self) -> Any:
+            return "tessera"  # Inductor's cache looks at the graph that results
 
     class Compiled(OutputCode):
         """The smallest thing that AOTAutograd takes for Inductor's output."""
@@ -725,8 +762,13 @@ def compile_graph_pieces(
 
     if torch.is_grad_enabled():
         _let_lstm_be_traced(graph_module)
+    _mark_autocast(graph_module)
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
-    with inductor_settings(), functorch_config.patch(enable_autograd_cache=False):
+    with (
+        inductor_settings(),
+        functorch_config.patch(enable_autograd_cache=False),
+        config.patch(joint_custom_pre_pass=Rewrite() if rewrite else None),
+    ):
         return compile_fx(  # type: ignore[return-value]
             graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions()
         )
@@ -800,6 +842,25 @@ def onednn_matmul() -> int | None:
     library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
     function = getattr(library, "_ZN2at6native13mkldnn_matmulERKNS_6TensorES3_S3_ff", None)
     return ctypes.cast(function, ctypes.c_void_p).value if function else None
+
+
+def attention_operators() -> tuple[Any, Any]:
+    """Attention on a CPU, forward and backward."""
+    forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return forward.default, torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
+
+
+def cpu_product_instructions() -> dict[torch.dtype, str]:
+    """Low-precision dtypes that this processor multiplies faster than float32, and the instructions for them."""
+    found = {}
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if torch.cpu._is_amx_tile_supported():
+            found[torch.bfloat16] = "AMX"
+        elif torch.cpu._is_avx512_bf16_supported():
+            found[torch.bfloat16] = "AVX512-bf16"
+    if torch.ops.mkldnn._is_mkldnn_fp16_supported() and torch.cpu._is_amx_fp16_supported():
+        found[torch.float16] = "AMX-fp16"
+    return found
 
 
 def compute_before_use(node: fx.Node) -> bool:

@@ -13,10 +13,25 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
+from tessera.backend.passes.lower_precision import LOWER_PRECISION
+from tessera.backend.runner import run_pipeline
 from tessera.backend.unsafe_graphs import why_unsafe
-from tessera.program import Program, Report, Role, StepDown, Value, copy_graph
+from tessera.program import (
+    PassRecord,
+    Phase,
+    Precision,
+    Program,
+    Report,
+    Role,
+    StepDown,
+    Value,
+    copy_graph,
+)
 
 Backend = Callable[[fx.GraphModule, Sequence[Any]], Callable[..., Any]]
+
+
+_AS_IT_IS = Precision()
 
 
 def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Callable[..., Any]:
@@ -24,8 +39,21 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
     return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
 
 
-def compile_pieces(report: Report) -> Backend:
-    """A torch.compile backend that writes what it does into ``report``."""
+def compile_pieces(report: Report, precision: Precision = _AS_IT_IS) -> Backend:
+    """A torch.compile backend that writes what it does into ``report``.
+
+    Products are lowered to ``precision`` before forward and backward are parted, so that what is kept between them is
+    low too.
+    """
+    lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
+
+    def lower(joint: fx.GraphModule) -> None:
+        for node in joint.graph.nodes:
+            node.meta["phase"] = Phase.BACKWARD if torch_internals.joint_metadata_is_backward(node) else Phase.FORWARD
+        program = _program(copy_graph(joint), f"graph of {report.subject}")
+        program.precision = precision
+        lowered.append((run_pipeline(program, [LOWER_PRECISION]), program.notes))
+        joint.graph = program.graph
 
     def compile_one(
         piece: fx.GraphModule, kind: str, inductor: torch_internals.PieceCompiler
@@ -36,6 +64,10 @@ def compile_pieces(report: Report) -> Backend:
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
             return _eagerly(piece)
+        for records, notes in lowered:
+            executable.compilation.passes[:0] = records
+            executable.compilation.notes[:0] = notes
+        lowered.clear()
         report.add(executable.compilation)
         return executable.call
 
@@ -46,7 +78,9 @@ def compile_pieces(report: Report) -> Backend:
         for patterns in (contextlib.nullcontext(), torch_internals.without_patterns()):
             try:
                 with patterns:
-                    return torch_internals.compile_graph_pieces(copy_graph(graph_module), inputs, compile_one)
+                    return torch_internals.compile_graph_pieces(
+                        copy_graph(graph_module), inputs, compile_one, lower if precision.changes_something else None
+                    )
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
                 reason = torch_internals.compiler_reason(error)
         report.add(StepDown("eager", reason))

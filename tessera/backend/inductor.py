@@ -51,7 +51,7 @@ def compile_program(
         capture_seconds=capture_seconds,
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
-        notes=notes,
+        notes=[*program.notes, *notes],
     )
     if native is not None:
         compilation.notes.append("runs as one C call")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from tessera.backend.passes.chunk_rows import CHUNK_ROWS
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
+from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
+from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
+    LOWER_PRECISION,  # products take operands of the precision that was asked for
+    WRITE_OUT_ATTENTION,  # attention of low precision on a CPU becomes products and a softmax
     CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element

@@ -11,7 +11,10 @@ from tessera import torch_internals
 
 
 def replace_call(graph_module: fx.GraphModule, node: fx.Node, function: Callable[..., Any]) -> None:
-    """Replace ``node`` in its graph by what ``function`` does to the same arguments, as ATen operations."""
+    """Replace ``node`` in its graph by what ``function`` does to the same arguments, as ATen operations.
+
+    A function of several results stands for a node whose users each take one of them (``getitem``).
+    """
     nodes = list(node.all_input_nodes)
 
     def on_values(*values: Any) -> Any:
@@ -28,5 +31,10 @@ def replace_call(graph_module: fx.GraphModule, node: fx.Node, function: Callable
                 mapping[inner] = graph_module.graph.node_copy(inner, mapping.__getitem__)
                 mapping[inner].meta |= {k: v for k, v in node.meta.items() if k != "val"}
     (result,) = traced.graph.output_node().args
-    node.replace_all_uses_with(mapping[result])
+    if isinstance(result, fx.Node):
+        node.replace_all_uses_with(mapping[result])
+    else:
+        for item in list(node.users):
+            item.replace_all_uses_with(mapping[result[item.args[1]]])  # type: ignore[index]
+            graph_module.graph.erase_node(item)
     graph_module.graph.erase_node(node)

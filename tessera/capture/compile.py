@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
@@ -14,14 +14,14 @@ from tessera.backend.entry import compile_pieces
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.errors import SettingError
-from tessera.program import Report, StepDown
+from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
 
 Mode = Literal["default", "inference"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compile(function: F | None = None, *, mode: Mode = "default") -> F:
+def compile(function: F | None = None, *, mode: Mode = "default", precision: str | Mapping[str, str] = "fp32") -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
     Results, side effects and exceptions are those of the plain function. What cannot be captured runs as plain PyTorch,
@@ -31,9 +31,10 @@ def compile(function: F | None = None, *, mode: Mode = "default") -> F:
         function: a function, or a ``torch.nn.Module``. A module comes back as a module of the same class that shares
             parameters, buffers and state_dict keys with the original.
         mode: ``"inference"`` runs without recording gradients; ``"default"`` is differentiable.
+        precision: of float32 products, as in ``train_step``; results keep their dtypes.
 
     Raises:
-        SettingError: there is no such mode.
+        SettingError: there is no such mode, precision or layer.
 
     Example:
         >>> fast = tessera.compile(model)
@@ -47,11 +48,13 @@ def compile(function: F | None = None, *, mode: Mode = "default") -> F:
             "It is 'default', which is differentiable, or 'inference', which records no gradients.",
             "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
         )
+    asked = resolve_precision(precision)
     if function is None:
-        return cast("F", functools.partial(compile, mode=mode))
+        return cast("F", functools.partial(compile, mode=mode, precision=precision))
     if isinstance(function, torch.nn.Module):
-        return cast("F", _compiled_module(plain_module(function), mode))
-    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode)
+        asked.check_layers(module := plain_module(function))
+        return cast("F", _compiled_module(module, mode, asked))
+    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode, asked)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -69,11 +72,11 @@ def plain_module(module: torch.nn.Module) -> torch.nn.Module:
 class _Compiled:
     """A callable behind capture and compilation."""
 
-    def __init__(self, function: Callable[..., Any], name: str, mode: Mode) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, mode: Mode, precision: Precision) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
-        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report), whole=False)
+        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report, precision), whole=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -134,15 +137,16 @@ class _CompiledModule:
     _run: ClassVar[_Compiled]
     _original: ClassVar[torch.nn.Module]
     _mode: ClassVar[Mode]
+    _precision: ClassVar[Precision]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
-        return _compiled_module(copy.deepcopy(self._original, memo), self._mode)
+        return _compiled_module(copy.deepcopy(self._original, memo), self._mode, self._precision)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _compiled_module, (self._original, self._mode)
+        return _compiled_module, (self._original, self._mode, self._precision)
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -154,12 +158,13 @@ class _CompiledModule:
         return self._run.report
 
 
-def _compiled_module(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+def _compiled_module(module: torch.nn.Module, mode: Mode, precision: Precision) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode),
+        "_run": _Compiled(module, kind.__name__, mode, precision),
         "_original": module,
         "_mode": mode,
+        "_precision": precision,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

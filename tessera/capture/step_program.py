@@ -76,7 +76,8 @@ class StepProgram:
         self.extra = list(self._extra)
         self._finish()
         graph_module.recompile()
-        self.program = Program(job.name, graph_module, self._named_inputs(), self._named_outputs())
+        named = self._named_inputs(), self._named_outputs()
+        self.program = Program(job.name, graph_module, *named, precision=job.precision)
 
     def _add_inputs(self) -> None:
         splicer, scaling = self._splicer, self._job.scales

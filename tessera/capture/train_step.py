@@ -31,7 +31,7 @@ from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import CannotLoop, StaleProgram, WholeStep
 from tessera.errors import BatchError, OptimizerError, SettingError, TesseraError
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
-from tessera.program import Report, StepDown
+from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
 
 _PATIENCE = 3  # failed captures after which the whole step is given up
@@ -49,6 +49,7 @@ def train_step(
     metrics: Mapping[str, Metric] | None = None,
     check_finite: bool = False,
     loss_scale: str | float | LossScale | None = "auto",
+    precision: str | Mapping[str, str] = "fp32",
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -70,6 +71,12 @@ def train_step(
             ``"auto"`` is dynamic as soon as gradients pass through float16 and nothing before that (an
             ``autograd.Function`` that hides it and is not captured counts as nothing). A gradient that is not finite
             then leaves out the whole update: no parameter, no state, no count of steps changes.
+        precision: of the operands of matrix products, attention and convolutions that are float32: ``"fp32"`` leaves
+            them, ``"bf16"``, ``"fp16"``, ``"tf32"`` and ``"fp8"`` lower them, to the next where the device has none;
+            ``"auto"`` takes what pays on the device and bears comparison with fp32 in the first step. Parameters, sums,
+            norms, losses and updates stay float32. A dict has rules by the names of layers, ``*`` for one part of a
+            name: ``{"default": "auto", "head": "fp32"}``; the last one that fits holds. What runs eagerly stays as it
+            is.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -78,7 +85,7 @@ def train_step(
         OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
             loss itself was given with ``accumulate``.
         SettingError: ``accumulate`` or ``targets`` is less than 1, ``clip_norm`` is not above 0, there are metrics or
-            targets and no loss, or there is no such ``loss_scale``.
+            targets and no loss, or there is no such ``loss_scale``, ``precision`` or layer.
 
     References:
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
@@ -118,10 +125,12 @@ def train_step(
                 "Write accumulate=1, and join the batches into one.",
             )
     module = plain_module(module)
+    asked = resolve_precision(precision)
+    asked.check_layers(module)
     options = StepOptions(clip_norm, accumulate, check_finite)
     function, scaling = None if loss is None else resolve_loss(loss), resolve_loss_scale(loss_scale)
     return TrainStep(
-        module, function, 0 if loss is None else targets, optimizers, options, dict(metrics or {}), scaling
+        module, function, 0 if loss is None else targets, optimizers, options, dict(metrics or {}), scaling, asked
     )
 
 
@@ -137,16 +146,17 @@ class TrainStep:
         options: StepOptions,
         metrics: dict[str, Metric],
         scaling: Scaling | None,
+        precision: Precision,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
         self.metrics: dict[str, torch.Tensor] = {}
         self._module, self._loss, self._targets = module, loss, targets
         self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
-        self._job = TrainingJob(name, module, optimizers, options, self.report, scaling)
+        self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)
         self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
-        self._compile_for_pieces = compile_pieces(self.report)
+        self._compile_for_pieces = compile_pieces(self.report, precision)
         self._plain = False
         self._failures = 0
 

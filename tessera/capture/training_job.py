@@ -10,7 +10,7 @@ import torch
 
 from tessera.capture.loss_scale import Scaling
 from tessera.errors import ResumeError
-from tessera.program import Report
+from tessera.program import Precision, Report
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class TrainingJob:
         micro_step: micro-batches since the last update.
         accumulators: the sums of their gradients, for every parameter that took part; scaled as the loss is.
         updated: whether the optimizers stepped in the last call that was not a whole Program.
+        precision: of the products of forward and backward.
     """
 
     name: str
@@ -60,6 +61,7 @@ class TrainingJob:
     accumulators: dict[torch.nn.Parameter, torch.Tensor] = field(default_factory=dict)
     loop: Loop | None = None
     updated: bool = False
+    precision: Precision = field(default_factory=Precision)
 
     @property
     def scales(self) -> Scaling | None:

@@ -6,7 +6,7 @@ A door has a few lines and imports what is behind it when it is opened: defining
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,7 +38,7 @@ class Module(torch.nn.Module):
         steps: int | None = None,
         validation: object = None,
         validate_every: int | None = None,
-        precision: str = "fp32",
+        precision: str | Mapping[str, str] = "fp32",
         clip_norm: float | None = None,
         accumulate: int = 1,
         loss_scale: str | float | LossScale | None = "auto",

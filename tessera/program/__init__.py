@@ -1,6 +1,8 @@
 """A Program and what is known about it."""
 
 from tessera.program.graph_copy import copy_graph as copy_graph
+from tessera.program.precision import Precision as Precision
+from tessera.program.precision import resolve_precision as resolve_precision
 from tessera.program.program import COPY as COPY
 from tessera.program.program import Program as Program
 from tessera.program.program import Value as Value

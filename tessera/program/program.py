@@ -7,13 +7,14 @@ drop any node that is not such a write or an output.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import fx
 
+from tessera.program.precision import Precision
 from tessera.program.roles import Role
 
 COPY = torch.ops.aten.copy_.default
@@ -36,12 +37,18 @@ class Program:
         graph_module: the graph; one placeholder for each of ``inputs``, in order.
         inputs: name and role of each placeholder.
         outputs: name and role of each returned value.
+        precision: what is asked of its products.
+        examples: real values of the inputs, for a pass that looks at what a rewrite does to them; none: nobody looks.
+        notes: what passes have to say, for the Report.
     """
 
     name: str
     graph_module: fx.GraphModule
     inputs: list[Value]
     outputs: list[Value]
+    precision: Precision = field(default_factory=Precision)
+    examples: Sequence[Any] = ()
+    notes: list[str] = field(default_factory=list)
 
     @property
     def graph(self) -> fx.Graph:

@@ -43,8 +43,11 @@ def is_library(file: str) -> bool:
 
 
 def layer_path(node: fx.Node) -> str:
-    """The module path of the layer that made ``node``, such as ``blocks.3.attn``; empty at the top level."""
-    stack = node.meta.get("nn_module_stack") or {}
+    """The module path of the layer that made ``node``, such as ``blocks.3.attn``; empty at the top level.
+
+    A node of the backward belongs to the layer whose forward it follows.
+    """
+    stack = node.meta.get("nn_module_stack") or node.meta.get("fwd_nn_module_stack") or {}
     for path, _ in reversed(list(stack.values())):
         return _plain(str(path))
     return ""

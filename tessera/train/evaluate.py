@@ -53,7 +53,7 @@ def evaluate(
         BatchError, LabelError, EmptyDatasetError: the data cannot be measured.
         LossError, SettingError: the loss or a metric is none, or is not one number.
     """
-    check_settings(precision="fp32", batch_size=batch_size)
+    check_settings(batch_size=batch_size)
     measured = resolve_metrics(metrics)
     check_measures(loss, measured)
     function = own_loss if loss is None else resolve_loss(loss)

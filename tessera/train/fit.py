@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
+from tessera.capture.compile import plain_module
 from tessera.capture.loss_scale import LossScale
 from tessera.capture.train_step import TrainStep
 from tessera.errors import OptimizerError, SettingError
@@ -17,6 +18,7 @@ from tessera.nn.losses.class_weight import ClassWeights
 from tessera.optim.adamw import AdamW
 from tessera.optim.optimizer import Optimizer
 from tessera.optim.transformation import GradientTransformation
+from tessera.program import resolve_precision
 from tessera.train.batches import Batch, BatchReader
 from tessera.train.callbacks.callback import Callback, EpochCallback
 from tessera.train.callbacks.checkpoint import Checkpoint
@@ -53,7 +55,7 @@ def fit(
     steps: int | None = None,
     validation: object = None,
     validate_every: int | None = None,
-    precision: str = "fp32",
+    precision: str | Mapping[str, str] = "fp32",
     clip_norm: float | None = None,
     accumulate: int = 1,
     loss_scale: str | float | LossScale | None = "auto",
@@ -91,7 +93,8 @@ def fit(
         steps: train for this many steps instead, however many passes that takes.
         validation: held-out data, as ``data``; measured in eval mode, with averaged weights if an optimizer keeps them.
         validate_every: steps from one validation to the next; None: at the end of every epoch.
-        precision: ``"fp32"``, the model's own dtype.
+        precision: of products: ``"fp32"``, the model's own dtype, ``"auto"``, ``"bf16"`` ..., or a dict by layers; see
+            ``train_step``.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
         loss_scale: of float16 gradients, see ``train_step``; by default it is found and followed where there are any.
@@ -127,10 +130,12 @@ def fit(
             error's ``history`` is what was trained until then.
     """
     check_settings(
-        precision=precision, epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
+        epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
         validate_every=validate_every, save_every=save_every, keep=keep,
     )  # fmt: skip
     check_seed(seed)
+    asked = resolve_precision(precision)
+    asked.check_layers(plain_module(module))
     check_measures(loss, metrics)
     check_company(
         class_weight=(class_weight, "loss", loss),
@@ -170,6 +175,7 @@ def fit(
             clip_norm=clip_norm,
             accumulate=accumulate,
             loss_scale=loss_scale,
+            precision=asked,
             metrics=in_step,
             targets=2 if weighted else 1,
             # What a resumed run compiles depends on what this one has compiled, and on nothing before it.
@@ -195,6 +201,7 @@ def fit(
                 "clip_norm": clip_norm,
                 "accumulate": accumulate,
                 "class_weight": str(class_weight),
+                "precision": str(asked),
             },
         )()
 

@@ -24,6 +24,7 @@ def kept_step(
     metrics: Mapping[str, Metric],
     targets: int = 1,
     loss_scale: Any = "auto",
+    precision: Any = "fp32",
     fresh: bool = False,
 ) -> TrainStep:
     """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
@@ -31,7 +32,7 @@ def kept_step(
     Args:
         fresh: make a new one in any case.
     """
-    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics), targets, loss_scale)
+    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics), targets, loss_scale, precision)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -45,6 +46,7 @@ def kept_step(
             check_finite=True,
             targets=targets,
             loss_scale=loss_scale,
+            precision=precision,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

@@ -49,7 +49,7 @@ def predict(
         BatchError: the data cannot be read, or the outputs of the batches cannot be joined sample by sample.
         EmptyDatasetError: there is no data.
     """
-    check_settings(precision="fp32", batch_size=batch_size)
+    check_settings(batch_size=batch_size)
     found = source(as_inputs(data), InputReader.of(module), "data", batch_size, shuffle=False)
     outputs = []
     with inference(module, optimizer), progress_over(found.batches(), found.steps, progress, name="predict") as batches:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from tessera.errors import SettingError
 
 
-def check_settings(*, precision: str, **counts: int | None) -> None:
-    """Check the precision, and that every count is a whole number of at least one, or None.
+def check_settings(**counts: int | None) -> None:
+    """Check that every count is a whole number of at least one, or None.
 
     Raises:
         SettingError: something else was passed.
     """
-    if precision != "fp32":
-        raise SettingError(
-            f"precision={precision!r} was passed.",
-            "The one precision there is today is 'fp32', the model's own dtype; others come with the precision passes.",
-            "Leave precision out, or convert the model itself, as in model.bfloat16().",
-        )
     for name, count in counts.items():
         if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             raise SettingError(

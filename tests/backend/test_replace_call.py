@@ -34,3 +34,15 @@ def test_keyword_arguments_reach_the_replacement():
     module.recompile()
     a, b = torch.randn(4), torch.randn(4)
     torch.testing.assert_close(module(a, b), a + 3 * b)
+
+
+def test_several_results_go_to_those_who_took_them():
+    with FakeTensorMode() as mode:
+        fake = mode.from_tensor(torch.zeros(3, 4))
+        module = make_fx(lambda a: torch.var_mean(a, 1)[::-1])(fake)
+    (both,) = module.graph.find_nodes(op="call_function", target=aten.var_mean.correction)
+    replace_call(module, both, lambda a, dim, correction: (a.sum(dim), a.sum(dim) * (correction + 1)))
+    module.recompile()
+    a = torch.randn(3, 4)
+    doubled, once = module(a)
+    torch.testing.assert_close((once, doubled), (a.sum(1), 2 * a.sum(1)))

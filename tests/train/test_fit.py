@@ -253,7 +253,7 @@ BAD_DATA = {
     "a number": (BatchError, "which holds no batches", 3, {}),
     "a vector as loss": (LossError, "a tensor of shape [8]", BATCHES, {"loss": lambda p, t: p.sum(1)}),
     "a loss that there is not": (LossError, "There is no loss named 'crossentropy'", BATCHES, {"loss": "crossentropy"}),
-    "a precision": (SettingError, "precision='bf16'", BATCHES, {"precision": "bf16"}),
+    "a precision": (SettingError, "precision='mixed'", BATCHES, {"precision": "mixed"}),
     "weights of a loss of its own": (
         SettingError, "class_weight was passed without loss", BATCHES, {"loss": None, "class_weight": {0: 2.0}},
     ),

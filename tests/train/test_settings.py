@@ -7,22 +7,13 @@ from tessera.train.settings import check_company, check_measures, check_seed, ch
 
 
 def test_sound_settings_pass():
-    check_settings(precision="fp32", epochs=1, steps=None)
-
-
-def test_a_precision_that_there_is_not():
-    with pytest.raises(SettingError) as error:
-        check_settings(precision="bf16")
-    assert str(error.value) == (
-        "precision='bf16' was passed. The one precision there is today is 'fp32', the model's own dtype; others come "
-        "with the precision passes. Leave precision out, or convert the model itself, as in model.bfloat16()."
-    )
+    check_settings(epochs=1, steps=None)
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "3"])
 def test_a_count_that_is_none(count):
     with pytest.raises(SettingError) as error:
-        check_settings(precision="fp32", epochs=count)
+        check_settings(epochs=count)
     assert str(error.value) == (
         f"epochs={count!r} was passed. epochs is a whole number of at least 1. Write for example epochs=10."
     )

@@ -1,0 +1,208 @@
+"""Which products of a Program are computed in low precision, and why the others are not.
+
+A product is a matrix product, an attention or a convolution: all that devices have low-precision instructions for. It
+stays as it is where the user has decided (a rule, an autocast, a cast), where operands or result need more digits than
+a low precision has, and where it is too small to gain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.device_precision import DevicePrecision, on_device
+from tessera.program import Phase, Program, describe, layer_path
+
+aten = torch.ops.aten
+
+ATTENTION, ATTENTION_BACKWARD = torch_internals.attention_operators()
+OPERANDS: dict[Any, tuple[int, ...]] = {
+    aten.mm.default: (0, 1),
+    aten.bmm.default: (0, 1),
+    aten.addmm.default: (1, 2),
+    aten.baddbmm.default: (1, 2),
+    aten.convolution.default: (0, 1),
+    aten.convolution_backward.default: (0, 1, 2),
+    ATTENTION: (0, 1, 2),
+    ATTENTION_BACKWARD: (0, 1, 2, 3, 4),
+}
+SMALLEST = 1 << 20  # multiplications; below, a CPU loses more to casts and the library's entry than it gains (measured)
+INLINED = 4096  # below, a product is no library call at all: see ``inline_tiny_products``
+
+_CASTS = (torch.ops.prims.convert_element_type.default, aten._to_copy.default)
+_LOW = (torch.bfloat16, torch.float16)
+_EXACT_INTEGERS = (torch.bool, torch.uint8, torch.int8)  # every value has a place in any of our precisions
+
+
+@dataclass
+class Choice:
+    """What becomes of each product.
+
+    Attributes:
+        lowered: product -> dtype of its operands.
+        kept: product -> why it stays as it is.
+        devices: what was asked, and what that comes to on the device.
+    """
+
+    lowered: dict[fx.Node, torch.dtype] = field(default_factory=dict)
+    kept: dict[fx.Node, str] = field(default_factory=dict)
+    devices: dict[str, DevicePrecision] = field(default_factory=dict)
+
+    def notes(self) -> Iterator[str]:
+        """For the Report: what was asked, what came of it, and each reason with an example."""
+        for asked, device in self.devices.items():
+            yield f"precision {asked}: {device.name} ({device.why})" if device.why else f"precision {asked}"
+        for dtype, count in Counter(self.lowered.values()).items():
+            yield f"  {_counted(count)} in {_short(dtype)}"
+        for reason, count in Counter(self.kept.values()).items():
+            first = next(node for node, why in self.kept.items() if why == reason)
+            yield f"  {_counted(count)} not: {reason}; {'' if count == 1 else 'one is '}{describe(first)}"
+
+
+def choose(program: Program) -> Choice:
+    """Decide for every product of float32 operands."""
+    choice = Choice()
+    followers: dict[Any, str] = {}  # what was said of a forward holds for its backward, which has its number
+    for node in program.graph.nodes:
+        if not is_product(node):
+            continue
+        device = _operand(node).device
+        asked = program.precision.of(layer_path(node))
+        found = choice.devices[asked] = on_device(asked, device)
+        if found.dtype is torch.float32:
+            reason = f"the rule for {layer_path(node)}" if asked != program.precision.default else ""
+        else:
+            reason = _why_not(node, asked) or followers.get(node.meta.get("seq_nr"), "")
+        if reason and node.meta.get("phase") != Phase.BACKWARD and node.meta.get("seq_nr") is not None:
+            followers[node.meta["seq_nr"]] = reason
+        if reason:
+            choice.kept[node] = reason
+        elif found.dtype is not torch.float32:
+            choice.lowered[node] = found.dtype
+    return choice
+
+
+def is_product(node: fx.Node) -> bool:
+    """Whether ``node`` multiplies float32 operands, forward or backward."""
+    if node.op != "call_function" or node.target not in OPERANDS:
+        return False
+    return all(n.meta["val"].dtype is torch.float32 for n in operands(node))
+
+
+def operands(node: fx.Node) -> list[fx.Node]:
+    """The operands of a product that take its precision."""
+    return [node.args[i] for i in OPERANDS[node.target]]  # type: ignore[misc]
+
+
+def _operand(node: fx.Node) -> torch.Tensor:
+    value: torch.Tensor = operands(node)[0].meta["val"]
+    return value
+
+
+def _why_not(node: fx.Node, asked: str) -> str:
+    if torch_internals.is_under_autocast(node):
+        return "your own autocast decides"
+    if node.meta.get("phase") != Phase.BACKWARD and (reason := _needs_digits(node)):
+        return reason
+    on_cpu = _operand(node).device.type == "cpu"
+    small = on_cpu and _multiplications(node) <= (SMALLEST if asked == "auto" else INLINED)
+    return "too small to gain" if small else ""
+
+
+def _needs_digits(node: fx.Node) -> str:
+    """Why operands or result do, or nothing."""
+    if any(_comes_from_whole_numbers(operand) for operand in operands(node)):
+        return "positions and counts need all digits"
+    if low := next(filter(None, map(_cast_from, operands(node))), None):
+        return f"you cast its operand from {_short(low)}"
+    used = _used_in(node)
+    if not used.isdisjoint(_ANGLES):
+        return "its result is an angle"
+    factorised = any("linalg" in name for name in used - {"linalg_vector_norm"}) or not used.isdisjoint(_FACTORISATIONS)
+    return "its result is factorised" if factorised else ""
+
+
+def _comes_from_whole_numbers(operand: fx.Node) -> bool:
+    """Whether it holds whole numbers that may be larger than a low precision can tell apart."""
+    while operand.op == "call_function":
+        if operand.target in _CASTS:
+            dtype = operand.all_input_nodes[0].meta["val"].dtype
+            if not (dtype.is_floating_point or dtype.is_complex):
+                return dtype not in _EXACT_INTEGERS
+        elif not torch_internals.is_view(operand.target) and operand.target is not aten.clone.default:
+            return _name(operand) in ("arange", "iota")
+        if not operand.all_input_nodes:
+            return False
+        operand = operand.all_input_nodes[0]
+    return False
+
+
+def _cast_from(operand: fx.Node) -> torch.dtype | None:
+    """The low precision that the user's code has cast up for this operand, if there is one."""
+    waiting, seen = [operand], set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen or node.op != "call_function":
+            continue
+        seen.add(node)
+        if node.target in _CASTS and (dtype := node.all_input_nodes[0].meta["val"].dtype) in _LOW:
+            return dtype
+        if node.target in _CASTS or torch_internals.is_view(node.target) or _name(node) in _SCALING:
+            waiting += [n for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor)]
+    return None
+
+
+def _used_in(node: fx.Node) -> set[str]:
+    """The operators that see the result, with nothing between but views, ``cat`` and what works by the element."""
+    waiting, seen, names = list(node.users), set(), set()
+    while waiting:
+        user = waiting.pop()
+        if user in seen or user.op != "call_function" or user.meta.get("phase") == Phase.BACKWARD:
+            continue
+        seen.add(user)
+        names.add(_name(user))
+        if torch_internals.is_operator(user.target) and _is_elementwise(user):
+            waiting += user.users
+    return names
+
+
+_SCALING = ("mul", "div", "neg")
+_ANGLES = ("sin", "cos", "tan")
+_FACTORISATIONS = ("cholesky", "triangular_solve", "cholesky_solve", "cholesky_inverse")
+
+
+def _is_elementwise(node: fx.Node) -> bool:
+    moves = torch_internals.is_view(node.target) or node.target is aten.cat.default
+    return moves or torch.Tag.pointwise in node.target.tags  # type: ignore[union-attr]
+
+
+def _name(node: fx.Node) -> str:
+    return str(getattr(getattr(node.target, "overloadpacket", None), "__name__", ""))
+
+
+def _multiplications(node: fx.Node) -> float:
+    """How many, at least; infinitely many where a size is not known."""
+    a, b = (n.meta["val"] for n in operands(node)[:2])
+    sizes = [*a.shape, *b.shape]
+    if not all(isinstance(size, int) for size in sizes):
+        return math.inf
+    if node.target in (aten.convolution.default, aten.convolution_backward.default):
+        out = operands(node)[0].meta["val"] if node.target is not aten.convolution.default else node.meta["val"]
+        weight = operands(node)[-1].meta["val"]
+        return float(out.numel() * weight[0].numel())
+    return float(a.numel() * (b.shape[-2] if node.target in (ATTENTION, ATTENTION_BACKWARD) else b.shape[-1]))
+
+
+def _short(dtype: torch.dtype) -> str:
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, str(dtype).removeprefix("torch."))
+
+
+def _counted(count: int) -> str:
+    return f"{count} product" if count == 1 else f"{count} products"

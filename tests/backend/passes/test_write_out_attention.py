@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from tessera.backend.passes.write_out_attention import write_out_attention
+from tessera.backend.precision_choice import ATTENTION, ATTENTION_BACKWARD
+from tests.backend.hand_made import program, run, targets
+
+DRAW = torch.Generator().manual_seed(0)
+Q, K, V, G = (torch.randn(2, 3, length, 16, generator=DRAW) for length in (20, 24, 24, 20))
+MASK = torch.rand(2, 1, 20, 24, generator=DRAW) > 0.3
+MASK[0, 0, 5] = False  # a row that sees nothing
+FORMS = {
+    "plain": {},
+    "causal": {"is_causal": True},
+    "scaled": {"scale": 0.7},
+    "masked": {"attn_mask": MASK},
+    "biased": {"attn_mask": torch.randn(20, 24, generator=DRAW)},
+}
+
+
+def forward_and_backward(options):
+    def function(q, k, v, g, *mask):
+        other = {"attn_mask": mask[0] if mask else None, "scale": options.get("scale")}
+        out, lse = ATTENTION(q, k, v, 0.0, causal, **other)
+        return (out, lse, *ATTENTION_BACKWARD(g, q, k, v, out, lse, 0.0, causal, **other))
+
+    causal = options.get("is_causal", False)
+    return function
+
+
+def exact(options):
+    """In float64, by autograd."""
+    leaves = [value.double().requires_grad_() for value in (Q, K, V)]
+    mask = options.get("attn_mask")
+    if mask is not None and mask.dtype is not torch.bool:
+        options = options | {"attn_mask": mask.double()}
+    out = scaled_dot_product_attention(*leaves, **options)
+    return [out, *torch.autograd.grad(out, leaves, G.double())]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("form", FORMS)
+def test_forward_and_backward_keep_their_values(form, dtype):
+    options = FORMS[form]
+    inputs = [value.to(dtype) for value in (Q, K, V, G)]
+    if "attn_mask" in options:
+        inputs.append(options["attn_mask"])
+    made = program(forward_and_backward(options), *inputs)
+    assert write_out_attention(made) == 2
+    assert not {ATTENTION, ATTENTION_BACKWARD} & set(targets(made))
+    out, lse, *gradients = run(made, *inputs)
+    assert lse.dtype is torch.float32
+    references = [torch.nan_to_num(value) for value in exact(options)]
+    for ours, reference in zip([out, *gradients], references, strict=True):
+        assert ours.dtype is dtype
+        error = (ours - reference).norm() / reference.norm()
+        assert error < (1.5e-2 if dtype is torch.bfloat16 else 2e-3)
+    assert write_out_attention(made) == 0
+
+
+def test_full_precision_keeps_the_fused_kernel():
+    for dtype in (torch.float32, torch.float64):
+        inputs = [value.to(dtype) for value in (Q, K, V, G)]
+        made = program(forward_and_backward({}), *inputs)
+        assert write_out_attention(made) == 0
+        assert {ATTENTION, ATTENTION_BACKWARD} <= set(targets(made))
+
+
+def test_fewer_heads_of_keys_keep_the_fused_kernel():
+    inputs = [value.bfloat16() for value in (Q, K[:, :1], V[:, :1])]
+    made = program(lambda q, k, v: (ATTENTION(q, k, v)[0],), *inputs)
+    assert write_out_attention(made) == 0
