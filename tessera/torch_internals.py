@@ -548,6 +548,11 @@ def fake_mode_of(values: Sequence[Any]) -> Any:
     return detect_fake_mode(list(values))
 
 
+def size_hint(value: Any) -> Any:
+    """The number that a symbolic size had when it was captured; anything else as it is."""
+    return value.node.hint if isinstance(value, torch.SymInt) else value
+
+
 def new_fake_mode() -> Any:
     """A fresh fake tensor mode with a shape environment of its own."""
     from torch._subclasses.fake_tensor import FakeTensorMode

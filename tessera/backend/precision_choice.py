@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,12 +48,23 @@ class Choice:
     Attributes:
         lowered: product -> dtype of its operands.
         kept: product -> why it stays as it is.
+        automatic: those of ``lowered`` that nobody has asked for by name.
         devices: what was asked, and what that comes to on the device.
     """
 
     lowered: dict[fx.Node, torch.dtype] = field(default_factory=dict)
     kept: dict[fx.Node, str] = field(default_factory=dict)
+    automatic: dict[fx.Node, None] = field(default_factory=dict)
     devices: dict[str, DevicePrecision] = field(default_factory=dict)
+
+    def lift(self, products: Collection[fx.Node], why: str) -> None:
+        """Leave automatic products in float32 after all, each with its backward."""
+        blamed = set(products)
+        numbers = {node.meta.get("seq_nr") for node in blamed} - {None}
+        for node in list(self.automatic):
+            if node in blamed or node.meta.get("seq_nr") in numbers:
+                del self.automatic[node], self.lowered[node]
+                self.kept[node] = why
 
     def notes(self) -> Iterator[str]:
         """For the Report: what was asked, what came of it, and each reason with an example."""
@@ -86,6 +97,8 @@ def choose(program: Program) -> Choice:
             choice.kept[node] = reason
         elif found.dtype is not torch.float32:
             choice.lowered[node] = found.dtype
+            if asked == "auto":
+                choice.automatic[node] = None
     return choice
 
 

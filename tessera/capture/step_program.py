@@ -77,7 +77,7 @@ class StepProgram:
         self._finish()
         graph_module.recompile()
         named = self._named_inputs(), self._named_outputs()
-        self.program = Program(job.name, graph_module, *named, precision=job.precision)
+        self.program = Program(job.name, graph_module, *named, job.precision, self._real_inputs())
 
     def _add_inputs(self) -> None:
         splicer, scaling = self._splicer, self._job.scales
@@ -235,6 +235,15 @@ class StepProgram:
     def _result_positions(self) -> dict[int, int]:
         """Output of the captured function -> position in the joint graph, for those that are no input themselves."""
         return {i: at for i, at in sorted(self._joint.results.items()) if i not in self._joint.same}
+
+    def _real_inputs(self) -> list[Any]:
+        """An example of every input of the Program, in order."""
+        scaling = self._job.scales
+        kept = [s.tensor for u in self._updates for s in u.slots]
+        kept += [t for u in self._updates for t in u.hyper_parameters.tensors]
+        kept += scaling.tensors if scaling else []
+        sums = [torch.zeros_like(self._examples[i]) for i in self._owned] if self._sums else []
+        return [*map(torch_internals.size_hint, self._examples), *kept, *sums]
 
     def _named_inputs(self) -> list[Value]:
         names = {id(p): name for name, p in self._job.module.named_parameters()}

@@ -12,15 +12,17 @@ it is the low copy. What moves values and computes none (views, cat, max-pooling
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.precision_choice import OPERANDS, choose
+from tessera.backend.precision_choice import OPERANDS, Choice, choose
+from tessera.backend.precision_verdict import compare
 from tessera.backend.rewrite import Pass
-from tessera.program import Phase, Program
+from tessera.program import Phase, Program, copy_graph
 
 aten = torch.ops.aten
 CAST = torch.ops.prims.convert_element_type.default
@@ -31,9 +33,43 @@ def lower_precision(program: Program) -> int:
     if not program.precision.changes_something:
         return 0
     choice = choose(program)
-    program.notes += choice.notes()
+    verdict = settle(program, choice) if program.examples else []
+    program.notes += [*choice.notes(), *verdict]
     Lowering(program, choice.lowered).run()
     return len(choice.lowered)
+
+
+def settle(program: Program, choice: Choice) -> list[str]:
+    """Lift back what the first batch does not bear, of what was chosen automatically; returns what to say of it."""
+    for _ in range(_ROUNDS):
+        if not choice.automatic:
+            break
+        trial = replace(program, graph_module=copy_graph(program.graph_module))
+        copies = dict(zip(program.graph.nodes, trial.graph.nodes, strict=True))
+        lowering = Lowering(trial, {copies[node]: dtype for node, dtype in choice.lowered.items()})
+        lowering.run()
+        held = {node: lowering.value_of(copy) for node, copy in copies.items()}
+        verdict = compare(program, trial, held.get)
+        if verdict.holds:
+            return [f"  first batch beside fp32: {verdict}"]
+        choice.lift(_blamed(verdict.first_off, choice), f"lifted back, for on the first batch: {verdict}")
+    choice.lift(choice.automatic, "lifted back, for the first batch does not bear it")
+    return []
+
+
+def _blamed(first_off: fx.Node | None, choice: Choice) -> list[fx.Node]:
+    """The product that is off, or those that went into what is off; all where none can be told."""
+    waiting, seen, found = [first_off] if first_off else [], set(), []
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in choice.automatic:
+            found.append(node)
+        else:
+            waiting += node.all_input_nodes
+    return found or list(choice.automatic)
 
 
 class Lowering:
@@ -45,6 +81,8 @@ class Lowering:
         self._fake_mode = torch_internals.fake_mode_of(values)
         self._low: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}  # a float32 value -> its low copy
         self._exact: dict[fx.Node, fx.Node] = {}  # a float32 value that is a low one cast up -> the low one
+        self._replaced: dict[fx.Node, fx.Node] = {}
+        self._left: set[fx.Node] = set()
 
     def run(self) -> None:
         if not self._products:
@@ -57,6 +95,13 @@ class Lowering:
         self._read_low_copies()
         self._cast_where_updated()
         self._graph.eliminate_dead_code()
+        self._left = set(self._graph.nodes)
+
+    def value_of(self, node: fx.Node) -> fx.Node | None:
+        """What holds the value of a node of the graph as it was, if anything does."""
+        node = self._replaced.get(node, node)
+        node = self._exact.get(node, node)
+        return node if node in self._left else None
 
     def _lower(self, node: fx.Node, dtype: torch.dtype) -> None:
         args = list(node.args)
@@ -167,10 +212,12 @@ class Lowering:
         return node
 
     def _replace(self, old: fx.Node, new: fx.Node) -> None:
+        self._replaced[old] = new
         old.replace_all_uses_with(new)
         self._graph.erase_node(old)
 
 
+_ROUNDS = 6  # of lifting one thing after another
 _PRODUCT_OF_SUM = {aten.addmm.default: aten.mm.default, aten.baddbmm.default: aten.bmm.default}
 _AFTER_BACKWARD = (Phase.CLIP, Phase.UPDATE, Phase.CHECK)
 _MOVING = (

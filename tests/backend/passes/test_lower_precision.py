@@ -6,7 +6,8 @@ import torch
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
 from tessera.backend.passes.lower_precision import CAST, lower_precision
-from tessera.program import Phase, resolve_precision
+from tessera.backend.precision_verdict import Verdict
+from tessera.program import Phase, Role, Value, resolve_precision
 from tests.backend.hand_made import aten, program, run, targets
 
 X, W, BIAS = torch.randn(32, 24), torch.randn(40, 24), torch.randn(40)
@@ -138,3 +139,53 @@ def test_it_compiles():
     assert "torch.bfloat16" in executable.wrapper.source
     for ours, reference in zip(executable.call([X, W, BIAS]), expected, strict=True):
         torch.testing.assert_close(ours, reference, rtol=2e-2, atol=2e-2)
+
+
+def with_loss(function, *inputs, precision="auto"):
+    """A Program whose first result is a loss, with its inputs as examples."""
+    made = program(function, *inputs)
+    made.outputs[0] = Value("loss", Role.LOSS)
+    made.precision, made.examples = resolve_precision(precision), list(inputs)
+    for node in made.graph.nodes:
+        node.meta["phase"] = Phase.FORWARD
+    return made
+
+
+POINTS = torch.randn(128, 96, generator=torch.Generator().manual_seed(0))
+
+
+def distances(points, weight):
+    """Squared distances by a product: what is left of three large terms."""
+    near = points / 100 + 30
+    squares = near.square().sum(1)
+    between = squares + squares[:, None] - 2 * (near @ near.T)
+    return (between.abs().mean() + (points @ weight).square().mean(),)
+
+
+def test_what_the_first_batch_does_not_bear_is_lifted_and_named():
+    weight = torch.randn(96, 128, generator=torch.Generator().manual_seed(1))
+    made = with_loss(distances, POINTS, weight)
+    expected = run(made, POINTS, weight)
+    assert lower_precision(made) == 1
+    head, count, why, verdict = made.notes
+    assert (head, count) == ("precision auto: bf16 (cpu has instructions)", "  1 product in bf16")
+    assert why.startswith("  1 product not: lifted back, for on the first batch: loss off by ")
+    assert why.endswith("; aten.mm")
+    assert verdict.startswith("  first batch beside fp32: loss off by ")
+    torch.testing.assert_close(run(made, POINTS, weight), expected, rtol=1e-2, atol=0)
+
+
+def test_what_was_asked_for_by_name_is_not_lifted():
+    weight = torch.randn(96, 128)
+    made = with_loss(distances, POINTS, weight, precision="bf16")
+    assert lower_precision(made) == 2
+
+
+def test_where_all_is_off_all_is_lifted(monkeypatch):
+    weight = torch.randn(96, 128)
+    never = Verdict(1.0, 1.0, 1.0, None)
+    monkeypatch.setattr("tessera.backend.passes.lower_precision.compare", lambda *_: never)
+    made = with_loss(distances, POINTS, weight)
+    assert lower_precision(made) == 0
+    assert casts(made) == []
+    assert "  2 products not: lifted back, for on the first batch: loss off by 1.0e+00" in made.notes[1]
