@@ -1,14 +1,14 @@
 """Whether a step bears its low precision: the loss and the gradients of a real batch, beside those of float32.
 
-Both graphs are run one operation at a time, side by side, and every value is compared where it is made; what nobody
-reads any more is freed. So the first value that is off is found as well.
+Both graphs are run one operation at a time, and what nobody reads any more is freed. Where the result is off, they are
+run once more side by side, and every value is compared where it is made: so the first one that is off is found.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.memory_pool import release_free_memory
 from tessera.program import COPY, Phase, Program, Role
 
 LOSS_LIMIT = 0.02  # bf16 is usually off by less than 0.001
@@ -31,13 +32,14 @@ class Verdict:
         loss: error of the loss.
         gradients: error of all gradients as one vector.
         worst: the largest error of one gradient that is not small.
-        first_off: the first node, in the order of the graph, whose value is off by more than ``GRADIENT_LIMIT``.
+        first_off: where it does not hold, the first node, in the order of the graph, that is off by more than
+            ``GRADIENT_LIMIT``.
     """
 
     loss: float
     gradients: float
     worst: float
-    first_off: fx.Node | None
+    first_off: fx.Node | None = None
 
     @property
     def holds(self) -> bool:
@@ -58,31 +60,48 @@ def compare(full: Program, low: Program, stands_for: Callable[[fx.Node], fx.Node
         stands_for: the node of ``low`` with the value of a node of ``full``, if there is one.
     """
     losses, gradients = _losses(full), _gradients(full)
-    watched = [node for node in (*losses, *gradients) if stands_for(node) is not None]
+    pairs = {n: other for n in full.graph.nodes if n in {*losses, *gradients} and (other := stands_for(n)) is not None}
+    random_state = torch.get_rng_state()
+    try:
+        # One after the other, for each needs about as much memory as the step in eager mode.
+        values = list(_values(full, list(pairs), full.examples))
+        torch.set_rng_state(random_state)
+        others = _values(low, list(pairs.values()), full.examples)
+        errors = {node: _difference(value, next(others)[1]) for node, value in values}
+        of_losses, of_gradients = ([e for n in nodes if (e := errors.get(n))] for nodes in (losses, gradients))
+        verdict = _verdict(of_losses, of_gradients)
+        if not verdict.holds:
+            verdict.first_off = _first_off(full, low, stands_for, list(pairs))
+    finally:
+        torch.set_rng_state(random_state)
+        release_free_memory()
+    return verdict
+
+
+def _values(program: Program, nodes: Sequence[fx.Node], examples: Sequence[Any]) -> Iterator[tuple[fx.Node, Any]]:
+    """The values of ``nodes``, which are in the order of the graph."""
+    run = _Run(program, nodes, examples)
+    run.keep(nodes)
+    for node in nodes:
+        yield node, run.value(node)
+
+
+def _first_off(
+    full: Program, low: Program, stands_for: Callable[[fx.Node], fx.Node | None], watched: Sequence[fx.Node]
+) -> fx.Node | None:
     ours = _Run(full, watched, full.examples)
     theirs = _Run(low, [stands_for(node) for node in watched], full.examples)  # type: ignore[misc]
     pairs = {node: other for node in ours.nodes if (other := stands_for(node)) in theirs.nodes}
     ours.keep(list(pairs))
     theirs.keep(list(pairs.values()))
-    errors: dict[fx.Node, _Error] = {}
-    first_off = None
-    random_state = torch.get_rng_state()
-    try:
-        for node, other in pairs.items():
-            value = ours.value(node)
-            if _is_random(node):
-                theirs.give(other, value)
-            found = _difference(value, theirs.value(other))
-            if found is None:
-                continue
-            if node in watched:
-                errors[node] = found
-            if first_off is None and found.off > GRADIENT_LIMIT * found.norm:
-                first_off = node
-    finally:
-        torch.set_rng_state(random_state)
-    of_losses, of_gradients = ([errors[node] for node in nodes if node in errors] for nodes in (losses, gradients))
-    return _verdict(of_losses, of_gradients, first_off)
+    for node, other in pairs.items():
+        value = ours.value(node)
+        if _is_random(node):
+            theirs.give(other, value)
+        found = _difference(value, theirs.value(other))
+        if found is not None and found.off > GRADIENT_LIMIT * found.norm:
+            return node
+    return None
 
 
 class _Run:
@@ -184,7 +203,7 @@ def _difference(value: Any, other: Any) -> _Error | None:
     return _Error(off if math.isfinite(off) else math.inf, norm, value.numel())
 
 
-def _verdict(losses: list[_Error], gradients: list[_Error], first_off: fx.Node | None) -> Verdict:
+def _verdict(losses: list[_Error], gradients: list[_Error]) -> Verdict:
     count = sum(e.count for e in gradients)
     everything = _Error(math.hypot(*(e.off for e in gradients)), math.hypot(*(e.norm for e in gradients)), count)
     small = _SMALL * everything.norm / math.sqrt(max(1, count))
@@ -193,5 +212,4 @@ def _verdict(losses: list[_Error], gradients: list[_Error], first_off: fx.Node |
         max((e.relative for e in losses), default=0.0),
         everything.relative,
         max((e.relative for e in large), default=0.0),
-        first_off,
     )

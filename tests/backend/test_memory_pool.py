@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tessera import torch_internals
-from tessera.backend.memory_pool import SMALLEST, MemoryPool
+from tessera.backend.memory_pool import SMALLEST, MemoryPool, release_free_memory
 
 LARGE = ((SMALLEST // 4,), (1,), torch.float32)  # exactly the smallest that is kept
 
@@ -83,3 +83,9 @@ def test_two_threads_never_get_one_block(pool, monkeypatch):
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(lambda _: pool.allocate(*LARGE), range(2))
     assert place(first) != place(second)
+
+
+def test_memory_is_given_back_where_that_is_possible():
+    kept = torch.ones(1 << 20)
+    release_free_memory()
+    assert kept.sum() == 1 << 20
