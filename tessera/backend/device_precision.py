@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from tessera import torch_internals
+from tessera.program import Precision
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # tf32 and fp8 have no products of ours yet
 _NEXT = {"fp8": "bf16", "fp16": "bf16", "bf16": "fp32", "tf32": "fp32"}
@@ -43,6 +44,11 @@ def on_device(asked: str, device: torch.device) -> DevicePrecision:
         reasons.append(f"{device.type} has no {name} products" if dtype else f"there are no {name} products yet")
         name = _NEXT[name]
     return DevicePrecision(name, torch.float32, "; ".join(reasons))
+
+
+def uses_float16(precision: Precision, device: torch.device) -> bool:
+    """Whether some products on ``device`` come to float16: then their gradients may vanish."""
+    return any(on_device(name, device).dtype is torch.float16 for name in precision.names)
 
 
 def _instructions(device: torch.device) -> dict[torch.dtype, str]:

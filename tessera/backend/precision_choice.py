@@ -34,6 +34,7 @@ OPERANDS: dict[Any, tuple[int, ...]] = {
     ATTENTION_BACKWARD: (0, 1, 2, 3, 4),
 }
 SMALLEST = 1 << 20  # multiplications; below, a CPU loses more to casts and the library's entry than it gains (measured)
+LARGEST_SCORES = 1 << 25  # of an attention that is written out; they are in memory some times while it is computed
 INLINED = 4096  # below, a product is no library call at all: see ``inline_tiny_products``
 
 _CASTS = (torch.ops.prims.convert_element_type.default, aten._to_copy.default)
@@ -60,16 +61,17 @@ class Choice:
     def lift(self, products: Collection[fx.Node], why: str) -> None:
         """Leave automatic products in float32 after all, each with its backward."""
         blamed = set(products)
-        numbers = {node.meta.get("seq_nr") for node in blamed} - {None}
+        numbers = {_number(node) for node in blamed} - {None}
         for node in list(self.automatic):
-            if node in blamed or node.meta.get("seq_nr") in numbers:
+            if node in blamed or _number(node) in numbers:
                 del self.automatic[node], self.lowered[node]
                 self.kept[node] = why
 
     def notes(self) -> Iterator[str]:
         """For the Report: what was asked, what came of it, and each reason with an example."""
         for asked, device in self.devices.items():
-            yield f"precision {asked}: {device.name} ({device.why})" if device.why else f"precision {asked}"
+            if asked != "fp32":
+                yield f"precision {asked}: {device.name} ({device.why})"
         for dtype, count in Counter(self.lowered.values()).items():
             yield f"  {_counted(count)} in {_short(dtype)}"
         for reason, count in Counter(self.kept.values()).items():
@@ -90,9 +92,9 @@ def choose(program: Program) -> Choice:
         if found.dtype is torch.float32:
             reason = f"the rule for {layer_path(node)}" if asked != program.precision.default else ""
         else:
-            reason = _why_not(node, asked) or followers.get(node.meta.get("seq_nr"), "")
-        if reason and node.meta.get("phase") != Phase.BACKWARD and node.meta.get("seq_nr") is not None:
-            followers[node.meta["seq_nr"]] = reason
+            reason = _why_not(node, asked) or followers.get(_number(node), "")
+        if reason and node.meta.get("phase") != Phase.BACKWARD and _number(node) is not None:
+            followers[_number(node)] = reason
         if reason:
             choice.kept[node] = reason
         elif found.dtype is not torch.float32:
@@ -102,11 +104,24 @@ def choose(program: Program) -> Choice:
     return choice
 
 
+def _number(node: fx.Node) -> int | None:
+    """What autograd has numbered a forward and its backward with; None: it has not."""
+    number = node.meta.get("seq_nr")
+    return number if isinstance(number, int) and number >= 0 else None
+
+
 def is_product(node: fx.Node) -> bool:
     """Whether ``node`` multiplies float32 operands, forward or backward."""
     if node.op != "call_function" or node.target not in OPERANDS:
         return False
-    return all(n.meta["val"].dtype is torch.float32 for n in operands(node))
+    return all(getattr(n.meta.get("val"), "dtype", None) is torch.float32 for n in operands(node))
+
+
+def can_be_written_out(attention: fx.Node) -> bool:
+    """Whether an attention on a CPU, forward or backward, may become products and a softmax."""
+    q, k = (n.meta["val"] for n in attention.args[attention.target is ATTENTION_BACKWARD :][:2])  # type: ignore[union-attr]
+    static = all(isinstance(size, int) for size in (*q.shape, *k.shape))
+    return static and q.shape[:2] == k.shape[:2] and q.numel() // q.shape[-1] * k.shape[-2] <= LARGEST_SCORES
 
 
 def operands(node: fx.Node) -> list[fx.Node]:
@@ -124,6 +139,8 @@ def _why_not(node: fx.Node, asked: str) -> str:
         return "your own autocast decides"
     if node.meta.get("phase") != Phase.BACKWARD and (reason := _needs_digits(node)):
         return reason
+    if node.target in (ATTENTION, ATTENTION_BACKWARD) and not can_be_written_out(node):
+        return "its fused kernel is slower in low precision"
     on_cpu = _operand(node).device.type == "cpu"
     small = on_cpu and _multiplications(node) <= (SMALLEST if asked == "auto" else INLINED)
     return "too small to gain" if small else ""

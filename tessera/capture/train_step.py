@@ -17,6 +17,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.device_precision import uses_float16
 from tessera.backend.entry import compile_pieces
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
@@ -294,7 +295,9 @@ class TrainStep:
         return step
 
     def _compile_piece(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        if graph_has_float16_gradients(graph_module):
+        devices = {p.device for p in self._job.module.parameters()}
+        lowered = any(uses_float16(self._job.precision, device) for device in devices)
+        if lowered or graph_has_float16_gradients(graph_module):
             self._job.meet_float16()
         return self._compile_for_pieces(graph_module, inputs)
 

@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import Executable, compile_program
 from tessera.backend.unsafe_graphs import traced_wrongly
 from tessera.capture.closure import ascends
@@ -60,11 +61,12 @@ class WholeStep:
         self._trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
         if not self._trained:
             raise CannotCapture("the loss depends on no parameter of the optimizer")
-        if graph_has_float16_gradients(graph_module):
+        device = self._trained[0].device
+        if graph_has_float16_gradients(graph_module) or uses_float16(job.precision, device):
             job.meet_float16()
         self._scaling = job.scales
         if self._scaling is not None:
-            self._scaling.move_to(self._trained[0].device)
+            self._scaling.move_to(device)
         # What the captured function returns: a result of the Program, or an input itself.
         self._graph_outputs = [i for i in sorted(self._joint.results) if i not in self._joint.same]
         self._same = dict(self._joint.same)

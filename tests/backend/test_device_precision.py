@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tessera import torch_internals
-from tessera.backend.device_precision import on_device
+from tessera.backend.device_precision import on_device, uses_float16
+from tessera.program import resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -39,6 +40,15 @@ def test_what_it_lacks_falls_to_the_next_and_says_so(processor):
     processor()
     assert names("auto", "fp8", "fp16", "bf16", "tf32") == ["fp32"] * 5
     assert on_device("fp8", CPU).why == "there are no fp8 products yet; cpu has no bf16 products"
+
+
+def test_float16_is_met_where_a_rule_asks_for_it_and_the_device_has_it(processor):
+    asked = resolve_precision({"default": "bf16", "head": "fp16"})
+    processor(torch.bfloat16, torch.float16)
+    assert uses_float16(asked, CPU)
+    assert not uses_float16(resolve_precision("auto"), CPU)
+    processor(torch.bfloat16)
+    assert not uses_float16(asked, CPU)
 
 
 def test_another_device_has_none():

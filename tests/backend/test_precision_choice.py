@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tessera import torch_internals
-from tessera.backend.precision_choice import INLINED, SMALLEST, choose
+from tessera.backend.precision_choice import ATTENTION, INLINED, SMALLEST, choose
 from tessera.program import Phase, resolve_precision
 from tests.backend.hand_made import aten, program
 
@@ -123,3 +123,33 @@ def test_under_an_autocast_the_user_has_decided():
     assert not choice.lowered
     assert set(choice.kept.values()) == {"your own autocast decides"}
     assert list(choice.notes())[1].startswith("  2 products not: your own autocast decides; one is aten.mm")
+
+
+def test_an_attention_that_cannot_be_written_out_keeps_its_kernel(monkeypatch):
+    def attend(q, k):
+        return (ATTENTION(q, k, k)[0],)
+
+    q = torch.rand(2, 3, 16, 8)
+    assert chosen(attend, q, q).lowered
+    monkeypatch.setattr("tessera.backend.precision_choice.LARGEST_SCORES", 2 * 3 * 16 * 16 - 1)
+    assert reason(attend, q, q) == "its fused kernel is slower in low precision"
+
+
+def test_numbers_that_autograd_has_not_given_join_nothing():
+    made, forward, backward = with_forward_and_backward()
+    made.precision = resolve_precision("bf16")
+    forward.meta |= {"custom": {torch_internals.UNDER_AUTOCAST: True}, "seq_nr": -1}
+    backward.meta["seq_nr"] = -1
+    assert list(choose(made).lowered) == [backward]
+
+
+def test_what_is_lifted_takes_its_backward_along():
+    made, forward, backward = with_forward_and_backward()
+    made.precision = resolve_precision("bf16")
+    choice = choose(made)
+    choice.lift([forward], "asked for by name")
+    assert len(choice.lowered) == 2
+    choice.automatic = dict.fromkeys(choice.lowered)
+    choice.lift([forward], "off")
+    assert not choice.lowered
+    assert choice.kept == {forward: "off", backward: "off"}

@@ -34,8 +34,9 @@ def lower_precision(program: Program) -> int:
         return 0
     choice = choose(program)
     verdict = settle(program, choice) if program.examples else []
-    program.notes += [*choice.notes(), *verdict]
+    notes = [*choice.notes(), *verdict]
     Lowering(program, choice.lowered).run()
+    program.notes += notes
     return len(choice.lowered)
 
 
@@ -114,8 +115,7 @@ class Lowering:
             bias, args[2] = args[2], None
             result = self._up(self._call(node, node.target, *args), node)
             if bias is not None:
-                spread = [1, -1, *[1] * (node.meta["val"].dim() - 2)]
-                shaped = self._call(node, aten.view.default, bias, spread if node.meta["val"].dim() > 2 else [-1, 1])
+                shaped = self._call(node, aten.view.default, bias, [-1, *[1] * (node.meta["val"].dim() - 2)])
                 result = self._call(node, aten.add.Tensor, result, shaped)
             self._replace(node, result)
         else:
@@ -165,7 +165,7 @@ class Lowering:
             return exact
         if (node, dtype) not in self._low:
             source = node.all_input_nodes
-            if torch_internals.is_view(node.target) and len(source) == 1:
+            if _is_plain_view(node) and len(source) == 1 and _is_float32(source[0]):
                 moved = self._lowered(source[0], dtype, user)  # so that a weight and its transpose are cast once
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: moved if n is source[0] else n)
                 self._low[node, dtype] = self._call(user, node.target, *args, **kwargs)
@@ -219,6 +219,7 @@ class Lowering:
 
 _ROUNDS = 6  # of lifting one thing after another
 _PRODUCT_OF_SUM = {aten.addmm.default: aten.mm.default, aten.baddbmm.default: aten.bmm.default}
+_READS_MEMORY = (aten.view.dtype, aten.as_strided.default, aten.view_as_real.default, aten.view_as_complex.default)
 _AFTER_BACKWARD = (Phase.CLIP, Phase.UPDATE, Phase.CHECK)
 _MOVING = (
     aten.clone.default,
@@ -239,7 +240,12 @@ def _moves(node: fx.Node) -> bool:
     """Whether every value of the result is one of the operand's."""
     if node.target is aten.constant_pad_nd.default:
         return len(node.args) < 3 or bool(node.args[2] == 0)
-    return node.target in _MOVING or torch_internals.is_view(node.target)
+    return node.target in _MOVING or _is_plain_view(node)
+
+
+def _is_plain_view(node: fx.Node) -> bool:
+    """Whether ``node`` shows values of its argument in another shape, whatever their dtype and strides are."""
+    return torch_internals.is_view(node.target) and node.target not in _READS_MEMORY
 
 
 def _is_float32(node: fx.Node) -> bool:

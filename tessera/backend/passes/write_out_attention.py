@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from tessera.backend.precision_choice import ATTENTION, ATTENTION_BACKWARD
+from tessera.backend.precision_choice import ATTENTION, ATTENTION_BACKWARD, can_be_written_out
 from tessera.backend.replace_call import replace_call
 from tessera.backend.rewrite import Pass
 from tessera.program import Program
@@ -104,9 +104,7 @@ _FORMS: dict[Any, Callable[..., Any]] = {ATTENTION: _attention, ATTENTION_BACKWA
 
 
 def _fits(node: fx.Node) -> bool:
-    q, k = (n.meta["val"] for n in node.args[node.target is ATTENTION_BACKWARD :][:2])  # type: ignore[union-attr]
-    static = all(isinstance(size, int) for size in (*q.shape, *k.shape))
-    return static and q.dtype in (torch.bfloat16, torch.float16) and q.shape[:2] == k.shape[:2]
+    return node.args[0].meta["val"].dtype in (torch.bfloat16, torch.float16) and can_be_written_out(node)  # type: ignore[union-attr]
 
 
 WRITE_OUT_ATTENTION = Pass("write_out_attention", "close", write_out_attention)

@@ -112,6 +112,21 @@ def test_a_pad_that_puts_in_other_numbers_does_not():
         assert pad.args[0].meta["val"].dtype is dtype
 
 
+def test_memory_that_is_read_as_another_dtype_keeps_its_own():
+    bits = torch.randn(32, 24).view(torch.int32)
+
+    def function(bits, w):
+        product = bits.view(torch.float32) @ w.T
+        parts = torch.view_as_complex(product.view(32, 20, 2)).real @ w[:20]
+        return (product.view(torch.int32), torch.as_strided(product, (4, 40), (80, 1)) @ w, parts)
+
+    made, count = lowered(function, bits, W)
+    assert count == 2  # the product of 4 x 40 x 24 is too small
+    (ours, *other), (exact, *reference) = run(made, bits, W), function(bits, W)
+    for value, expected in ((ours.view(torch.float32), exact.view(torch.float32)), *zip(other, reference, strict=True)):
+        assert (value - expected).norm() / expected.norm() < 2e-2
+
+
 def test_the_backward_reads_the_low_copy_and_the_update_casts_for_itself():
     def step(x, w, g):
         hidden = torch.tanh(x)
