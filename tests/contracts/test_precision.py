@@ -92,7 +92,7 @@ def step_gradients(module, data, precision, **options):
 
 
 def relative(ours, exact):
-    return float((ours - exact).norm() / exact.norm())
+    return float((ours - exact).detach().norm() / exact.detach().norm())
 
 
 def exact_gradients(module, data):
@@ -109,7 +109,7 @@ def notes(report):
     return [note for compilation in report.compilations for note in compilation.notes]
 
 
-@pytest.mark.parametrize(("kind", "rung"), [(Model, WHOLE), (Branches, PIECES)])
+@pytest.mark.parametrize(("kind", "rung"), [(Model, WHOLE), pytest.param(Branches, PIECES, marks=pytest.mark.slow)])
 def test_a_step_has_the_gradients_of_float64(kind, rung):
     module = made(kind)
     exact = exact_gradients(module, batch())
@@ -132,11 +132,13 @@ def test_a_compiled_module_has_them_too_and_keeps_its_dtypes():
     assert relative(again(batch()[0]), module(batch()[0])) < BF16_ERROR
 
 
+@pytest.mark.slow
 def test_a_model_in_float64_is_left_alone():
     plain, asked = (step_gradients(made(Model).double(), batch(), precision)[0] for precision in ("fp32", "bf16"))
     assert torch.equal(plain, asked)
 
 
+@pytest.mark.slow
 def test_under_an_autocast_of_the_users_nothing_changes():
     (plain, _), (asked, step) = (
         step_gradients(made(UnderAutocast), batch(), precision) for precision in ("fp32", "bf16")
@@ -159,6 +161,7 @@ def test_float16_scales_the_loss_and_an_overflow_leaves_the_update_out():
     assert all(torch.equal(p, then) for p, then in zip(module.parameters(), before, strict=True))
 
 
+@pytest.mark.slow
 def test_fit_takes_it_and_trains():
     module = made(Model)
     history = tessera.fit(module, [batch(0)] * 40, precision="bf16", optimizer=momentum(module), progress=False)
