@@ -15,7 +15,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.errors import ExportError
-from tessera.program import Phase, Program, Role, Value
+from tessera.program import Phase, Precision, Program, Role, Value
 from tessera.program.provenance import source_line
 
 
@@ -51,7 +51,9 @@ def program_to_json(program: Program) -> tuple[dict[str, Any], dict[str, torch.T
         if not _is_number(node)
     ]
     outputs = [[value.name, value.role] for value in program.outputs]
-    return {"name": program.name, "inputs": inputs, "outputs": outputs, "nodes": nodes}, constants
+    precision = {"default": program.precision.default, "layers": program.precision.layers}
+    described = {"name": program.name, "inputs": inputs, "outputs": outputs, "nodes": nodes, "precision": precision}
+    return described, constants
 
 
 def program_from_json(described: dict[str, Any], constants: dict[str, torch.Tensor]) -> Program:
@@ -73,8 +75,10 @@ def program_from_json(described: dict[str, Any], constants: dict[str, torch.Tens
             shape, stride, dtype = one["tensor"]
             with fake_mode:
                 node.meta["val"] = torch.empty_strided(shape, stride, dtype=getattr(torch, dtype))
-    values = [[Value(name, Role(role)) for name, role in described[key]] for key in ("inputs", "outputs")]
-    return Program(described["name"], fx.GraphModule(root, graph), *values)
+    inputs, outputs = ([Value(name, Role(role)) for name, role in described[key]] for key in ("inputs", "outputs"))
+    asked = described["precision"]
+    precision = Precision(asked["default"], tuple((layer, name) for layer, name in asked["layers"]))
+    return Program(described["name"], fx.GraphModule(root, graph), inputs, outputs, precision)
 
 
 def _is_number(node: fx.Node) -> bool:

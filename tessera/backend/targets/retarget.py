@@ -54,7 +54,7 @@ class _Retargeting:
         (returned,) = program.graph.output_node().args
         self._graph.output(self._mapped(returned))
         module = fx.GraphModule(program.graph_module, self._graph)
-        self.result = Program(program.name, module, self._inputs, list(program.outputs))
+        self.result = Program(program.name, module, self._inputs, list(program.outputs), program.precision)
 
     def _constant(self, node: fx.Node) -> torch.Tensor:
         return self._old.graph_module.get_buffer(str(node.target))

@@ -9,7 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from tessera.backend.targets.graph_json import program_from_json, program_to_json
 from tessera.errors import ExportError
-from tessera.program import Phase, Program, Role, Value
+from tessera.program import Phase, Precision, Program, Role, Value
 from tests.backend.hand_made import program, run
 
 aten = torch.ops.aten
@@ -88,3 +88,10 @@ def test_control_flow_is_refused():
     made = Program("branch", module, [Value("a", Role.BATCH)], [Value("result", Role.RESULT)])
     with pytest.raises(ExportError, match="no operator on tensors"):
         program_to_json(made)
+
+
+def test_the_precision_that_was_asked_for_goes_along():
+    made = program(lambda x: (x + 1,), torch.randn(3))
+    made.precision = Precision("bf16", (("head", "fp32"),))
+    again = there_and_back(made)
+    assert again.precision == made.precision
