@@ -12,7 +12,8 @@ softmax again instead of keeping it (Dao et al., FlashAttention, 2022, arXiv:220
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,9 +30,19 @@ def write_out_attention(program: Program) -> int:
     matched = 0
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in _FORMS and _fits(node):
-            replace_call(program.graph_module, node, _FORMS[node.target])
+            replace_call(program.graph_module, node, partial(_laid_out, _FORMS[node.target], node.meta["val"]))
             matched += 1
     return matched
+
+
+def _laid_out(form: Callable[..., Any], like: Sequence[torch.Tensor], *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    """What ``form`` returns, in memory as the fused kernel has it: the views that follow rely on that."""
+    results = []
+    for value, other in zip(form(*args, **kwargs), like, strict=True):
+        order = sorted(range(value.dim()), key=lambda dim, other=other: -other.stride(dim))  # type: ignore[misc]
+        back = [order.index(dim) for dim in range(value.dim())]
+        results.append(value.permute(order).contiguous().permute(back))
+    return results
 
 
 def _attention(

@@ -61,6 +61,18 @@ def test_forward_and_backward_keep_their_values(form, dtype):
     assert write_out_attention(made) == 0
 
 
+def test_results_lie_in_memory_as_before():
+    def function(q, k, v, g):
+        results = forward_and_backward({})(*(value.transpose(1, 2) for value in (q, k, v, g)))
+        return tuple(value.transpose(1, 2).flatten(2) for value in results)
+
+    inputs = [value.transpose(1, 2).contiguous().bfloat16() for value in (Q, K, V, G)]
+    made = program(function, *inputs)
+    views = [node.meta["val"].stride() for node in made.results]
+    assert write_out_attention(made) == 2
+    assert [value.stride() for value in run(made, *inputs)] == views  # a view of another layout raises
+
+
 def test_full_precision_keeps_the_fused_kernel():
     for dtype in (torch.float32, torch.float64):
         inputs = [value.to(dtype) for value in (Q, K, V, G)]
