@@ -14,13 +14,14 @@ import tessera
 from benchmarks import gpt_jax
 from benchmarks.measure import Make, NotMeasured, Run, in_turns, repeated
 from benchmarks.plan import Plan
-from benchmarks.row import OURS, Part, faster
+from benchmarks.row import OURS, Part, compared, faster
 
 EAGER = "PyTorch eager, fused AdamW"
 FUSED, COMPILED = "torch.compile, fused AdamW", "torch.compile, AdamW compiled"
 MAX_AUTOTUNE = "torch.compile max-autotune, fused AdamW"
 TORCH_BF16 = "torch.compile, fused AdamW, bf16 autocast"
 JAX, JAX_BF16 = "JAX", "JAX, bf16"
+AUTO = "Tessera, precision auto"
 STEPS = 4  # in a repetition
 
 _LEARNING_RATE, _DECAY = 3e-4, 0.01
@@ -44,6 +45,7 @@ def measure(plan: Plan, size: Size | None = None) -> Part:
     size = size or Size()
     ways: dict[str, Make] = {
         OURS: partial(by_tessera, plan, size),
+        AUTO: partial(by_tessera, plan, size, precision="auto"),
         FUSED: partial(by_torch, plan, size),
         COMPILED: partial(by_torch, plan, size, compiled_update=True),
         JAX: partial(by_jax, plan, size),
@@ -57,7 +59,14 @@ def measure(plan: Plan, size: Size | None = None) -> Part:
         f"GPT, {size.layers} layers, D {size.dim}, H {size.heads}, T {size.length}, B {size.batch}, "
         f"V {size.vocabulary}, AdamW, one step, fp32 where not said otherwise"
     )
-    return faster(title, outcomes, {FUSED: 1.1, COMPILED: 1.1, JAX: 1.1})
+    lowered = outcomes.pop(AUTO)
+    part = faster(title, outcomes, {FUSED: 1.1, COMPILED: 1.1, JAX: 1.1})
+    least = {TORCH_BF16: 1.3, JAX: 3.6, JAX_BF16: 3.0}
+    part.rows += [
+        compared("The same, precision auto", peer, lowered, outcomes[peer], least=factor)
+        for peer, factor in least.items()
+    ]
+    return part
 
 
 class Block(nn.Module):
@@ -117,11 +126,11 @@ def batch(size: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
-def by_tessera(plan: Plan, size: Size) -> Run:
+def by_tessera(plan: Plan, size: Size, *, precision: str = "fp32") -> Run:
     """``tessera.train_step``."""
     module, (x, y) = model(size, plan.device), batch(size, plan.device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=_LEARNING_RATE, weight_decay=_DECAY)
-    step = tessera.train_step(module, cross_entropy, optimizer)
+    step = tessera.train_step(module, cross_entropy, optimizer, precision=precision)
     return repeated(lambda: step(x, y), STEPS, plan.wait)
 
 
