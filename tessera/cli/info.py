@@ -20,6 +20,7 @@ OPTIONAL = (
     ("torchmetrics", "metrics", "metrics of torchmetrics"),
     ("tensorboard", "tensorboard", "the callback TensorBoard"),
     ("matplotlib", "plot", "history.plot()"),
+    ("triton", "triton", "kernels for a GPU that is not here"),
     ("onnx", "onnx", "export to ONNX"),
     ("onnxscript", "onnx", "export to ONNX"),
     ("onnxruntime", "onnx", "export to ONNX, checked"),

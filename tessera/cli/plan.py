@@ -16,9 +16,10 @@ from tessera.cli.job import Job
 from tessera.data import Loader
 from tessera.errors import CheckpointError
 from tessera.nn.summary import summarize
+from tessera.program import resolve_precision
 from tessera.train.batches import BatchReader
 from tessera.train.labels import TRAINING_DATA
-from tessera.train.settings import check_settings
+from tessera.train.settings import check_counts
 from tessera.train.source import source
 
 
@@ -44,8 +45,8 @@ def plan(config: Config, job: Job) -> str:
 def _steps(job: Job) -> str:
     epochs, steps = job.settings.get("epochs", 1), job.settings.get("steps")
     batch_size = job.settings.get("batch_size", 32)
-    precision = job.settings.get("precision", "fp32")
-    check_settings(precision=precision, epochs=epochs, steps=steps, batch_size=batch_size)
+    check_counts(epochs=epochs, steps=steps, batch_size=batch_size)
+    resolve_precision(job.settings.get("precision", "fp32")).check_layers(job.module)
     reader = BatchReader.of(job.module, whole=job.settings.get("loss", "auto") is None)
     each = source(job.data, reader, TRAINING_DATA, batch_size, shuffle=False).steps
     inside = f"{each:,} an epoch" if each else "as many an epoch as the data has"

@@ -9,7 +9,7 @@ from tessera.train.batches import BatchReader
 from tessera.train.inference import inference
 from tessera.train.metrics import Metrics, resolve_metrics
 from tessera.train.progress_over import progress_over
-from tessera.train.settings import check_measures, check_settings
+from tessera.train.settings import check_counts, check_measures
 from tessera.train.source import source
 from tessera.train.validation import measure
 
@@ -53,7 +53,7 @@ def evaluate(
         BatchError, LabelError, EmptyDatasetError: the data cannot be measured.
         LossError, SettingError: the loss or a metric is none, or is not one number.
     """
-    check_settings(batch_size=batch_size)
+    check_counts(batch_size=batch_size)
     measured = resolve_metrics(metrics)
     check_measures(loss, measured)
     function = own_loss if loss is None else resolve_loss(loss)

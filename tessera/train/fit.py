@@ -33,7 +33,7 @@ from tessera.train.metrics import Metrics, resolve_metrics, step_metrics
 from tessera.train.modes import mode
 from tessera.train.progress import ProgressBar
 from tessera.train.run import Run
-from tessera.train.settings import check_company, check_measures, check_seed, check_settings
+from tessera.train.settings import check_company, check_counts, check_measures, check_seed
 from tessera.train.source import check_passes, source
 from tessera.train.tape import Tape
 from tessera.train.training import Training
@@ -129,7 +129,7 @@ def fit(
         NonFiniteError: a loss or gradient is NaN or infinite. The weights are those of the last finite step, and the
             error's ``history`` is what was trained until then.
     """
-    check_settings(
+    check_counts(
         epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
         validate_every=validate_every, save_every=save_every, keep=keep,
     )  # fmt: skip

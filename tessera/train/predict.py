@@ -11,7 +11,7 @@ from tessera.train.inference import inference
 from tessera.train.inputs import InputReader, as_inputs
 from tessera.train.outputs import join, on_host
 from tessera.train.progress_over import progress_over
-from tessera.train.settings import check_settings
+from tessera.train.settings import check_counts
 from tessera.train.source import source
 
 
@@ -49,7 +49,7 @@ def predict(
         BatchError: the data cannot be read, or the outputs of the batches cannot be joined sample by sample.
         EmptyDatasetError: there is no data.
     """
-    check_settings(batch_size=batch_size)
+    check_counts(batch_size=batch_size)
     found = source(as_inputs(data), InputReader.of(module), "data", batch_size, shuffle=False)
     outputs = []
     with inference(module, optimizer), progress_over(found.batches(), found.steps, progress, name="predict") as batches:

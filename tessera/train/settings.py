@@ -5,7 +5,7 @@ from __future__ import annotations
 from tessera.errors import SettingError
 
 
-def check_settings(**counts: int | None) -> None:
+def check_counts(**counts: int | None) -> None:
     """Check that every count is a whole number of at least one, or None.
 
     Raises:

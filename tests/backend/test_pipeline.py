@@ -5,6 +5,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend import passes
+from tessera.backend.passes import chunk_rows
 from tessera.backend.pipeline import PIPELINE
 from tessera.backend.precision_choice import ATTENTION
 from tessera.backend.runner import run_pipeline
@@ -17,6 +18,12 @@ LARGE = [torch.rand(128, 128) for _ in range(3)]
 ROWS, WIDE = torch.rand(4096, 16), torch.rand(16, 1024)
 HEADS = torch.rand(1, 2, 16, 16)
 INPUTS = (A, B, T, *LARGE, ROWS, WIDE, HEADS, *WEIGHTS)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """What is worth chunks begins at a size that a test can afford."""
+    monkeypatch.setattr(chunk_rows, "SMALLEST", 1 << 24)
 
 
 def something_for_every_pass():

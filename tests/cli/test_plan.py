@@ -58,6 +58,12 @@ def test_the_number_of_steps(project, overrides, steps):
     assert rows(project, *overrides)["steps"] == steps
 
 
+def test_a_precision_for_a_layer_that_is_not_there(project):
+    assert rows(project, "fit.precision='bf16'")["steps"]
+    with pytest.raises(TesseraError, match="has no such layer"):
+        rows(project, "fit.precision={nowhere='bf16'}")
+
+
 def test_so_many_steps_it_takes(project):
     told = rows(project, "data={name='net.py:train', samples=70}")["steps"]
     history = made(project, "data={name='net.py:train', samples=70}", "fit.checkpoint=false")[1].run()

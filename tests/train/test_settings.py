@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 
 from tessera.errors import SettingError
-from tessera.train.settings import check_company, check_measures, check_seed, check_settings
+from tessera.train.settings import check_company, check_counts, check_measures, check_seed
 
 
 def test_sound_settings_pass():
-    check_settings(epochs=1, steps=None)
+    check_counts(epochs=1, steps=None)
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "3"])
 def test_a_count_that_is_none(count):
     with pytest.raises(SettingError) as error:
-        check_settings(epochs=count)
+        check_counts(epochs=count)
     assert str(error.value) == (
         f"epochs={count!r} was passed. epochs is a whole number of at least 1. Write for example epochs=10."
     )
