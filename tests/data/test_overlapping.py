@@ -74,16 +74,17 @@ def test_the_order_and_the_state_are_those_without_workers(seconds):
         assert [batch.tolist() for batch in loader] == expected[2][6:]
 
 
-def test_some_slow_ones_among_many_are_enough():
+def test_some_slow_ones_among_many_are_enough(monkeypatch):
     """As in Parquet, where only some batches wait for the next group of rows."""
-    source = Slow(torch.arange(200), seconds=0.0)
+    source, now = Slow(torch.arange(200), seconds=0.0), [0.0]
     read = source.batch
 
     def batch(indices, empty=np.empty):
-        time.sleep(0.02 if 7 in indices else 0.0)
+        now[0] += 0.02 if 7 in indices else 1e-5
         return read(indices, empty)
 
     source.batch = batch
+    monkeypatch.setattr(overlapping, "perf_counter", lambda: now[0])
     with Loader(source, 5, shuffle=False, workers=2) as loader:
         assert len(list(loader)) == 40
     assert source.makers[:32] == [MAIN] * 32
