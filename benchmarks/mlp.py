@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -64,6 +65,7 @@ def by_fit(plan: Plan, size: Size, *, shuffle: bool = True) -> Run:
     """One call of ``fit``; returns the mean loss of its last epoch."""
     module, pairs = model(size, plan.device), data(size, plan.device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+    shuffled = _in_order_first(shuffle)
 
     def run() -> float:
         history = tessera.fit(
@@ -73,7 +75,7 @@ def by_fit(plan: Plan, size: Size, *, shuffle: bool = True) -> Run:
             optimizer=optimizer,
             epochs=size.epochs,
             batch_size=size.batch,
-            shuffle=shuffle,
+            shuffle=next(shuffled),
             progress=False,
         )
         return history.epochs[-1]["loss"]
@@ -96,7 +98,9 @@ def by_hand(plan: Plan, size: Size, *, way: str, shuffle: bool = True) -> Run:
     loss_of = forward if way == EAGER else compiler(forward)
     update_all = compiler(update) if way == COMPILED else update
 
-    def epoch() -> float:
+    shuffled = _in_order_first(shuffle)
+
+    def epoch(shuffle: bool) -> float:
         order = torch.randperm(len(y)) if shuffle else torch.arange(len(y))
         losses = []
         for rows in order.to(plan.device).split(size.batch):
@@ -108,8 +112,14 @@ def by_hand(plan: Plan, size: Size, *, way: str, shuffle: bool = True) -> Run:
         return torch.stack(losses).mean().item()
 
     def run() -> float:
-        loss = [epoch() for _ in range(size.epochs)][-1]
+        shuffle = next(shuffled)
+        loss = [epoch(shuffle) for _ in range(size.epochs)][-1]
         plan.wait()
         return loss
 
     return run
+
+
+def _in_order_first(shuffle: bool) -> Iterator[bool]:
+    """Whether each repetition shuffles: the first, whose answers are compared, goes through the data in order."""
+    return itertools.chain([False], itertools.repeat(shuffle))

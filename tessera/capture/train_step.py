@@ -136,7 +136,11 @@ def train_step(
 
 
 class TrainStep:
-    """See ``train_step``. ``report`` tells what was compiled and why anything was not; ``metrics`` the last values."""
+    """See ``train_step``.
+
+    ``report`` tells what was compiled and why anything was not, ``metrics`` the last values, ``precision`` what was
+    asked of products.
+    """
 
     def __init__(
         self,
@@ -152,6 +156,7 @@ class TrainStep:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
         self.metrics: dict[str, torch.Tensor] = {}
+        self.precision = precision
         self._module, self._loss, self._targets = module, loss, targets
         self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
         self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)

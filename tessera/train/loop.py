@@ -106,6 +106,14 @@ class Loop:
         for found in self._compiled_for:
             batch = batch_like(found, self.device)
             step = self._step = self._step or self.make_step(batch)
+            if "auto" in step.precision.names:  # a batch of zeros bears what a real one may not
+                self._step = None
+                _log.warning(
+                    "The run goes on with precision='auto', which is decided anew, by the first batch from here: where "
+                    "it chooses otherwise than before, results are not bit for bit those of a run without a stop. "
+                    "Name the precision, as in precision='bf16', to go on exactly."
+                )
+                return False
             compilations = len(step.report.compilations)
             try:
                 step(*batch.positional, *batch.labels, **batch.named)

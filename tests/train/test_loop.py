@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
+import tessera
 from tessera.errors import LabelError, NonFiniteError, NonFiniteStepError
-from tessera.program import Report
+from tessera.program import Precision, Report
 from tessera.train.batches import Batch, Stack
 from tessera.train.example_inputs import remembered_inputs
 from tessera.train.history import History
@@ -22,6 +24,8 @@ MODULE = torch.nn.Linear(1, 3)
 
 class FakeStep:
     """Answers with the label as loss; a label that is not finite trains nothing and raises."""
+
+    precision = Precision()
 
     def __init__(self, *, loops: bool = True):
         self.loops, self.report = loops, Report("fake")
@@ -201,3 +205,25 @@ def test_a_rehearsal_that_fails_is_said(caplog):
         assert running.rehearse()
         assert len(caplog.records) == len(said)
         assert all(words in caplog.text for words in said)
+
+
+def test_a_resumed_run_decides_its_precision_by_a_batch_and_not_by_zeros(tmp_path, caplog):
+    """Behind a layer whose outputs nearly cancel, low precision is lifted back for real batches, not for zeros."""
+    draw = torch.Generator().manual_seed(1)
+    x, y = 3000 + torch.randn(512, 256, generator=draw), torch.randn(512, 256, generator=draw)
+
+    def weights(folder, steps):
+        torch.manual_seed(0)
+        layers = [nn.Linear(256, 512, bias=False), nn.BatchNorm1d(512), nn.GELU(), nn.Linear(512, 256)]
+        net = nn.Sequential(*layers)
+        optimizer = torch.optim.AdamW(net.parameters())
+        options = {"batch_size": 128, "steps": steps, "checkpoint": folder, "precision": "auto", "progress": False}
+        tessera.fit(net, (x, y), loss="mse", optimizer=optimizer, epochs=4, seed=3, **options)
+        return net.state_dict()
+
+    whole = weights(tmp_path / "whole", 4)
+    weights(tmp_path / "parts", 2)
+    assert "decided anew" not in caplog.text
+    resumed = weights(tmp_path / "parts", 4)
+    assert "decided anew" in caplog.text
+    torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
