@@ -10,7 +10,21 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import call, checkpoint, compilations, curves, data, fit, gpt, import_time, machine, mlp, optim, xor
+from benchmarks import (
+    call,
+    checkpoint,
+    compilations,
+    curves,
+    data,
+    fit,
+    gpt,
+    images,
+    import_time,
+    machine,
+    mlp,
+    optim,
+    xor,
+)
 from benchmarks.plan import Plan, on_stderr
 from benchmarks.row import Part, Row
 from benchmarks.table import table
@@ -27,6 +41,7 @@ FAMILIES: Families = {
     "checkpoint": checkpoint.measure,
     "data": data.measure,
     "optim": optim.measure,
+    "images": images.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,
 }

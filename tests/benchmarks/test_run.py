@@ -8,7 +8,20 @@ from benchmarks import run
 from benchmarks.plan import Plan
 from benchmarks.row import Part, limited
 
-NAMES = ("xor", "mlp", "call", "compilations", "curves", "fit", "checkpoint", "data", "optim", "gpt", "import")
+NAMES = (
+    "xor",
+    "mlp",
+    "call",
+    "compilations",
+    "curves",
+    "fit",
+    "checkpoint",
+    "data",
+    "optim",
+    "images",
+    "gpt",
+    "import",
+)
 
 
 def family(name, found=1):
