@@ -55,10 +55,7 @@ def measure(plan: Plan, size: Size | None = None) -> Part:
         MAX_AUTOTUNE: partial(by_torch, plan, size, mode="max-autotune"),
     }
     outcomes = in_turns(ways, plan, rounds=11, units=STEPS)
-    title = (
-        f"GPT, {size.layers} layers, D {size.dim}, H {size.heads}, T {size.length}, B {size.batch}, "
-        f"V {size.vocabulary}, AdamW, one step, fp32 where not said otherwise"
-    )
+    title = f"{described(size)}, one step, fp32 where not said otherwise"
     lowered = outcomes.pop(AUTO)
     part = faster(title, outcomes, {FUSED: 1.1, COMPILED: 1.1, JAX: 1.1})
     least = {TORCH_BF16: 1.3, JAX: 3.6, JAX_BF16: 3.0}
@@ -67,6 +64,12 @@ def measure(plan: Plan, size: Size | None = None) -> Part:
         for peer, factor in least.items()
     ]
     return part
+
+
+def described(size: Size) -> str:
+    """As the table says it."""
+    shape = f"D {size.dim}, H {size.heads}, T {size.length}, B {size.batch}, V {size.vocabulary}"
+    return f"GPT, {size.layers} layers, {shape}, AdamW"
 
 
 class Block(nn.Module):

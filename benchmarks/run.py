@@ -18,6 +18,7 @@ from benchmarks import (
     data,
     fit,
     gpt,
+    gpt_alone,
     images,
     import_time,
     machine,
@@ -42,6 +43,7 @@ FAMILIES: Families = {
     "data": data.measure,
     "optim": optim.measure,
     "images": images.measure,
+    "alone": gpt_alone.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,
 }

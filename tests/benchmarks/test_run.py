@@ -19,6 +19,7 @@ NAMES = (
     "data",
     "optim",
     "images",
+    "alone",
     "gpt",
     "import",
 )
