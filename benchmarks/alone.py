@@ -55,15 +55,23 @@ def alone(make: Make, plan: Plan, *, imports: Sequence[str], rounds: int, units:
     return found
 
 
-def smaller(work: str, peer: str, ours: Alone | Absent, theirs: Alone | Absent, *, most: float) -> Row:
+def smaller(work: str, peer: str, ours: Alone | Absent, theirs: Alone | Absent, *, most: float | None) -> Row:
     """The ratio of two peaks, Tessera's / the peer's, which is to be at most ``most``."""
-    target = f"<= {most:g}x"
+    target = "" if most is None else f"<= {most:g}x"
     if isinstance(ours, Absent):
-        return Row(work, peer, ours.reason, _mebibytes(theirs), target=target, met=False)
+        return Row(work, peer, ours.reason, _mebibytes(theirs), target=target, met=False if target else None)
     if isinstance(theirs, Absent):
         return Row(work, peer, _mebibytes(ours), theirs.reason, target=target)
     ratio = ours.peak / theirs.peak
-    return Row(work, peer, _mebibytes(ours), _mebibytes(theirs), f"{ratio:.2f}x", target, ratio <= most)
+    return Row(
+        work,
+        peer,
+        _mebibytes(ours),
+        _mebibytes(theirs),
+        f"{ratio:.2f}x",
+        target,
+        None if most is None else ratio <= most,
+    )
 
 
 def _mebibytes(found: Alone | Absent) -> str:

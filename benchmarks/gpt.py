@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -176,9 +177,9 @@ def by_torch(
     return repeated(step, STEPS, plan.wait)
 
 
-def by_jax(plan: Plan, size: Size, *, dtype: str = "float32") -> Run:
-    """The whole step jitted; see ``gpt_jax``."""
+def by_jax(plan: Plan, size: Size, *, dtype: str = "float32", **how: Any) -> Run:
+    """The whole step jitted; ``how`` and more in ``gpt_jax``."""
     step, wait = gpt_jax.step_and_wait(
-        model(size, plan.device), batch(size, plan.device), size.heads, _LEARNING_RATE, _DECAY, dtype
+        model(size, plan.device), batch(size, plan.device), size.heads, _LEARNING_RATE, _DECAY, dtype, **how
     )
     return repeated(step, STEPS, wait)

@@ -15,8 +15,8 @@ from benchmarks.row import OURS, Part, compared
 SMALL = gpt.Size()
 WIDE = gpt.Size(length=512, batch=4, vocabulary=50_257)
 
-_COMPILER = ("torch._inductor.compile_fx", "torch._dynamo")
-_OURS, _EAGER, _JAX = ("tessera", *_COMPILER), ("torch",), ("torch", "jax", "optax")
+TORCH_IMPORTS = ("torch._inductor.compile_fx", "torch._dynamo")
+OUR_IMPORTS, EAGER_IMPORTS, JAX_IMPORTS = ("tessera", *TORCH_IMPORTS), ("torch",), ("torch", "jax", "optax")
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def measure(plan: Plan) -> Part:
     small = _measured(
         plan,
         {
-            gpt.AUTO: Way(partial(gpt.by_tessera, sent, SMALL, precision="auto"), _OURS),
-            gpt.JAX: Way(partial(gpt.by_jax, sent, SMALL), _JAX),
-            gpt.TORCH_BF16: Way(partial(gpt.by_torch, sent, SMALL, autocast=True), _COMPILER),
+            gpt.AUTO: Way(partial(gpt.by_tessera, sent, SMALL, precision="auto"), OUR_IMPORTS),
+            gpt.JAX: Way(partial(gpt.by_jax, sent, SMALL), JAX_IMPORTS),
+            gpt.TORCH_BF16: Way(partial(gpt.by_torch, sent, SMALL, autocast=True), TORCH_IMPORTS),
         },
     )
     title = f"{gpt.described(SMALL)}, precision auto, peak memory of the process"
@@ -46,8 +46,8 @@ def measure(plan: Plan) -> Part:
     wide = _measured(
         plan,
         {
-            OURS: Way(partial(gpt.by_tessera, sent, WIDE), _OURS),
-            gpt.EAGER: Way(partial(gpt.by_torch, sent, WIDE, compiled=False), _EAGER),
+            OURS: Way(partial(gpt.by_tessera, sent, WIDE), OUR_IMPORTS),
+            gpt.EAGER: Way(partial(gpt.by_torch, sent, WIDE, compiled=False), EAGER_IMPORTS),
         },
     )
     title = f"{gpt.described(WIDE)}, fp32"

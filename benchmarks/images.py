@@ -12,6 +12,7 @@ from torch import nn
 
 import tessera
 from benchmarks import images_jax
+from benchmarks.image_models import CLASSES, Residuals, ResNet, ViT, perceptron
 from benchmarks.measure import Make, Outcome, Run, Timing, in_turns, repeated
 from benchmarks.plan import Plan
 from benchmarks.row import OURS, Part, compared, faster
@@ -25,7 +26,6 @@ BEST = "the best of them"
 LEAST = 1.15
 
 LEARNING_RATE, DECAY = 1e-5, 0.01  # so slow that losses stay far enough from zero to be compared
-CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ def measure(plan: Plan) -> Part:
     return sum((_rows(plan, work) for work in (resnet(), vit(), mlp())), Part())
 
 
+def measure_resnet50(plan: Plan) -> Part:
+    """The time of a step of a ResNet-50, for a GPU."""
+    return _rows(plan, resnet50())
+
+
 def _rows(plan: Plan, work: Work) -> Part:
     ways: dict[str, Make] = {
         OURS: partial(by_tessera, plan, work),
@@ -78,10 +83,21 @@ def best(outcomes: list[Outcome]) -> Outcome:
     return min(outcomes, key=lambda outcome: outcome.median if isinstance(outcome, Timing) else float("inf"))
 
 
-def resnet(widths: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2, batch: int = 64) -> Work:
-    """A ResNet-18 for small images: no pooling after its first convolution."""
-    title = f"ResNet of {len(widths) * blocks} blocks, 3x32x32, B {batch}, AdamW"
-    return Work(title, partial(ResNet, widths, blocks), (3, 32, 32), batch, 1, images_jax.resnet)
+def resnet(shape: Residuals | None = None, size: int = 32, batch: int = 64, steps: int = 1) -> Work:
+    """A ResNet-18 for small images, where nothing else is said: no pooling after its first convolution."""
+    shape = shape or Residuals()
+    layers = 2 + len(shape.kernels) * sum(shape.blocks)
+    forward = partial(
+        images_jax.resnet, strides=shape.strides(), stem=shape.stem[1], pools=shape.pools, branch=shape.kernels.index(3)
+    )
+    title = f"ResNet-{layers}, 3x{size}x{size}, B {batch}, AdamW"
+    return Work(title, partial(ResNet, shape), (3, size, size), batch, steps, forward)
+
+
+def resnet50(size: int = 224, batch: int = 128, steps: int = 5) -> Work:
+    """The ResNet-50 of He et al., 2015, with the stride at its 3x3 convolutions."""
+    shape = Residuals(blocks=(3, 4, 6, 3), kernels=(1, 3, 1), growth=4, stem=(7, 2, 3), pools=True)
+    return resnet(shape, size, batch, steps)
 
 
 def vit(layers: int = 12, dim: int = 192, heads: int = 3, batch: int = 64) -> Work:
@@ -95,82 +111,6 @@ def mlp(hidden: int = 512, batch: int = 128) -> Work:
     """Two hidden layers over flat images of 28x28."""
     title = f"MLP 784-{hidden}-{hidden}-{CLASSES}, B {batch}, AdamW"
     return Work(title, partial(perceptron, hidden), (784,), batch, 50, images_jax.mlp)
-
-
-class Residual(nn.Module):
-    """Two convolutions beside a shortcut: ``[batch, channels, height, width]``."""
-
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = nn.Conv2d(inputs, width, 1, stride, bias=False) if stride != 1 or inputs != width else None
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        beside = x if self.shortcut is None else self.shortcut(x)
-        x = self.norm1(self.conv1(x)).relu()
-        return (self.norm2(self.conv2(x)) + beside).relu()
-
-
-class ResNet(nn.Module):
-    """Images ``[batch, 3, 32, 32]`` -> scores ``[batch, class]``."""
-
-    def __init__(self, widths: tuple[int, ...], blocks: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
-        self.norm = nn.BatchNorm2d(widths[0])
-        self.blocks = nn.Sequential()
-        inputs = widths[0]
-        for stage, width in enumerate(widths):
-            for number in range(blocks):
-                self.blocks.append(Residual(inputs, width, 2 if stage and not number else 1))
-                inputs = width
-        self.head = nn.Linear(inputs, CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.blocks(self.norm(self.stem(x)).relu())
-        return self.head(x.mean((2, 3)))
-
-
-class Layer(nn.Module):
-    """Attention and an MLP, each behind a layer norm: ``[batch, patch, dim]`` -> the same."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        heads = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each [batch, head, patch, dim of a head]
-        attended = nn.functional.scaled_dot_product_attention(q, k, v)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.down(nn.functional.gelu(self.up(self.mlp_norm(x)), approximate="tanh"))
-
-
-class ViT(nn.Module):
-    """Images ``[batch, 3, 32, 32]`` -> scores ``[batch, class]``, read from the mean of all patches."""
-
-    def __init__(self, layers: int, dim: int, heads: int) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, dim, 4, 4)
-        self.positions = nn.Parameter(0.02 * torch.randn(64, dim))
-        self.blocks = nn.Sequential(*(Layer(dim, heads) for _ in range(layers)))
-        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2) + self.positions
-        return self.head(self.norm(self.blocks(x)).mean(1))
-
-
-def perceptron(hidden: int) -> nn.Sequential:
-    """``[batch, 784]`` -> scores ``[batch, class]``."""
-    layers = [nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES)]
-    return nn.Sequential(*layers)
 
 
 def model(plan: Plan, work: Work) -> nn.Module:

@@ -5,7 +5,7 @@ Images and convolutions have their channels last, which XLA prefers; the batch n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -69,8 +69,10 @@ def step_and_wait(
     return step, lambda: jax.block_until_ready((parameters, state))
 
 
-def resnet(p: Any, x: Any) -> tuple[Any, dict[str, Any]]:
-    """Images ``[batch, height, width, 3]`` -> scores ``[batch, class]``."""
+def resnet(
+    p: Any, x: Any, *, strides: Sequence[int], stem: int, pools: bool, branch: int
+) -> tuple[Any, dict[str, Any]]:
+    """Images ``[batch, height, width, 3]`` -> scores ``[batch, class]``; ``branch``: the convolution with a stride."""
     import jax
 
     statistics: dict[str, Any] = {}
@@ -82,14 +84,19 @@ def resnet(p: Any, x: Any) -> tuple[Any, dict[str, Any]]:
         scaled = (wide - mean) * jax.lax.rsqrt(variance + _EPSILON)
         return scaled.astype(x.dtype) * p[f"{name}.weight"] + p[f"{name}.bias"]
 
-    x = jax.nn.relu(norm("norm", _convolved(x, p["stem.weight"])))
-    for block in (f"blocks.{number}" for number in range(sum(name.endswith("conv1.weight") for name in p))):
-        inputs, width = p[f"{block}.conv1.weight"].shape[2:]
-        # Where the width grows, the image is halved; the first stage keeps both.
-        stride = 2 if inputs != width else 1
-        beside = x if f"{block}.shortcut.weight" not in p else _convolved(x, p[f"{block}.shortcut.weight"], stride)
-        x = jax.nn.relu(norm(f"{block}.norm1", _convolved(x, p[f"{block}.conv1.weight"], stride)))
-        x = jax.nn.relu(norm(f"{block}.norm2", _convolved(x, p[f"{block}.conv2.weight"])) + beside)
+    x = jax.nn.relu(norm("norm", _convolved(x, p["stem.weight"], stem)))
+    if pools:
+        around = ((0, 0), (1, 1), (1, 1), (0, 0))
+        x = jax.lax.reduce_window(x, -float("inf"), jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), around)
+    for block, stride in ((f"blocks.{number}", stride) for number, stride in enumerate(strides)):
+        beside, number = x, 0
+        if f"{block}.shortcut.weight" in p:
+            beside = norm(f"{block}.shortcut_norm", _convolved(x, p[f"{block}.shortcut.weight"], stride))
+        while (weight := p.get(f"{block}.convs.{number}.weight")) is not None:
+            x = _convolved(jax.nn.relu(x) if number else x, weight, stride if number == branch else 1)
+            x = norm(f"{block}.norms.{number}", x)
+            number += 1
+        x = jax.nn.relu(x + beside)
     return x.mean((1, 2)) @ p["head.weight"].T + p["head.bias"], statistics
 
 

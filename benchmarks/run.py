@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,26 +51,28 @@ FAMILIES: Families = {
 RESULTS = Path(__file__).parent / "results"
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
+def arguments(description: str, families: Families) -> argparse.ArgumentParser:
     """The command line of a run."""
     parser = argparse.ArgumentParser(description=description)
-    names = ", ".join(FAMILIES)
+    names = ", ".join(families)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
-    parser.add_argument("--only", type=_names, default=tuple(FAMILIES), metavar="NAMES", help=f"some of: {names}")
+    parser.add_argument(
+        "--only", type=partial(_names, families), default=tuple(families), metavar="NAMES", help=f"some of: {names}"
+    )
     parser.add_argument(
         "--folder", type=Path, help="where to write the table; without it, a quick or partial run is printed only"
     )
     return parser
 
 
-def run(plan: Plan, chosen: argparse.Namespace) -> None:
+def run(plan: Plan, chosen: argparse.Namespace, families: Families) -> None:
     """Measure, print the table and write it."""
     head, load = machine.describe(plan.device), machine.load()
-    part = measure(plan, {name: FAMILIES[name] for name in chosen.only})
+    part = measure(plan, {name: families[name] for name in chosen.only})
     head["load"] = f"{load} before, {machine.load()} at the end (processes that want a core, the run's own among them)"
     shown = table(head, part)
     print(shown)
-    whole = not chosen.quick and set(chosen.only) == set(FAMILIES)
+    whole = not chosen.quick and set(chosen.only) == set(families)
     folder = chosen.folder or (RESULTS if whole else None)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,13 +103,13 @@ def measure(plan: Plan, families: Families) -> Part:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``python -m benchmarks``: on the CPU."""
-    chosen = arguments("Tessera beside its peers on the CPU.").parse_args(argv)
-    run(Plan(quick=chosen.quick, say=on_stderr()), chosen)
+    chosen = arguments("Tessera beside its peers on the CPU.", FAMILIES).parse_args(argv)
+    run(Plan(quick=chosen.quick, say=on_stderr()), chosen, FAMILIES)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(families: Families, text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in FAMILIES]
+    unknown = [name for name in names if name not in families]
     if unknown:
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is not one of {', '.join(FAMILIES)}")
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is not one of {', '.join(families)}")
     return names

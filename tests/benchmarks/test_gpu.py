@@ -11,7 +11,7 @@ from benchmarks import gpu
 @pytest.fixture
 def runs(monkeypatch):
     found = []
-    monkeypatch.setattr(gpu, "run", lambda plan, chosen: found.append((plan, chosen)))
+    monkeypatch.setattr(gpu, "run", lambda plan, chosen, families: found.append((plan, chosen, families)))
     monkeypatch.setattr(os, "environ", {})
     return found
 
@@ -29,8 +29,9 @@ def test_without_a_gpu_it_says_what_is_needed_and_ends_well(runs, monkeypatch, c
 def test_with_a_gpu_it_measures_there_within_a_limit(runs, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     gpu.main(["--quick", "--only", "gpt"])
-    ((plan, chosen),) = runs
+    ((plan, chosen, families),) = runs
     assert (plan.device, plan.quick, chosen.only) == (torch.device("cuda", 0), True, ("gpt",))
+    assert tuple(families) == ("gpt", "resnet", "xor")
     assert plan.limit_s <= 7 * 60
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import images
+from benchmarks.image_models import Residuals
 from benchmarks.measure import Absent, Timing
 from benchmarks.plan import Plan
 
 WORKS = {
-    "resnet": images.resnet((8, 16), 1, 4),
+    "resnet": images.resnet(Residuals((8, 16), (1, 1)), batch=4),
     "vit": images.vit(1, 24, 3, 4),
     "mlp": images.mlp(16, 8),
 }

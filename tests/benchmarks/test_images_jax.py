@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import images
+from benchmarks.image_models import Residuals
 from benchmarks.plan import Plan
 
 pytestmark = pytest.mark.peers
 
 WORKS = {
-    "resnet": images.resnet((8, 16), 2, 4),
+    "resnet": images.resnet(Residuals((8, 16), (2, 1)), batch=4),
+    "bottlenecks": images.resnet(Residuals((8, 16), (2, 1), (1, 3, 1), 4, (7, 2, 3), pools=True), batch=4),
     "vit": images.vit(2, 24, 3, 4),
     "mlp": images.mlp(16, 8),
 }

@@ -48,7 +48,7 @@ def test_help_lists_the_names(capsys):
 
 
 def test_only_takes_names_and_refuses_others(capsys):
-    assert run.arguments("").parse_args(["--only", "xor, gpt"]).only == ("xor", "gpt")
+    assert run.arguments("", run.FAMILIES).parse_args(["--only", "xor, gpt"]).only == ("xor", "gpt")
     with pytest.raises(SystemExit):
         run.main(["--only", "xor,bert"])
     assert "bert is not one of xor, mlp" in capsys.readouterr().err
