@@ -1,33 +1,121 @@
-"""A small C++ source, compiled and imported."""
+"""A small C++ source, compiled once on this machine, kept in the cache folder, and imported."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import importlib.util
+import logging
+import os
 import shutil
 import subprocess
 import sysconfig
 import tempfile
+import threading
 import types
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tessera import torch_internals
+from tessera.program.last_report import cache_folder
+
+logger = logging.getLogger("tessera")
+
+# What every source begins with. Addresses of other compiled code are handed over when it is loaded, so that the same
+# source is the same library in every process.
+HEADER = """
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+static void* address[ADDRESSES];
+
+static PyObject* bind(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) address[i] = PyLong_AsVoidPtr(args[i]);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
+}
+"""
+_DIGEST = 32  # bytes of the SHA-256 that an entry of the cache begins with
 
 
-def load_cpp_extension(name: str, source: str, *, parallel: bool = False) -> types.ModuleType:
+@dataclass(frozen=True)
+class Extension:
+    """An imported extension module and the bytes of its library."""
+
+    module: types.ModuleType
+    library: bytes
+
+
+def load_cpp_extension(name: str, source: str, addresses: Sequence[int] = (), *, parallel: bool = False) -> Extension:
     """Compile a small C++ source with the compiler that Inductor uses and import it as an extension module.
 
-    ``parallel`` is for sources with OpenMP loops.
+    Args:
+        source: what follows ``HEADER``; its methods include ``bind``.
+        addresses: what the source finds in ``address``.
+        parallel: for sources with OpenMP loops.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}_"))
-    try:
-        written, library = folder / f"{name}.cpp", folder / f"{name}.so"
-        written.write_text(source)
-        command = [torch_internals.cpp_compiler(), "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
-        command += ["-fopenmp"] if parallel else []
-        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)  # noqa: S603
-        spec = importlib.util.spec_from_file_location(name, library)
+    source = f"#define ADDRESSES {len(addresses) + 1}\n{HEADER}{source}"
+    flags = ["-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
+    compiler = torch_internals.cpp_compiler()
+    key = hashlib.sha256("\0".join([source, compiler, _version(compiler), *flags]).encode()).hexdigest()
+    library = _cached(f"{name}-{key}")
+    if library is None:
+        library = _compiled([compiler, *flags], source)
+        _keep(f"{name}-{key}", library)
+    return import_library(name, library, addresses)
+
+
+def import_library(name: str, library: bytes, addresses: Sequence[int] = ()) -> Extension:
+    """Import the library of an extension module, with memory of its own: no two imports share their static state."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}_") as folder:  # the loaded library stays mapped
+        path = Path(folder) / f"{name}.so"
+        path.write_bytes(library)
+        spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         spec.loader.exec_module(module)  # type: ignore[union-attr]
-        return module
-    finally:
-        shutil.rmtree(folder)  # the loaded library stays mapped
+    module.bind(*addresses)
+    return Extension(module, library)
+
+
+def _compiled(command: Sequence[str], source: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="tessera_") as folder:
+        written, library = Path(folder) / "source.cpp", Path(folder) / "library.so"
+        written.write_text(source)
+        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)  # noqa: S603
+        return library.read_bytes()
+
+
+@functools.cache
+def _version(compiler: str) -> str:
+    """What tells one compiler from the next under the same name, and whose Python it compiles for."""
+    found = Path(shutil.which(compiler) or compiler).resolve()
+    changed = found.stat().st_mtime_ns if found.exists() else 0
+    return f"{found} {changed} {sysconfig.get_config_var('SOABI')}"
+
+
+def _cached(name: str) -> bytes | None:
+    """A library that was compiled before; None where there is none, or it is not what was written."""
+    try:
+        found = (cache_folder() / "extensions" / name).read_bytes()
+    except (OSError, RuntimeError):
+        return None
+    digest, library = found[:_DIGEST], found[_DIGEST:]
+    if hashlib.sha256(library).digest() == digest:
+        return library
+    logger.warning("a compiled library in the cache was damaged, and is compiled again: %s", name)
+    return None
+
+
+def _keep(name: str, library: bytes) -> None:
+    """Put a library into the cache, whole or not at all; a folder that cannot be written is no error."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = cache_folder() / "extensions"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mine = folder / f".{name}-{os.getpid()}-{threading.get_ident()}"
+        try:
+            mine.write_bytes(hashlib.sha256(library).digest() + library)
+            mine.replace(folder / name)
+        finally:
+            mine.unlink(missing_ok=True)

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.backend.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.wrapper_reader import Buffer, Schedule, read_wrapper
 
+NAME = "tessera_native"
 LARGEST_ARENA = 64 << 20  # bytes a Program may hold on to between calls
 _ALIGNMENT = 64
 
@@ -28,16 +29,18 @@ class NativeProgram:
 
     Attributes:
         results: shape and dtype of each output; outputs are freshly allocated at every call.
-        module: the compiled functions ``run(outputs, inputs)`` and ``loop(steps, outputs, inputs, strides, stop)``.
+        extension: the compiled functions ``run(outputs, inputs)`` and ``loop(steps, outputs, inputs, strides, stop)``.
+        kernels: what it calls, in the order of the addresses that it is bound to.
     """
 
     results: tuple[Buffer, ...]
-    module: Any
+    extension: Extension
+    kernels: tuple[Any, ...]
 
     def __call__(self, inputs: list[Any]) -> list[torch.Tensor]:
         empty = torch_internals.empty_strided_cpu
         outputs = [empty(b.shape, b.strides, b.dtype) for b in self.results]
-        self.module.run(outputs, inputs)
+        self.extension.module.run(outputs, inputs)
         inputs.clear()
         return outputs
 
@@ -59,7 +62,7 @@ class NativeProgram:
             strides[position] = output.stride(0) * output.itemsize
         for position in stacked:
             strides[len(outputs) + position] = inputs[position].stride(0) * inputs[position].itemsize
-        ran = self.module.loop(steps, outputs, list(inputs), strides, -1 if stop is None else stop)
+        ran = self.extension.module.loop(steps, outputs, list(inputs), strides, -1 if stop is None else stop)
         return ran, outputs
 
 
@@ -75,10 +78,12 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
     places, size = _arrange(schedule)
     if size > LARGEST_ARENA:
         return None
-    addresses = [torch_internals.kernel_address(output.names[call.kernel]) for call in schedule.calls]
-    source = _source(schedule, places, size, addresses)
-    module = load_cpp_extension("tessera_native", source)
-    return NativeProgram(tuple(schedule.buffers[name] for name in schedule.outputs), module)
+    names = list(dict.fromkeys(call.kernel for call in schedule.calls))
+    addresses = [torch_internals.kernel_address(output.names[name]) for name in names]
+    source = _source(schedule, places, size, names)
+    extension = load_cpp_extension(NAME, source, [torch_internals.tensor_data_pointer_function(), *addresses])
+    results = tuple(schedule.buffers[name] for name in schedule.outputs)
+    return NativeProgram(results, extension, tuple(output.names[name] for name in names))
 
 
 def _is_dense(buffer: Buffer) -> bool:
@@ -95,33 +100,29 @@ def _arrange(schedule: Schedule) -> tuple[dict[str, int], int]:
     return places, end
 
 
-def _source(schedule: Schedule, places: dict[str, int], size: int, addresses: Sequence[int]) -> str:
+def _source(schedule: Schedule, places: dict[str, int], size: int, kernels: Sequence[str]) -> str:
     pointers = {name: f"out[{i}]" for i, name in enumerate(schedule.outputs)}
     pointers |= {name: f"in[{i}]" for i, name in enumerate(schedule.inputs)}
     pointers |= {name: f"arena + {offset}" for name, offset in places.items()}
     lines = []
-    for call, address in zip(schedule.calls, addresses, strict=True):
+    for call in schedule.calls:
         arguments = [f"{pointers[a.base]} + {a.bytes}" for a in call.arguments]
         types = ", ".join("void*" for _ in call.arguments)
-        lines.append(f"((void (*)({types})){address}ULL)({', '.join(arguments)});")
+        lines.append(f"((void (*)({types}))address[{1 + kernels.index(call.kernel)}])({', '.join(arguments)});")
     return _TEMPLATE.format(
         inputs=len(schedule.inputs),
         outputs=len(schedule.outputs),
         size=max(size, 1),
         alignment=_ALIGNMENT,
-        data_pointer=torch_internals.tensor_data_pointer_function(),
         calls="\n        ".join(lines),
     )
 
 
 _TEMPLATE = """
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <exception>
 
 enum {{ INPUTS = {inputs}, OUTPUTS = {outputs} }};
 static char arena[{size}] __attribute__((aligned({alignment})));
-static void* (*const data_pointer)(PyObject*) = (void* (*)(PyObject*)){data_pointer}ULL;
 
 // A kernel throws when an index is out of range.
 static bool step(char** out, char** in) {{
@@ -141,6 +142,7 @@ static int fill(char** to, PyObject* list, Py_ssize_t expected) {{
         PyErr_Format(PyExc_TypeError, "a list of %zd tensors is expected", expected);
         return 0;
     }}
+    void* (*const data_pointer)(PyObject*) = (void* (*)(PyObject*))address[0];
     for (Py_ssize_t i = 0; i < expected; i++) to[i] = (char*)data_pointer(PyList_GET_ITEM(list, i));
     return 1;
 }}
@@ -171,6 +173,7 @@ static PyObject* loop(PyObject* self, PyObject* const* args, Py_ssize_t count) {
 }}
 
 static PyMethodDef methods[] = {{
+    {{"bind", (PyCFunction)(void (*)(void))bind, METH_FASTCALL, NULL}},
     {{"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, NULL}},
     {{"loop", (PyCFunction)(void (*)(void))loop, METH_FASTCALL, NULL}},
     {{NULL, NULL, 0, NULL}},

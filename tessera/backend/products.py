@@ -81,17 +81,14 @@ def _vendor() -> str:
 
 @functools.cache
 def _onednn() -> Any:
-    return load_cpp_extension("tessera_products", _SOURCE % torch_internals.onednn_matmul())
+    return load_cpp_extension("tessera_products", _SOURCE, [torch_internals.onednn_matmul() or 0]).module
 
 
 # A tensor of C++ is one pointer, its handle; a reference to the tensor is the address of that pointer.
 _SOURCE = """
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <exception>
 
 typedef void (*Matmul)(void* const&, void* const&, void* const&, float beta, float alpha);
-static const Matmul matmul = (Matmul)%dULL;
 
 static PyObject* multiply(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     void* tensors[3];
@@ -100,7 +97,7 @@ static PyObject* multiply(PyObject* self, PyObject* const* args, Py_ssize_t coun
     PyThreadState* state = PyEval_SaveThread();
     const char* failed = NULL;
     try {
-        matmul(tensors[0], tensors[1], tensors[2], 0.0f, 1.0f);
+        ((Matmul)address[0])(tensors[0], tensors[1], tensors[2], 0.0f, 1.0f);
     } catch (const std::exception&) {
         failed = "a matrix product failed in oneDNN";
     }
@@ -110,6 +107,7 @@ static PyObject* multiply(PyObject* self, PyObject* const* args, Py_ssize_t coun
 }
 
 static PyMethodDef methods[] = {
+    {"bind", (PyCFunction)(void (*)(void))bind, METH_FASTCALL, NULL},
     {"multiply", (PyCFunction)(void (*)(void))multiply, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -17,9 +17,10 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.backend.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.wrapper_reader import Schedule, read_wrapper
 
+NAME = "tessera_update"
 CHUNK = 1024  # elements for one call of the compiled loop: some KiB in the first-level cache
 _BLOCK = 16  # chunks that one thread takes at a time
 
@@ -57,16 +58,29 @@ class Formula:
         return hashlib.sha256(f"{self.operands}{self.text}".encode()).hexdigest()[:16]
 
 
-_KERNELS: dict[str, Callable[[Sequence[int], Sequence[Any], Sequence[Any], int], None]] = {}
+@dataclass(frozen=True)
+class UpdateKernel:
+    """A compiled formula.
+
+    Attributes:
+        extension: the function ``run(sizes, written, read, threads)`` over all members.
+        kernels: the loop over one chunk, then what is computed once a member, if anything.
+    """
+
+    extension: Extension
+    kernels: tuple[Any, ...]
+
+
+UPDATE_KERNELS: dict[str, UpdateKernel] = {}
 
 
 def compile_formula(formula: Formula) -> bool:
     """Make ``update_many(formula.name, ...)`` work; False where the formula is more than one plain loop."""
-    if formula.name not in _KERNELS:
+    if formula.name not in UPDATE_KERNELS:
         kernel = _compile(formula)
         if kernel is None:
             return False
-        _KERNELS[formula.name] = kernel
+        UPDATE_KERNELS[formula.name] = kernel
     return True
 
 
@@ -86,7 +100,7 @@ def _update_many(formula: str, sizes: list[int], written: list[torch.Tensor], re
             and not (value.is_contiguous() and updated.is_contiguous())
         ):
             read[i] = torch.empty_like(updated, dtype=value.dtype).copy_(value)
-    _KERNELS[formula](sizes, written, read, torch.get_num_threads())
+    UPDATE_KERNELS[formula].extension.module.run(sizes, written, read, torch.get_num_threads())
 
 
 _library.impl("update_many", _update_many, "CPU")
@@ -94,7 +108,7 @@ _library.impl("update_many", lambda *_: None, "Meta")
 UPDATE_MANY = torch.ops.tessera.update_many.default
 
 
-def _compile(formula: Formula) -> Callable[..., None] | None:
+def _compile(formula: Formula) -> UpdateKernel | None:
     """Numbers that depend on the member are computed once for it, then the loop over its elements runs."""
     numbers = [n for n in formula.nodes if n.meta["val"].dim() == 0]
     loop = [n for n in formula.nodes if n.meta["val"].dim() > 0]
@@ -129,17 +143,17 @@ def _compile(formula: Formula) -> Callable[..., None] | None:
         chunk=CHUNK,
         block=_BLOCK,
         bytes=", ".join(str(o.dtype.itemsize if o.full else 0) for o in formula.operands),
-        data_pointer=torch_internals.tensor_data_pointer_function(),
-        prepare=outer.call([f"a[{i}]" for i in single], names[len(operands) :]) if outer else "",
-        update=inner.call(names, []),
+        prepare=outer.call(2, [f"a[{i}]" for i in single], names[len(operands) :]) if outer else "",
+        update=inner.call(1, names, []),
     )
-    module = load_cpp_extension("tessera_update", source, parallel=True)
-    kept = (inner, outer)  # the libraries that hold the two loops
+    kernels = tuple(part.kernel for part in (inner, outer) if part is not None)
+    extension = load_cpp_extension(NAME, source, bound_to(kernels), parallel=True)
+    return UpdateKernel(extension, kernels)
 
-    def run(sizes: Sequence[int], written: Sequence[Any], read: Sequence[Any], threads: int, _kept: Any = kept) -> None:
-        module.run(sizes, written, read, threads)
 
-    return run
+def bound_to(kernels: Sequence[Any]) -> list[int]:
+    """The addresses that the extension of an `UpdateKernel` is bound to."""
+    return [torch_internals.tensor_data_pointer_function(), *map(torch_internals.kernel_address, kernels)]
 
 
 def _run(
@@ -169,14 +183,17 @@ class _Part:
     output: torch_internals.InductorOutput
     schedule: Schedule
 
-    def call(self, inputs: Sequence[str], outputs: Sequence[str]) -> str:
-        """The call in C, given what to write for each input and output."""
+    @property
+    def kernel(self) -> Any:
+        return self.output.names[self.schedule.calls[0].kernel]
+
+    def call(self, address: int, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+        """The call in C, given where the kernel's address stands and what to write for each input and output."""
         pointers = dict(zip(self.schedule.inputs, inputs, strict=True))
         pointers |= dict(zip(self.schedule.outputs, outputs, strict=True))
         (kernel,) = self.schedule.calls
-        address = torch_internals.kernel_address(self.output.names[kernel.kernel])
         types = ", ".join("void*" for _ in kernel.arguments)
-        return f"((void (*)({types})){address}ULL)({', '.join(pointers[a.base] for a in kernel.arguments)});"
+        return f"((void (*)({types}))address[{address}])({', '.join(pointers[a.base] for a in kernel.arguments)});"
 
 
 def _compile_part(
@@ -195,14 +212,11 @@ def _compile_part(
 
 
 _TEMPLATE = """
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <string.h>
 
 enum {{ OPERANDS = {operands}, WRITTEN = {written}, RESULTS = {results}, CHUNK = {chunk}, BLOCK = {block} * CHUNK }};
 typedef long long Number;  // room for any dtype
 static const Py_ssize_t bytes[OPERANDS] = {{{bytes}}};  // of an element; 0: a single number for all elements
-static void* (*const data_pointer)(PyObject*) = (void* (*)(PyObject*)){data_pointer}ULL;
 
 static void prepare(char** a, Number* results) {{
     char* s[RESULTS + 1];
@@ -243,6 +257,7 @@ static bool fill(char** operands, PyObject* list, Py_ssize_t members, int first,
         PyErr_Format(PyExc_TypeError, "a list of %zd tensors is expected", members * count);
         return false;
     }}
+    void* (*const data_pointer)(PyObject*) = (void* (*)(PyObject*))address[0];
     for (Py_ssize_t m = 0; m < members; m++)
         for (int k = 0; k < count; k++)
             operands[m * OPERANDS + first + k] = (char*)data_pointer(PyList_GET_ITEM(list, m * count + k));
@@ -299,6 +314,7 @@ static PyObject* run(PyObject* self, PyObject* const* args, Py_ssize_t count) {{
 }}
 
 static PyMethodDef methods[] = {{
+    {{"bind", (PyCFunction)(void (*)(void))bind, METH_FASTCALL, NULL}},
     {{"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, NULL}},
     {{NULL, NULL, 0, NULL}},
 }};
