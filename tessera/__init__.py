@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tessera.nn.function import function as function
     from tessera.nn.model import model as model
     from tessera.nn.tensor import tensor as tensor
+    from tessera.profile.profile import profile as profile
     from tessera.train.benchmark import benchmark as benchmark
     from tessera.train.evaluate import evaluate as evaluate
     from tessera.train.fit import fit as fit
@@ -45,6 +46,7 @@ _CONTENTS = {
     "nn": "tessera.nn",
     "optim": "tessera.optim",
     "predict": "tessera.train.predict:predict",
+    "profile": "tessera.profile.profile:profile",
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",

@@ -11,6 +11,7 @@ import ctypes
 import dis
 import functools
 import itertools
+import json
 import logging
 import math
 import os
@@ -372,6 +373,24 @@ def mark_written(tensors: Sequence[torch.Tensor]) -> None:
 def have_gradient_hooks(tensors: Sequence[torch.Tensor]) -> bool:
     """Whether code of the user's runs when the gradient of one of ``tensors`` is computed or stored."""
     return any(t._backward_hooks or t._post_accumulate_grad_hooks for t in tensors)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def outside_of_modes() -> Iterator[None]:
+    """Run compiled code as it runs by itself, where a ``DispatchMode`` watches what is around it."""
+    if not is_recording():
+        yield
+        return
+    with _python_dispatch._disable_current_modes():
+        yield
+
+
+def product_operator_flops(operator: Any, args: Any, kwargs: Any, result: Any) -> int:
+    """FLOPs of a product, convolution or attention that runs on these tensors; 0 for any other operator."""
+    from torch.utils.flop_counter import flop_registry
+
+    formula = flop_registry.get(_counted_as(operator.overloadpacket))
+    return 0 if formula is None else formula(*args, **kwargs, out_val=result)
 
 
 # -- AOTAutograd: the joint graph --------------------------------------------------------------------------------
@@ -1226,15 +1245,22 @@ def _kernel_bytes(singles: Sequence[Any]) -> int:
     return total
 
 
-def _product_flops(node: fx.Node) -> int:
+def product_flops(node: fx.Node) -> int:
     """FLOPs of a product, convolution or attention; 0 for any other node. Attention counts as if nothing was masked."""
-    from torch.utils.flop_counter import flop_registry
-
-    formula = flop_registry.get(getattr(node.target, "overloadpacket", None))
-    if formula is None:
+    if not is_operator(node.target):
         return 0
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta["val"])
-    return formula(*args, **kwargs, out_val=node.meta["val"])
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta.get("val"))
+    return product_operator_flops(node.target, args, kwargs, node.meta.get("val"))
+
+
+def _counted_as(operator: Any) -> Any:
+    """The operator whose count of FLOPs holds for ``operator``: attention on a CPU has none of its own."""
+    aten = torch.ops.aten
+    alike = {
+        aten._scaled_dot_product_flash_attention_for_cpu: aten._scaled_dot_product_flash_attention,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward: aten._scaled_dot_product_flash_attention_backward,
+    }
+    return alike.get(operator, operator)
 
 
 def _launch(kind: str, name: str, nodes: Sequence[Any]) -> Launch:
@@ -1247,13 +1273,101 @@ def _launch(kind: str, name: str, nodes: Sequence[Any]) -> Launch:
             elements = math.prod(int(size) for part in single.get_ranges() for size in part)
             flops += elements * sum(n for op, n in single._body.op_counts.items() if op not in _NO_ARITHMETIC)
         elif single.node is not None:
-            flops += max(map(_product_flops, single.node.get_origins()), default=0)  # one product, of several steps
+            flops += max(map(product_flops, single.node.get_origins()), default=0)  # one product, of several steps
     written = [buffer.node for single in singles for buffer in single.get_outputs()]
     dtypes = {dtype for node in written if (dtype := node.maybe_get_dtype()) is not None}
     origins = {origin for single in singles if single.node is not None for origin in single.node.get_origins()}
     inside = all(isinstance(single, SchedulerNode) for single in singles)
     num_bytes = _kernel_bytes(singles) if inside else sum(node.get_read_write_buffers_sizes() for node in nodes)
     return Launch(kind, name, num_bytes, int(flops), dtypes.pop() if len(dtypes) == 1 else None, list(origins))
+
+
+CALL_NOTE = "# tessera: "  # begins a comment that says what a call in a wrapper of Inductor's was made of
+
+
+@contextlib.contextmanager
+def describing_calls() -> Iterator[None]:
+    """Have Inductor note in its wrapper what it fused: a line of JSON behind ``CALL_NOTE`` for each group of nodes.
+
+    The notes are comments, so that they are in Inductor's cache with the wrapper. Each has ``buffers``, the bytes of
+    each buffer that the group writes; where it calls something, ``inputs`` that it changes, ``bytes``, ``flops`` and
+    ``dtype`` as in ``Launch``, ``nodes`` of the graph with the part of the work that each of them is, and ``others``
+    that Inductor names and that are likely computed elsewhere.
+    """
+    from torch._inductor import config
+
+    if config._post_fusion_custom_pass is not None:  # of ``recording_triton``, which sees the same
+        yield
+        return
+    with config.patch(_post_fusion_custom_pass=_describing_pass()):
+        yield
+
+
+def _describing_pass() -> Any:
+    """``_describe`` as Inductor wants it, with a name for the keys of its cache."""
+    from torch._inductor import custom_graph_pass
+
+    base = getattr(custom_graph_pass, "CustomSchedulerPass", None)
+    if base is None:  # up to torch 2.12 a function is known by its own name
+        return _describe
+    members = {
+        "__call__": lambda _, groups: _describe(groups),
+        "uuid": lambda _: "tessera: notes of calls, 2",
+        "__reduce__": lambda _: (_describing_pass, ()),
+    }
+    return type("Describing", (base,), members)()
+
+
+def _describe(groups: list[Any]) -> list[Any]:
+    from torch._inductor.virtualized import V
+
+    for group in groups:
+        # What cannot be said, such as the size of a tensor that has none yet, is left out of a note that is only read.
+        with contextlib.suppress(Exception):
+            V.graph.wrapper_code.header.writeline(CALL_NOTE + json.dumps(_described(group), separators=(",", ":")))
+    return groups
+
+
+def _described(group: Any) -> dict[str, Any]:
+    singles = group.get_nodes()
+    buffers = {buffer.get_name(): _buffer_bytes(buffer) for single in singles for buffer in single.get_outputs()}
+    external = type(group).__name__ == "ExternKernelSchedulerNode"
+    if external and not _library_name(group.node):
+        return {"buffers": buffers}
+    launch = _launch("library" if external else "kernel", "", [group])
+    changed = {name for single in singles for buffer in single.get_outputs() for name in buffer.get_mutations()}
+    work = {node.name: part for node in launch.nodes if (part := work_of(node))}
+    # What a library is called with was computed elsewhere, whatever Inductor says of its origins.
+    products = {node.name for node in launch.nodes if external and product_flops(node)} or set(work)
+    return {
+        "buffers": buffers,
+        "inputs": sorted(changed),
+        "bytes": launch.num_bytes,
+        "flops": launch.flops,
+        "dtype": str(launch.dtype or "").removeprefix("torch."),
+        "nodes": {name: work[name] for name in sorted(products & set(work))},
+        "others": sorted(set(work) - products),
+    }
+
+
+def _buffer_bytes(buffer: Any) -> int:
+    from torch._inductor.virtualized import V
+
+    layout = buffer.node.maybe_get_layout() if hasattr(buffer.node, "maybe_get_layout") else None
+    if layout is None or not hasattr(layout, "storage_size"):
+        return 0
+    return int(V.graph.sizevars.optimization_hint(layout.storage_size())) * layout.dtype.itemsize
+
+
+def work_of(node: fx.Node) -> int:
+    """How much of a kernel is made for ``node``: the bytes that it would move alone and a part of its FLOPs.
+
+    It says how the time of the kernel is shared out, nothing more. A view does nothing.
+    """
+    if is_view(node.target) or node.op != "call_function":
+        return 0
+    values = tensors_in([node.meta.get("val"), [one.meta.get("val") for one in node.all_input_nodes]])
+    return sum(int(value.numel()) * value.dtype.itemsize for value in values) + product_flops(node) // 16
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS) -> Backend:
             executable.compilation.notes[:0] = notes
         lowered.clear()
         report.add(executable.compilation)
-        return executable.call
+        return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         if reason := why_unsafe(graph_module, inputs):

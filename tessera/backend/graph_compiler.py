@@ -32,6 +32,7 @@ def _compiled(
     graph_module: fx.GraphModule, inputs: Sequence[Any], inductor: torch_internals.PieceCompiler
 ) -> tuple[torch_internals.InductorOutput, list[str]]:
     with contextlib.ExitStack() as settings:
+        settings.enter_context(torch_internals.describing_calls())
         try:
             output = inductor(copy_graph(graph_module), inputs)
         except Exception:  # one of Inductor's own patterns may fail on a graph that is right

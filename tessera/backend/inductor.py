@@ -9,23 +9,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
+from tessera.backend.buffer_timeline import buffer_timeline
+from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.runner import run_pipeline
+from tessera.backend.wrapper_calls import records_of
 from tessera.program import Compilation, Program
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Executable:
     """A compiled Program. ``call`` takes the list of inputs (and empties it) and returns the outputs.
 
-    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where possible.
+    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where possible. A
+    profile puts another ``call`` in place for as long as it lasts.
     """
 
     call: Callable[[list[Any]], Sequence[Any]]
     wrapper: torch_internals.InductorOutput
     native: NativeProgram | None
     compilation: Compilation
+
+    def __post_init__(self) -> None:
+        register(self)
+
+    def run(self, inputs: list[Any]) -> Sequence[Any]:
+        """What ``call`` is by now, for those who keep a function for good."""
+        return self.call(inputs)
 
 
 def compile_program(
@@ -52,6 +63,8 @@ def compile_program(
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
         notes=[*program.notes, *notes],
+        calls=records_of(output.source, program),
+        memory=buffer_timeline(output.source),
     )
     if native is not None:
         compilation.notes.append("runs as one C call")

@@ -186,6 +186,11 @@ class TrainStep:
         return loss
 
     @property
+    def job(self) -> TrainingJob:
+        """What the step is about, and what it keeps from call to call."""
+        return self._job
+
+    @property
     def loss_scale(self) -> float | None:
         """What the loss is multiplied by at present; None while nothing is scaled."""
         return None if self._job.scales is None else self._job.scales.scale.item()

@@ -1,5 +1,10 @@
 """A Program and what is known about it."""
 
+from tessera.program.buffer_life import BufferLife as BufferLife
+from tessera.program.buffer_life import live_bytes as live_bytes
+from tessera.program.call_record import CallRecord as CallRecord
+from tessera.program.call_record import Part as Part
+from tessera.program.call_record import parts_of as parts_of
 from tessera.program.graph_copy import copy_graph as copy_graph
 from tessera.program.precision import Precision as Precision
 from tessera.program.precision import resolve_precision as resolve_precision

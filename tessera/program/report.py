@@ -7,6 +7,8 @@ import logging
 from dataclasses import asdict, dataclass, field
 
 from tessera.errors import SourceLine
+from tessera.program.buffer_life import BufferLife
+from tessera.program.call_record import CallRecord
 from tessera.program.last_report import keep
 
 logger = logging.getLogger("tessera")
@@ -34,7 +36,16 @@ class PassRecord:
 
 @dataclass
 class Compilation:
-    """One Program on its way through the pipeline and Inductor. Times in seconds."""
+    """One Program on its way through the pipeline and Inductor. Times in seconds.
+
+    Attributes:
+        operations: what is left of the graph behind the last pass.
+        kernels, external_calls: what became of it.
+        calls: those in the compiled code, in order.
+        memory: what it allocates.
+        milliseconds: measured by a profile, one call; None before.
+        share_of_peak: FLOPs of its products a second, over the device's measured ``peak`` (in words).
+    """
 
     program: str
     passes: list[PassRecord] = field(default_factory=list)
@@ -45,6 +56,11 @@ class Compilation:
     pipeline_seconds: float = 0.0
     inductor_seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
+    memory: list[BufferLife] = field(default_factory=list)
+    milliseconds: float | None = None
+    share_of_peak: float | None = None
+    peak: str = ""
 
     def lines(self) -> list[str]:
         total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds

@@ -33,7 +33,7 @@ FLOORS = {
     **dict.fromkeys(("errors", "shapes", "torch_internals", "__version__"), 1),
     **dict.fromkeys(("program", "nn", "optim", "kernels"), 2),
     **dict.fromkeys(("capture", "backend"), 3),
-    **dict.fromkeys(("data", "checkpoint", "train"), 4),
+    **dict.fromkeys(("data", "checkpoint", "train", "profile"), 4),
     **dict.fromkeys(("export", "quantize"), 5),
     **dict.fromkeys(("serve", "cli", "__main__"), 6),
 }

@@ -22,10 +22,11 @@ import operator
 
 from torch import fx
 
+from tessera import torch_internals
 from tessera.backend.rewrite import Pass
 from tessera.backend.rows.chunked import IN_CHUNKS, compile_region
 from tessera.backend.rows.region import Region, find_region, wide_products
-from tessera.program import Program
+from tessera.program import Program, parts_of
 
 SMALLEST = 1 << 27  # bytes of a product that is worth it: adding up the weight's gradient takes a quarter more time
 RATIO = 4  # how much wider than its input
@@ -59,7 +60,13 @@ def _replace(program: Program, region: Region, name: str, results: list[fx.Node]
     with graph.inserting_after(program.placeholders[-1] if last.op == "placeholder" else last):
         call = at = graph.call_function(IN_CHUNKS, (name, operands))
     product = next(iter(region.placed))
-    call.meta = {**product.meta, "val": [n.meta["val"].new_empty(n.meta["val"].shape) for n in results]}
+    work = {node: torch_internals.work_of(node) for node in region.placed}
+    call.meta = {
+        **product.meta,
+        "val": [n.meta["val"].new_empty(n.meta["val"].shape) for n in results],
+        "made_of": parts_of(work),
+        "flops": sum(map(torch_internals.product_flops, work)),
+    }
     taken = []
     for position, result in enumerate(results):
         with graph.inserting_after(at):
