@@ -1,12 +1,15 @@
 """Matrix products by the faster of the two libraries that torch brings.
 
-On a CPU that is not Intel's, MKL keeps to slower kernels: float32 products of some size take half the time in oneDNN,
-whichever operand is transposed. The choice depends on shapes and processor alone, so a run repeats to the bit.
+On a CPU that is not Intel's, MKL keeps to slower kernels: large float32 products take half the time in oneDNN,
+whichever operand is transposed. Which is faster for a small one depends on its shape: it is measured once and
+remembered, so that a run repeats to the bit.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,12 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.backend.fastest import fastest
 
-SMALLEST = 1 << 21  # multiplications; below, oneDNN's way to its kernel costs more than it gains (measured)
+SMALLEST = 1 << 21  # multiplications; below, oneDNN's way to its kernel usually costs more than it gains (measured)
+MEASURED = range(1 << 18, 1 << 24)  # multiplications of a product whose shape decides; a look takes milliseconds
+
+Multiply = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 class Products:
@@ -23,23 +30,43 @@ class Products:
 
     def __init__(self, library: Any) -> None:
         self._library = library
+        self._chosen: dict[Any, Multiply] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._library, name)
 
     def mm(self, a: torch.Tensor, b: torch.Tensor, *, out: torch.Tensor) -> None:
         """``out[i, k] = sum_j a[i, j] * b[j, k]``."""
-        if _fits(a, b, out):
-            _multiply(a, b, out)
-        else:
-            self._library.mm(a, b, out=out)
+        self._multiply("mm", a, b, out)
 
     def bmm(self, a: torch.Tensor, b: torch.Tensor, *, out: torch.Tensor) -> None:
         """``mm`` for every element of the leading dimension."""
-        if _fits(a, b, out):
-            _multiply(a, b, out)
+        self._multiply("bmm", a, b, out)
+
+    def _multiply(self, name: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        if a.dtype is torch.float32 and torch.backends.mkldnn.enabled:
+            key = (a.shape, b.shape, a.stride(), b.stride(), out.stride(), torch.get_num_threads())
+            multiply = self._chosen.get(key)
+            if multiply is None:
+                multiply = self._chosen[key] = self._choose(name, a, b, out)
+            multiply(a, b, out)
         else:
-            self._library.bmm(a, b, out=out)
+            getattr(self._library, name)(a, b, out=out)
+
+    def _choose(self, name: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> Multiply:
+        own = getattr(self._library, name)
+
+        def by_library(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+            own(a, b, out=out)
+
+        if not _fits(a, b, out):
+            return by_library
+        usual = "onednn" if is_large(a, b) else "library"
+        ways: dict[str, Multiply] = {"onednn": by_onednn, "library": by_library}
+        if _multiplications(a, b) not in MEASURED:
+            return ways[usual]
+        problem = f"{tuple(a.shape)} x {tuple(b.shape)}, strides {a.stride()} {b.stride()}, float32"
+        return ways[fastest(problem, {way: partial(ways[way], a, b, out) for way in ways}, usual)]
 
 
 def with_products(library: Any) -> Products:
@@ -49,21 +76,23 @@ def with_products(library: Any) -> Products:
 
 def is_large(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether the product of two matrices, or batches of them, is worth a choice."""
-    return a.numel() * b.shape[-1] >= SMALLEST
+    return _multiplications(a, b) >= SMALLEST
+
+
+def _multiplications(a: torch.Tensor, b: torch.Tensor) -> int:
+    return a.numel() * b.shape[-1]
 
 
 def _fits(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> bool:
     return (
-        a.dtype is torch.float32
-        and is_large(a, b)
-        and out.is_contiguous()
+        out.is_contiguous()
         and (a.is_contiguous() or a.mT.is_contiguous())
         and (b.is_contiguous() or b.mT.is_contiguous())
-        and bool(torch.backends.mkldnn.enabled)
     )
 
 
-def _multiply(*tensors: torch.Tensor) -> None:
+def by_onednn(*tensors: torch.Tensor) -> None:
+    """The product of the first two into the third."""
     _onednn().multiply(*map(torch_internals.tensor_handle, tensors))
 
 

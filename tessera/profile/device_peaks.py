@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import math
-import os
-import platform
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import torch
 
 from tessera.program import CallRecord
-from tessera.program.last_report import cache_folder
+from tessera.program.remembered import Remembered, machine_name
 from tessera.train.callbacks.peak_flops import peak_flops
 
 _MEASURING_S = 0.2
+_KNOWN = Remembered("device_peaks.json")
 _COPIED = 64 << 20  # bytes, more than any cache holds
 
 
@@ -55,14 +52,14 @@ def device_peaks(device: torch.device | None = None, dtypes: tuple[str, ...] = (
         dtypes: which products are of interest.
     """
     device = device or torch.device("cpu")
-    known, name = _remembered(), _name(device)
-    peaks = copy.deepcopy(known[name]) if name in known else Peaks(name)
+    peaks = _remembered(machine_name(device))
+    known = copy.deepcopy(peaks)
     for dtype in dtypes:
         if dtype not in peaks.flops:
             found = peak_flops(device, getattr(torch, dtype))
             peaks.flops[dtype] = found.flops if found else 0.0
     peaks.bandwidth = peaks.bandwidth or _bandwidth(device)
-    if peaks != known.get(name):
+    if peaks != known:
         _remember(peaks)
     return peaks
 
@@ -91,33 +88,13 @@ def _nothing() -> None:
     """What there is to wait for on a CPU."""
 
 
-def _name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model}, {torch.get_num_threads()} of {os.cpu_count()} cores, torch {torch.__version__}"
-
-
-def _file() -> Path:
-    return cache_folder() / "device_peaks.json"
-
-
-def _remembered() -> dict[str, Peaks]:
-    """What the file holds; nothing where it is not what was written."""
-    with contextlib.suppress(OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
-        found = json.loads(_file().read_text(encoding="utf-8"))
-        return {
-            name: Peaks(name, {dtype: float(peak) for dtype, peak in one["flops"].items()}, float(one["bandwidth"]))
-            for name, one in found.items()
-        }
-    return {}
+def _remembered(name: str) -> Peaks:
+    """What is known; nothing where the file is not what was written."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        one = _KNOWN.get(name)
+        return Peaks(name, {dtype: float(peak) for dtype, peak in one["flops"].items()}, float(one["bandwidth"]))
+    return Peaks(name)
 
 
 def _remember(peaks: Peaks) -> None:
-    known = _remembered() | {peaks.device: peaks}
-    with contextlib.suppress(OSError, RuntimeError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        mine = _file().with_name(f".device_peaks-{os.getpid()}")
-        mine.write_text(json.dumps({name: asdict(one) for name, one in known.items()}, indent=2), encoding="utf-8")
-        mine.replace(_file())
+    _KNOWN.put(peaks.device, asdict(peaks))
