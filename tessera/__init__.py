@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tessera import nn as nn
     from tessera import optim as optim
     from tessera import train as train
+    from tessera.backend.rewrite import Pass as Pass
     from tessera.capture.compile import compile as compile
     from tessera.capture.emit import emit as emit
     from tessera.capture.train_step import train_step as train_step
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _CONTENTS = {
+    "Pass": "tessera.backend.rewrite:Pass",
     "benchmark": "tessera.train.benchmark:benchmark",
     "checkpoint": "tessera.checkpoint",
     "compile": "tessera.capture.compile:compile",

@@ -560,6 +560,13 @@ def trace(function: Callable[..., Any], *inputs: Any, fake_mode: Any = None, dec
         return make_fx(function, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*inputs)
 
 
+def computed_anew(node: fx.Node, fake_mode: Any) -> Any:
+    """What the operation of ``node`` returns for what its arguments are said to be."""
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta.get("val"))
+    with fake_mode or contextlib.nullcontext():
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
 def fake_mode_of(values: Sequence[Any]) -> Any:
     """The fake tensor mode that the example values of a captured graph belong to."""
     from torch._guards import detect_fake_mode

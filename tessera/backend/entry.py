@@ -14,6 +14,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
+from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
 from tessera.backend.unsafe_graphs import why_unsafe
 from tessera.program import (
@@ -39,11 +40,11 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
     return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
 
 
-def compile_pieces(report: Report, precision: Precision = _AS_IT_IS) -> Backend:
+def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes: Sequence[Pass] = ()) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
     Products are lowered to ``precision`` before forward and backward are parted, so that what is kept between them is
-    low too.
+    low too. ``own_passes`` are the user's, which run over each piece.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -60,7 +61,7 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS) -> Backend:
     ) -> Callable[[list[Any]], Sequence[Any]]:
         program = _program(piece, f"{kind} of {report.subject}")
         try:
-            executable = compile_program(program, inductor=inductor)
+            executable = compile_program(program, inductor=inductor, own_passes=own_passes)
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
             return _eagerly(piece)

@@ -13,6 +13,7 @@ from tessera.backend.buffer_timeline import buffer_timeline
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.native import NativeProgram, make_native
+from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
 from tessera.backend.wrapper_calls import records_of
 from tessera.program import Compilation, Program
@@ -43,10 +44,11 @@ def compile_program(
     program: Program,
     capture_seconds: float = 0.0,
     inductor: torch_internals.PieceCompiler = torch_internals.compile_with_inductor,
+    own_passes: Sequence[Pass] = (),
 ) -> Executable:
-    """Run the pipeline over ``program`` and compile it for the device its inputs are on."""
+    """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on."""
     started = time.perf_counter()
-    passes = run_pipeline(program)
+    passes = run_pipeline(program, own_passes=own_passes)
     operations = program.operations()
     piped = time.perf_counter()
     inputs = [node.meta["val"] for node in program.placeholders]

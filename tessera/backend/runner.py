@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 
+from tessera.backend.bug_report import write_bug_report
+from tessera.backend.own_passes import watched
 from tessera.backend.pipeline import PIPELINE
 from tessera.backend.rewrite import Pass
 from tessera.backend.verify import verify
@@ -14,13 +16,16 @@ from tessera.program import PassRecord, Program, copy_graph
 logger = logging.getLogger("tessera")
 
 
-def run_pipeline(program: Program, passes: Sequence[Pass] = PIPELINE) -> list[PassRecord]:
-    """Rewrite ``program`` in place by every pass in order and return what each one did.
+def run_pipeline(
+    program: Program, passes: Sequence[Pass] = PIPELINE, own_passes: Sequence[Pass] = ()
+) -> list[PassRecord]:
+    """Rewrite ``program`` in place by every pass in order, the user's own last, and return what each one did.
 
-    A pass that raises or breaks an invariant is undone, recorded and left out: the job goes on without it.
+    A pass that raises or breaks an invariant is undone, recorded and left out: the job goes on without it, and what is
+    needed to find out why is written to the cache folder.
     """
     verify(program)
-    return [_run(rewrite, program) for rewrite in passes]
+    return [_run(rewrite, program) for rewrite in (*passes, *map(watched, own_passes))]
 
 
 def _run(rewrite: Pass, program: Program) -> PassRecord:
@@ -34,8 +39,10 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
             verify(program)
             program.graph_module.recompile()
     except Exception as error:  # a pass may be anyone's code: whatever it raises, the job goes on without it
+        written = write_bug_report(rewrite, program, saved.graph, error)
         program.graph_module = saved
-        matches, note = 0, f"left out: {type(error).__name__}: {error}"
-        logger.warning("pass %s was left out of %s: %s", rewrite.name, program.name, error)
+        place = f"; a bug report is in {written}" if written else ""
+        matches, note = 0, f"left out: {type(error).__name__}: {error}{place}"
+        logger.warning("pass %s was left out of %s: %s%s", rewrite.name, program.name, error, place)
     seconds = time.perf_counter() - started
     return PassRecord(rewrite.name, rewrite.promise, matches, seconds, before, program.operations(), note)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 
 from tessera import torch_internals
 from tessera.backend.entry import compile_pieces
+from tessera.backend.own_passes import resolve_passes
+from tessera.backend.rewrite import Pass
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.errors import SettingError
@@ -21,7 +23,13 @@ Mode = Literal["default", "inference"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compile(function: F | None = None, *, mode: Mode = "default", precision: str | Mapping[str, str] = "fp32") -> F:
+def compile(
+    function: F | None = None,
+    *,
+    mode: Mode = "default",
+    precision: str | Mapping[str, str] = "fp32",
+    passes: Sequence[Pass] = (),
+) -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
     Results, side effects and exceptions are those of the plain function. What cannot be captured runs as plain PyTorch,
@@ -32,9 +40,10 @@ def compile(function: F | None = None, *, mode: Mode = "default", precision: str
             parameters, buffers and state_dict keys with the original.
         mode: ``"inference"`` runs without recording gradients; ``"default"`` is differentiable.
         precision: of float32 products, as in ``train_step``; results keep their dtypes.
+        passes: of your own, as in ``train_step``.
 
     Raises:
-        SettingError: there is no such mode, precision or layer.
+        SettingError: there is no such mode, precision or layer, or ``passes`` holds something else than passes.
 
     Example:
         >>> fast = tessera.compile(model)
@@ -48,13 +57,13 @@ def compile(function: F | None = None, *, mode: Mode = "default", precision: str
             "It is 'default', which is differentiable, or 'inference', which records no gradients.",
             "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
         )
-    asked = resolve_precision(precision)
+    asked, own_passes = resolve_precision(precision), resolve_passes(passes)
     if function is None:
-        return cast("F", functools.partial(compile, mode=mode, precision=precision))
+        return cast("F", functools.partial(compile, mode=mode, precision=precision, passes=passes))
     if isinstance(function, torch.nn.Module):
         asked.check_layers(module := plain_module(function))
-        return cast("F", _compiled_module(module, mode, asked))
-    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode, asked)
+        return cast("F", _compiled_module(module, mode, asked, own_passes))
+    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode, asked, own_passes)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -72,11 +81,13 @@ def plain_module(module: torch.nn.Module) -> torch.nn.Module:
 class _Compiled:
     """A callable behind capture and compilation."""
 
-    def __init__(self, function: Callable[..., Any], name: str, mode: Mode, precision: Precision) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, mode: Mode, precision: Precision, own_passes: Sequence[Pass]
+    ) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
-        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report, precision), whole=False)
+        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report, precision, own_passes), whole=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -138,15 +149,16 @@ class _CompiledModule:
     _original: ClassVar[torch.nn.Module]
     _mode: ClassVar[Mode]
     _precision: ClassVar[Precision]
+    _own_passes: ClassVar[Sequence[Pass]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
-        return _compiled_module(copy.deepcopy(self._original, memo), self._mode, self._precision)
+        return _compiled_module(copy.deepcopy(self._original, memo), self._mode, self._precision, self._own_passes)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _compiled_module, (self._original, self._mode, self._precision)
+        return _compiled_module, (self._original, self._mode, self._precision, self._own_passes)
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -158,13 +170,16 @@ class _CompiledModule:
         return self._run.report
 
 
-def _compiled_module(module: torch.nn.Module, mode: Mode, precision: Precision) -> torch.nn.Module:
+def _compiled_module(
+    module: torch.nn.Module, mode: Mode, precision: Precision, own_passes: Sequence[Pass] = ()
+) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode, precision),
+        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes),
         "_original": module,
         "_mode": mode,
         "_precision": precision,
+        "_own_passes": own_passes,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

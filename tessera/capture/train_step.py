@@ -19,6 +19,8 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.entry import compile_pieces
+from tessera.backend.own_passes import resolve_passes
+from tessera.backend.rewrite import Pass
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
@@ -51,6 +53,7 @@ def train_step(
     check_finite: bool = False,
     loss_scale: str | float | LossScale | None = "auto",
     precision: str | Mapping[str, str] = "fp32",
+    passes: Sequence[Pass] = (),
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -78,6 +81,8 @@ def train_step(
             norms, losses and updates stay float32. A dict has rules by the names of layers, ``*`` for one part of a
             name: ``{"default": "auto", "head": "fp32"}``; the last one that fits holds. What runs eagerly stays as it
             is.
+        passes: of your own, ``tessera.Pass``, which run behind Tessera's over every Program. One that raises or breaks
+            the Program is left out; the Report says why.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -86,7 +91,7 @@ def train_step(
         OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
             loss itself was given with ``accumulate``.
         SettingError: ``accumulate`` or ``targets`` is less than 1, ``clip_norm`` is not above 0, there are metrics or
-            targets and no loss, or there is no such ``loss_scale``, ``precision`` or layer.
+            targets and no loss, there is no such ``loss_scale``, ``precision`` or layer, or ``passes`` holds no passes.
 
     References:
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
@@ -131,7 +136,15 @@ def train_step(
     options = StepOptions(clip_norm, accumulate, check_finite)
     function, scaling = None if loss is None else resolve_loss(loss), resolve_loss_scale(loss_scale)
     return TrainStep(
-        module, function, 0 if loss is None else targets, optimizers, options, dict(metrics or {}), scaling, asked
+        module,
+        function,
+        0 if loss is None else targets,
+        optimizers,
+        options,
+        dict(metrics or {}),
+        scaling,
+        asked,
+        resolve_passes(passes),
     )
 
 
@@ -152,6 +165,7 @@ class TrainStep:
         metrics: dict[str, Metric],
         scaling: Scaling | None,
         precision: Precision,
+        own_passes: Sequence[Pass] = (),
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -160,9 +174,10 @@ class TrainStep:
         self._module, self._loss, self._targets = module, loss, targets
         self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
         self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)
+        self._job.own_passes = own_passes
         self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
         self._pieces: Dispatch | None = None
-        self._compile_for_pieces = compile_pieces(self.report, precision)
+        self._compile_for_pieces = compile_pieces(self.report, precision, own_passes)
         self._plain = False
         self._failures = 0
 

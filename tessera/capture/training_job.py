@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tessera.backend.rewrite import Pass
 from tessera.capture.loss_scale import Scaling
 from tessera.errors import ResumeError
 from tessera.program import Precision, Report
@@ -48,6 +49,7 @@ class TrainingJob:
         accumulators: the sums of their gradients, for every parameter that took part; scaled as the loss is.
         updated: whether the optimizers stepped in the last call that was not a whole Program.
         precision: of the products of forward and backward.
+        own_passes: of the user's, behind Tessera's.
     """
 
     name: str
@@ -62,6 +64,7 @@ class TrainingJob:
     loop: Loop | None = None
     updated: bool = False
     precision: Precision = field(default_factory=Precision)
+    own_passes: Sequence[Pass] = ()
 
     @property
     def scales(self) -> Scaling | None:

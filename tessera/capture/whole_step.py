@@ -94,7 +94,8 @@ class WholeStep:
         self._accumulates = job.options.accumulate > 1
         for final in (True, False) if self._accumulates else (True,):
             made = StepProgram(job, self._joint, self._inputs, self.updates, final=final)
-            executable = compile_program(made.program, time.perf_counter() - started)
+            capture_seconds = time.perf_counter() - started
+            executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes)
             job.report.add(executable.compilation)
             self._variants[final] = (executable, made.extra)
             started = time.perf_counter()
