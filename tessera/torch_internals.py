@@ -538,6 +538,11 @@ def is_view(target: Any) -> bool:
     return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
 
 
+def call_subgraph() -> Any:
+    """The operator ``(subgraph, name, *operands)``: Inductor compiles a subgraph once, however often it is called."""
+    return torch.ops.higher_order.invoke_subgraph
+
+
 def takes_device(operator: Any) -> bool:
     """Whether an operator is told on which device to put its result."""
     return any(argument.name == "device" for argument in operator._schema.arguments)
@@ -687,13 +692,12 @@ def compile_with_inductor(
 ) -> InductorOutput:
     """Hand a functional ATen graph with trailing writes to Inductor; ``threads`` -1: as many as torch has."""
     from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx_inner
-    from torch._inductor.fx_passes.joint_graph import joint_graph_passes
+    from torch._inductor.compile_fx import _recursive_joint_graph_passes, compile_fx_inner
     from torch._inductor.virtualized import V
 
     with inductor_settings(guarded=guarded), config.patch({"cpp.threads": threads}):
         with V.set_fake_mode(fake_mode_of(inputs)):
-            joint_graph_passes(graph_module)
+            graph_module = _recursive_joint_graph_passes(graph_module)
         return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))
 
 

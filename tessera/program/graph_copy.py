@@ -8,11 +8,18 @@ from torch import fx
 
 
 def copy_graph(graph_module: fx.GraphModule) -> fx.GraphModule:
-    """Copy nodes and their metadata dictionaries; the values in them (fake tensors, symbols) are shared."""
+    """Copy nodes and their metadata dictionaries; the values in them (fake tensors, symbols) are shared.
+
+    Graphs that the graph calls are copied too.
+    """
     graph = fx.Graph()
     mapping: dict[fx.Node, fx.Node] = {}
     graph.output(graph.graph_copy(graph_module.graph, mapping))
     for old, new in mapping.items():
         new.meta = copy.copy(old.meta)
     graph.output_node().meta = copy.copy(graph_module.graph.output_node().meta)
-    return fx.GraphModule(graph_module, graph)
+    copied = fx.GraphModule(graph_module, graph)
+    for name, inner in list(copied.named_children()):
+        if isinstance(inner, fx.GraphModule):  # a region
+            setattr(copied, name, copy_graph(inner))
+    return copied

@@ -33,7 +33,9 @@ def something_for_every_pass():
         attended = ATTENTION(q, q.exp(), q.tanh())[0]
         angle = torch.sin(torch.addmm(x, y, z) / 128)  # a product that stays as it is
         most = torch.cos(torch.mm(rows, wide)).amax(1)  # likewise
-        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, most, attended, *updated)
+        for _ in range(6):
+            z = torch.mm(z.sin().sin().sin().sin().sin().sin(), y).cos().cos().cos().cos().cos().cos()  # a block
+        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, most, attended, z, *updated)
 
     made = program(function, *INPUTS)
     made.precision = resolve_precision("bf16")

@@ -20,10 +20,15 @@ from tessera.program import Program
 
 def merge_duplicates(program: Program) -> int:
     """Replace every repeated pure operation by its first occurrence; returns how many were replaced."""
+    return merge_in(program.graph)
+
+
+def merge_in(graph: fx.Graph) -> int:
+    """The same for any graph that returns a flat list."""
     seen: dict[Hashable, fx.Node] = {}
-    escaping = _escaping(program)
+    escaping = _escaping(graph)
     merged = 0
-    for node in list(program.graph.nodes):
+    for node in list(graph.nodes):
         if node.op != "call_function" or node.is_impure() or not _is_pure(node.target):
             continue
         key = _key(node)
@@ -32,15 +37,15 @@ def merge_duplicates(program: Program) -> int:
             if node in escaping:
                 escaping.add(first)
             node.replace_all_uses_with(first)
-            program.graph.erase_node(node)
+            graph.erase_node(node)
             merged += 1
     return merged
 
 
-def _escaping(program: Program) -> set[fx.Node]:
+def _escaping(graph: fx.Graph) -> set[fx.Node]:
     """The returned nodes, and those of which a returned node is a view."""
     found: set[fx.Node] = set()
-    waiting = [node for node in program.results if node is not None]
+    waiting = list(graph.output_node().all_input_nodes)
     while waiting:
         node = waiting.pop()
         found.add(node)

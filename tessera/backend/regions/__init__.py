@@ -1,0 +1,1 @@
+"""Blocks that a Program repeats, found by what their operations do and in what order."""
