@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tessera.backend.rewrite import Pass as Pass
     from tessera.capture.compile import compile as compile
     from tessera.capture.emit import emit as emit
+    from tessera.capture.scan import scan as scan
     from tessera.capture.train_step import train_step as train_step
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
@@ -49,6 +50,7 @@ _CONTENTS = {
     "optim": "tessera.optim",
     "predict": "tessera.train.predict:predict",
     "profile": "tessera.profile.profile:profile",
+    "scan": "tessera.capture.scan:scan",
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",

@@ -30,7 +30,7 @@ from torch import fx
 from torch.nn.modules import module as _all_modules
 from torch.optim import optimizer as _all_optimizers
 from torch.utils import _python_dispatch
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from torch.utils.hooks import RemovableHandle
 
 DispatchMode = _python_dispatch.TorchDispatchMode  # sees every operation that runs inside it
@@ -311,6 +311,17 @@ def tensors_in(values: Any) -> list[torch.Tensor]:
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
 
 
+def flattened(values: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """The leaves of nested lists, tuples and dicts, and what makes the same nest of others."""
+    leaves, structure = tree_flatten(values)
+    return leaves, lambda others: tree_unflatten(others, structure)
+
+
+def on_leaves(function: Callable[..., Any], values: Any) -> Any:
+    """The same nest with ``function`` of every leaf."""
+    return tree_map(function, values)
+
+
 def forward_trace_of_backward() -> str:
     """While a backward node runs under anomaly mode: the stack of the forward line it belongs to, printed."""
     node = torch._C._current_autograd_node()
@@ -553,6 +564,20 @@ def writes(operator: Any) -> bool:
     return bool(operator._schema.is_mutable)
 
 
+def scan_operator() -> Any:
+    """The operator that stands for ``captured_scan`` in a graph that Dynamo captured."""
+    from torch._higher_order_ops.scan import scan_op
+
+    return scan_op
+
+
+def captured_scan(turn: Callable[..., Any], init: Any, xs: Any, *, reverse: bool) -> Any:
+    """Torch's own scan, which Dynamo captures as one operator, whatever the number of turns."""
+    from torch._higher_order_ops import scan
+
+    return scan(turn, init, xs, reverse=reverse)
+
+
 # -- tracing further code into a graph ---------------------------------------------------------------------------
 
 
@@ -570,6 +595,36 @@ def computed_anew(node: fx.Node, fake_mode: Any) -> Any:
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta.get("val"))
     with fake_mode or contextlib.nullcontext():
         return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+@contextlib.contextmanager
+def outside_captures() -> Iterator[None]:
+    """As if nothing was being captured or traced: what is traced or compiled here belongs to no capture around it."""
+    from torch._guards import tracing
+
+    with _python_dispatch._disable_current_modes(), tracing(None):
+        yield
+
+
+def trace_aside(
+    function: Callable[..., Any], make: Sequence[Callable[[], torch.Tensor]], *, decompose: bool = False
+) -> fx.GraphModule:
+    """``function`` of the tensors that ``make`` makes, as an ATen graph, whatever else is being traced meanwhile.
+
+    The placeholders carry fake tensors; gradients that ``function`` takes become part of the graph.
+    """
+
+    def flat(*values: torch.Tensor) -> Any:  # the tracer looks at the signature
+        return function(*values)
+
+    with outside_captures(), torch.enable_grad():
+        fake_mode = new_fake_mode()
+        with fake_mode:
+            examples = [one() for one in make]
+        traced = trace(flat, *examples, fake_mode=fake_mode, decompose=decompose)
+    for node, example in zip(traced.graph.find_nodes(op="placeholder"), examples, strict=True):
+        node.meta["val"] = example
+    return traced
 
 
 def fake_mode_of(values: Sequence[Any]) -> Any:

@@ -13,6 +13,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.inductor import compile_program
+from tessera.backend.loops.captured import with_loops
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
@@ -73,14 +74,15 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
         return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        if reason := why_unsafe(graph_module, inputs):
+        looping = with_loops(graph_module)
+        if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
             return graph_module.forward
         for patterns in (contextlib.nullcontext(), torch_internals.without_patterns()):
             try:
                 with patterns:
                     return torch_internals.compile_graph_pieces(
-                        copy_graph(graph_module), inputs, compile_one, lower if precision.changes_something else None
+                        copy_graph(looping), inputs, compile_one, lower if precision.changes_something else None
                     )
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
                 reason = torch_internals.compiler_reason(error)

@@ -60,7 +60,8 @@ def _with_regions(
 ) -> torch_internals.InductorOutput | None:
     """None where it would not be right, or Inductor refuses."""
     try:
-        output = inductor(copy_graph(graph_module), inputs)
+        with torch_internals.describing_calls():
+            output = inductor(copy_graph(graph_module), inputs)
     except Exception as error:  # written out it compiles like any other graph
         logger.warning("regions are written out again: %s", error)
         return None

@@ -73,9 +73,9 @@ def compile_program(
     return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)
 
 
-_OWN = r"torch\.ops\.tessera\.update_many"
-_FUSED_KERNEL = re.compile(rf"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\(|{_OWN})", re.MULTILINE)
-_EXTERNAL_CALL = re.compile(rf"^\s+(?!{_OWN})(?:\w+ = )?(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)
+_OWN = r"torch\.ops\.tessera\.(?:update_many|loop)\b"
+_FUSED_KERNEL = re.compile(rf"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\(|(?:\w+ = )?{_OWN})", re.MULTILINE)
+_EXTERNAL_CALL = re.compile(rf"^\s+(?:\w+ = )?(?!{_OWN})(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)
 
 
 def _count(pattern: re.Pattern[str], source: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tessera.backend.passes.chunk_rows import CHUNK_ROWS
+from tessera.backend.passes.compile_loops import COMPILE_LOOPS
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
@@ -21,5 +22,6 @@ PIPELINE = (
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element
     SEPARATE_BIAS,  # the bias of a large product is added by the kernel that follows
     INLINE_TINY_PRODUCTS,  # matrix products too small for a library call join their neighbours' kernels
+    COMPILE_LOOPS,  # the turn of a time loop is compiled, once for all loops that are alike
     OUTLINE_REGIONS,  # a block that repeats is compiled once
 )

@@ -38,15 +38,11 @@ def _loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
     torch's decompositions of recurrent layers test ``num_layers < i - 1``, which never holds (seen in 2.11 to 2.13).
     """
     for node in graph_module.graph.nodes:
-        if node.op == "call_function" and getattr(node.target, "__name__", "") in (
-            "lstm",
-            "gru",
-            "rnn_tanh",
-            "rnn_relu",
-        ):
-            numbers = [a for a in node.args if isinstance(a, (bool, int, float))]
-            # has_biases, num_layers, dropout, train, bidirectional[, batch_first]
-            if len(numbers) >= 4 and numbers[1] > 1 and numbers[2] > 0 and numbers[3]:
+        if node.target in (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu):
+            weights = max(i for i, argument in enumerate(node.args) if isinstance(argument, list | tuple))
+            # has_biases, num_layers, dropout, train, bidirectional[, batch_first]; numbers may be symbols
+            _, layers, dropout, training, *_ = node.args[weights + 1 :]
+            if training and layers != 1 and dropout != 0:
                 return True
     return False
 

@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.loops.captured import without_scans
 from tessera.backend.targets.check import check_program
 from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emission import Emission
@@ -89,6 +90,9 @@ class _Captured(Exception):
 class _Recording(WholeStep):
     """A whole step that ends where it would be compiled; what it made of the optimizers' state is taken back."""
 
+    def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
+        return without_scans(graph_module)  # a GPU has no compiled loop
+
     def _compile(self, started: float) -> NoReturn:
         job, inputs = self.job, self._inputs
         updates = [record_update(o, self._trained_by(o)) for o in job.optimizers]
@@ -110,7 +114,7 @@ def _inference(name: str, graph_module: fx.GraphModule, inputs: Sequence[Any]) -
         results = [Value(f"output {i}", Role.RESULT) for i in range(len(returned))]  # type: ignore[arg-type]
         raise _Captured(Program(f"forward of {name}", copy_graph(piece), named, results), inputs)
 
-    torch_internals.compile_graph_pieces(copy_graph(graph_module), inputs, end)
+    torch_internals.compile_graph_pieces(without_scans(graph_module), inputs, end)
     raise AssertionError
 
 

@@ -17,6 +17,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import Executable, compile_program
+from tessera.backend.loops.captured import with_loops
 from tessera.backend.unsafe_graphs import traced_wrongly
 from tessera.capture.closure import ascends
 from tessera.capture.float16 import graph_has_float16_gradients
@@ -48,6 +49,7 @@ class WholeStep:
             raise CannotCapture("a parameter is updated twice in one step: it stands in two groups or optimizers")
         self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
         self._hook_count = torch_internals.hook_count()
+        graph_module = self._looping(graph_module)
         _refuse(graph_module, inputs, self._owned)
         _refuse_second_evaluation(job.optimizers)
         self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
@@ -87,6 +89,10 @@ class WholeStep:
         for optimizer in job.optimizers:
             torch_internals.mark_stepped(optimizer)
         del self._joint, self._inputs
+
+    def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
+        """How loops over time are traced."""
+        return with_loops(graph_module)
 
     def _compile(self, started: float) -> None:
         job = self.job

@@ -60,12 +60,25 @@ def test_a_write_to_one_of_two_inputs_that_share_memory_runs_eagerly(monkeypatch
     assert [step.reason for step in report.step_downs] == reasons
 
 
-def test_recurrent_dropout_runs_eagerly():
+def test_recurrent_dropout_is_that_of_torch():
     lstm = torch.nn.LSTM(2, 2, num_layers=2, dropout=0.5)
     report = Report("lstm")
     with torch._dynamo.config.patch(allow_rnn=True):
         compiled = torch.compile(lambda x: lstm(x)[0], backend=entry.compile_pieces(report))
         x = torch.rand(3, 1, 2)
+        torch.manual_seed(1)
+        result = compiled(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(result, lstm(x)[0])
+    assert not report.step_downs
+
+
+def test_recurrent_dropout_of_sizes_that_are_not_known_runs_eagerly():
+    lstm = torch.nn.LSTM(2, 2, num_layers=2, dropout=0.5)
+    report = Report("lstm")
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(lambda x: lstm(x)[0], backend=entry.compile_pieces(report), dynamic=True)
+        x = torch.rand(3, 2, 2)
         torch.manual_seed(1)
         result = compiled(x)
     torch.manual_seed(1)

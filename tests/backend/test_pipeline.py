@@ -5,6 +5,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend import passes
+from tessera.backend.loops.loop import run_loop
 from tessera.backend.passes import chunk_rows
 from tessera.backend.pipeline import PIPELINE
 from tessera.backend.precision_choice import ATTENTION
@@ -35,7 +36,8 @@ def something_for_every_pass():
         most = torch.cos(torch.mm(rows, wide)).amax(1)  # likewise
         for _ in range(6):
             z = torch.mm(z.sin().sin().sin().sin().sin().sin(), y).cos().cos().cos().cos().cos().cos()  # a block
-        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, most, attended, z, *updated)
+        running = run_loop(lambda h, x: [h + x], [a[0]], [a], [])[0]
+        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, most, attended, z, *running, *updated)
 
     made = program(function, *INPUTS)
     made.precision = resolve_precision("bf16")

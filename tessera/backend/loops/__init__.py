@@ -1,0 +1,1 @@
+"""Loops over time: one operator in the graph, whatever the number of steps."""
