@@ -2,13 +2,20 @@
 
 Both graphs are run one operation at a time, and what nobody reads any more is freed. Where the result is off, they are
 run once more side by side, and every value is compared where it is made: so the first one that is off is found.
+
+Gradients of deep networks with batch norms are ill-conditioned: rounding the weights alone to bf16 turns those of a
+ResNet-18 by a quarter. But they are estimates anyhow, and another batch turns them far more. So where they are off by
+more than usual, they may be so by a part of what the gradients of half the batch are.
+
+References:
+    McCandlish et al., An empirical model of large-batch training, 2018, arXiv:1812.06162.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +28,8 @@ from tessera.program import COPY, Phase, Program, Role
 
 LOSS_LIMIT = 0.02  # bf16 is usually off by less than 0.001
 GRADIENT_LIMIT = 0.1  # bf16 is usually off by 0.01
+NOISE_SHARE = 1 / 3  # of what half the batch changes, where that is more
+LARGEST_LIMIT = 0.5  # whatever half the batch changes: the direction is still the same within 30 degrees
 _SMALL = 0.05  # the root mean square of a gradient beside that of all: below, its direction matters little
 
 
@@ -32,22 +41,30 @@ class Verdict:
         loss: error of the loss.
         gradients: error of all gradients as one vector.
         worst: the largest error of one gradient that is not small.
+        noise: what the gradients of half the batch are off, where somebody looked.
         first_off: where it does not hold, the first node, in the order of the graph, that is off by more than
-            ``GRADIENT_LIMIT``.
+            ``limit``.
     """
 
     loss: float
     gradients: float
     worst: float
+    noise: float = 0.0
     first_off: fx.Node | None = None
+
+    @property
+    def limit(self) -> float:
+        """What ``gradients`` may be."""
+        return max(GRADIENT_LIMIT, min(LARGEST_LIMIT, NOISE_SHARE * self.noise))
 
     @property
     def holds(self) -> bool:
         """Whether the step may be computed so."""
-        return self.loss <= LOSS_LIMIT and self.gradients <= GRADIENT_LIMIT and self.worst <= 3 * GRADIENT_LIMIT
+        return self.loss <= LOSS_LIMIT and self.gradients <= self.limit and self.worst <= min(3 * self.limit, 0.75)
 
     def __str__(self) -> str:
-        return f"loss off by {self.loss:.1e}, gradients by {self.gradients:.1e}"
+        beside = f" (those of half the batch are by {self.noise:.1e})" if self.noise else ""
+        return f"loss off by {self.loss:.1e}, gradients by {self.gradients:.1e}{beside}"
 
 
 @torch.no_grad()
@@ -70,8 +87,11 @@ def compare(full: Program, low: Program, stands_for: Callable[[fx.Node], fx.Node
         errors = {node: _difference(value, next(others)[1]) for node, value in values}
         of_losses, of_gradients = ([e for n in nodes if (e := errors.get(n))] for nodes in (losses, gradients))
         verdict = _verdict(of_losses, of_gradients)
+        if not verdict.holds and verdict.loss <= LOSS_LIMIT and verdict.gradients <= LARGEST_LIMIT:
+            torch.set_rng_state(random_state)
+            verdict.noise = _noise(full, [node for node, _ in values if node in gradients], dict(values))
         if not verdict.holds:
-            verdict.first_off = _first_off(full, low, stands_for, list(pairs))
+            verdict.first_off = _first_off(full, low, stands_for, list(pairs), verdict.limit)
     finally:
         torch.set_rng_state(random_state)
         release_free_memory()
@@ -86,8 +106,32 @@ def _values(program: Program, nodes: Sequence[fx.Node], examples: Sequence[Any])
         yield node, run.value(node)
 
 
+def _noise(full: Program, gradients: Sequence[fx.Node], known: Mapping[fx.Node, Any]) -> float:
+    """How far off the gradients are when the second half of the batch repeats the first."""
+    halved = [
+        _first_half_twice(example) if value.role is Role.BATCH else example
+        for value, example in zip(full.inputs, full.examples, strict=True)
+    ]
+    try:
+        errors = [_difference(known[node], other) for node, other in _values(full, gradients, halved)]
+    except Exception:  # a batch whose parts belong together cannot be halved, and nothing is known
+        return 0.0
+    return _together([error for error in errors if error]).relative
+
+
+def _first_half_twice(example: Any) -> Any:
+    if not isinstance(example, torch.Tensor) or example.dim() == 0 or len(example) < 2:
+        return example
+    half = len(example) // 2
+    return torch.cat([example[:half], example[:half], example[2 * half :]])
+
+
 def _first_off(
-    full: Program, low: Program, stands_for: Callable[[fx.Node], fx.Node | None], watched: Sequence[fx.Node]
+    full: Program,
+    low: Program,
+    stands_for: Callable[[fx.Node], fx.Node | None],
+    watched: Sequence[fx.Node],
+    limit: float,
 ) -> fx.Node | None:
     ours = _Run(full, watched, full.examples)
     theirs = _Run(low, [stands_for(node) for node in watched], full.examples)  # type: ignore[misc]
@@ -99,7 +143,7 @@ def _first_off(
         if _is_random(node):
             theirs.give(other, value)
         found = _difference(value, theirs.value(other))
-        if found is not None and found.off > GRADIENT_LIMIT * found.norm:
+        if found is not None and found.off > limit * found.norm:
             return node
     return None
 
@@ -204,12 +248,17 @@ def _difference(value: Any, other: Any) -> _Error | None:
 
 
 def _verdict(losses: list[_Error], gradients: list[_Error]) -> Verdict:
-    count = sum(e.count for e in gradients)
-    everything = _Error(math.hypot(*(e.off for e in gradients)), math.hypot(*(e.norm for e in gradients)), count)
-    small = _SMALL * everything.norm / math.sqrt(max(1, count))
+    everything = _together(gradients)
+    small = _SMALL * everything.norm / math.sqrt(max(1, everything.count))
     large = [e for e in gradients if e.norm > small * math.sqrt(e.count)]
     return Verdict(
         max((e.relative for e in losses), default=0.0),
         everything.relative,
         max((e.relative for e in large), default=0.0),
     )
+
+
+def _together(errors: Sequence[_Error]) -> _Error:
+    """As if they were one vector."""
+    off, norm = math.hypot(*(e.off for e in errors)), math.hypot(*(e.norm for e in errors))
+    return _Error(off, norm, sum(e.count for e in errors))

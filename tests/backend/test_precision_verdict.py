@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tessera.backend.precision_verdict import compare
+from tessera.backend.precision_verdict import LARGEST_LIMIT, Verdict, compare
 from tessera.program import Phase, Role, Value
 from tests.backend.hand_made import aten, program
 
@@ -25,6 +25,7 @@ def pair(function=step, *inputs, change=None):
     for version in range(2):
         one = program(function, *(inputs or (X, W, Y)))
         one.outputs[0] = Value("loss", Role.LOSS)
+        one.inputs[1] = Value("w", Role.PARAMETER)
         one.examples = list(inputs or (X, W, Y))
         loss, new = one.results
         reached = False
@@ -95,3 +96,44 @@ def test_examples_are_not_written_to():
     before = [value.clone() for value in (X, W, Y)]
     compare(*pair())
     assert all(torch.equal(now, then) for now, then in zip((X, W, Y), before, strict=True))
+
+
+def far_from_zero(x, w, y):
+    """As `step`, with a loss that hardly tells what becomes of the gradient."""
+    off = x @ w - y
+    return (off.square().mean() + 1000, w - 0.1 * (x.T @ (off * (2 / off.numel()))))
+
+
+ONE = torch.randn(10, 8, generator=DRAW), torch.randn(10, 6, generator=DRAW)
+ALIKE = torch.cat([ONE[0], ONE[0]]), torch.cat([ONE[1], ONE[1]])  # both halves of the batch are the same
+
+
+@pytest.mark.parametrize(("x", "y", "noisy"), [(X, Y, True), (*ALIKE, False)], ids=["noisy", "not noisy"])
+def test_gradients_may_be_off_by_a_part_of_what_half_the_batch_changes(x, y, noisy):
+    verdict = compare(*pair(far_from_zero, x, W, y, change=lambda product: product * 1.2))
+    assert 0.1 < verdict.gradients < 0.3
+
+    def gradient(rows):
+        return x[:rows].T @ (x[:rows] @ W - y[:rows]) / rows
+
+    expected = float((gradient(10) - gradient(20)).norm() / gradient(20).norm())
+    assert verdict.noise == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert verdict.holds == noisy
+    assert ("half the batch" in str(verdict)) == noisy
+
+
+def test_no_noise_excuses_a_gradient_that_points_elsewhere():
+    verdict = compare(*pair(far_from_zero, X, W, Y, change=lambda product: product * -1))
+    assert verdict.gradients > LARGEST_LIMIT
+    assert not verdict.holds
+    assert Verdict(0.0, 0.6, 0.6, noise=10.0).limit == LARGEST_LIMIT
+
+
+def test_a_batch_that_cannot_be_halved_says_nothing():
+    def picked(x, w, y, rows):
+        return far_from_zero(x[rows.unique_consecutive().view(20)], w, y)
+
+    inputs = (*ALIKE[:1], W, ALIKE[1], torch.arange(20))
+    verdict = compare(*pair(picked, *inputs, change=lambda product: product * 1.2))
+    assert verdict.noise == 0.0
+    assert not verdict.holds
