@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tessera.capture.compile import compile as compile
     from tessera.capture.emit import emit as emit
     from tessera.capture.scan import scan as scan
+    from tessera.capture.step_file import load as load
     from tessera.capture.train_step import train_step as train_step
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
@@ -45,6 +46,7 @@ _CONTENTS = {
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",
     "function": "tessera.nn.function:function",
+    "load": "tessera.capture.step_file:load",
     "model": "tessera.nn.model:model",
     "nn": "tessera.nn",
     "optim": "tessera.optim",

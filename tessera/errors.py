@@ -102,6 +102,10 @@ class ExportError(TesseraError, RuntimeError):
     """A model could not be exported, or the exported file does not agree with the model."""
 
 
+class ArtefactError(TesseraError, RuntimeError):
+    """An artefact cannot be saved or loaded: damaged, not trusted, or made for another model, machine or torch."""
+
+
 class MissingDependencyError(TesseraError, ImportError):
     """An optional package is needed for what was asked."""
 

@@ -56,6 +56,58 @@ class Guard(Protocol):
 
     name: str
     guard_type: str
+    derived_guard_types: tuple[str, ...]
+    has_value: bool
+    value: object
+
+
+def process_state() -> dict[str, Any]:
+    """What the captures of this process depend on besides their arguments: threads, default dtype, autocast, ...
+
+    Dynamo guards the same, with the same C++ object; it comes with torch and loads nothing.
+    """
+    from torch._C._dynamo.guards import GlobalStateGuard
+
+    guard: Any = GlobalStateGuard()
+    state: dict[str, Any] = json.loads(guard.__getstate__())
+    state["default_device"] = str(torch.get_default_device())
+    state["function_modes"] = torch._C._len_torch_function_stack()
+    return state
+
+
+class ProcessState:
+    """A check that the process is in a state that ``process_state`` returned."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        from torch._C._dynamo.guards import GlobalStateGuard
+
+        own = {key: value for key, value in state.items() if key not in ("default_device", "function_modes")}
+        self._state = state
+        self._guard: Any = GlobalStateGuard()
+        self._guard.__setstate__(json.dumps(own))
+
+    def holds(self) -> bool:
+        return bool(self._guard.check()) and torch._C._len_torch_function_stack() == self._state["function_modes"]
+
+    def differences(self) -> list[str]:
+        """What is another, in words."""
+        now = process_state()
+        return [
+            f"{key} was {value} and is {now.get(key)}" for key, value in self._state.items() if now.get(key) != value
+        ]
+
+
+def layout_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
+    """A check that as many tensors are like these: class, dtype, device, shape, strides, gradient, none twice.
+
+    It is what Dynamo checks tensors with; it takes a microsecond.
+    """
+    from torch._C._dynamo.guards import TensorGuards
+
+    sizes, strides = ([list(of(t)) for t in tensors] for of in (torch.Tensor.size, torch.Tensor.stride))
+    make: Any = TensorGuards
+    check: Callable[..., bool] = make(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
+    return check
 
 
 def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
@@ -149,6 +201,11 @@ def call_directly(guarded: GuardedCode, names: dict[str, Any]) -> None:
     for name in guarded.code.co_names:
         if name.startswith("__compiled_fn") and (plain := getattr(names[name], "_torchdynamo_orig_callable", None)):
             names[name] = plain
+
+
+def called_graphs(code: types.CodeType) -> list[str]:
+    """The global names of the compiled graphs that Dynamo's code for a function calls."""
+    return [name for name in code.co_names if name.startswith("__compiled_fn")]
 
 
 def forget_captures(code: types.CodeType) -> None:
@@ -655,7 +712,7 @@ def fake_copy(fake_mode: Any, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
-    """A Python float as a symbol: code that branches on it leaves a guard, see ``symbol_guards``."""
+    """A Python float as a symbol: code that branches on it leaves a guard, see ``SymbolGuards``."""
     from torch._dynamo.source import ConstantSource
     from torch.fx.experimental.symbolic_shapes import DimDynamic
 
@@ -664,16 +721,27 @@ def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
     return env.create_symfloatnode(symbol, hint=value, source=source)
 
 
-def symbol_guards(fake_mode: Any, numbers: Sequence[torch.SymFloat]) -> Callable[[Sequence[float]], bool]:
-    """What the traced code assumed about symbolic numbers, as a check of new values for the same numbers."""
-    expressions = [guard.expr for guard in fake_mode.shape_env.guards]
-    symbols = [number.node._expr for number in numbers]  # `expr` is a constant once the symbol was fixed
+class SymbolGuards:
+    """What traced code assumed about symbolic numbers, as a check of new values for the same numbers."""
 
-    def holds(values: Sequence[float]) -> bool:
-        bound = dict(zip(symbols, values, strict=True))
-        return all(bool(expression.subs(bound)) for expression in expressions)
+    def __init__(self, fake_mode: Any, numbers: Sequence[torch.SymFloat]) -> None:
+        self._expressions = [guard.expr for guard in fake_mode.shape_env.guards]
+        self._symbols = [number.node._expr for number in numbers]  # `expr` is a constant once the symbol was fixed
 
-    return holds
+    def __call__(self, values: Sequence[float]) -> bool:
+        bound = dict(zip(self._symbols, values, strict=True))
+        return all(bool(expression.subs(bound)) for expression in self._expressions)
+
+    def in_words(self) -> list[Any]:
+        """The same as nested lists: the name of an operation and its arguments, ``["symbol", position]``, numbers."""
+        return [self._in_words(expression) for expression in self._expressions]
+
+    def _in_words(self, expression: Any) -> Any:
+        if expression in self._symbols:
+            return ["symbol", self._symbols.index(expression)]
+        if not expression.args:
+            return bool(expression) if expression in (True, False) else float(expression)
+        return [expression.func.__name__, *map(self._in_words, expression.args)]
 
 
 @contextlib.contextmanager
@@ -964,6 +1032,45 @@ def kernel_address(kernel: Any) -> int:
     """Address of the C++ function behind a kernel that Inductor compiled and bound to Python."""
     library = ctypes.CDLL(kernel.__self__.__file__)
     return ctypes.cast(library.kernel, ctypes.c_void_p).value or 0
+
+
+def kernel_library(kernel: Any) -> bytes:
+    """The library that holds a kernel which Inductor compiled and bound to Python."""
+    return Path(kernel.__self__.__file__).read_bytes()
+
+
+def is_kernel(value: Any) -> bool:
+    """Whether a global name of a wrapper is a C++ kernel that Inductor compiled."""
+    return isinstance(value, types.BuiltinFunctionType) and str(getattr(value.__self__, "__file__", "")).endswith(".so")
+
+
+def load_kernel(library: Path) -> Any:
+    """A kernel from the library that held it, as Inductor itself loads it."""
+    import importlib.util
+
+    pointer = str(torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr)
+    os.environ["_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"] = pointer  # read by the library while it is loaded
+    spec = importlib.util.spec_from_file_location(f"{library.stem}.kernel", library)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module.kernel
+
+
+def wrapper_names() -> dict[str, Any]:
+    """What wrappers of Inductor's find under their global names and torch has without Inductor."""
+    guards = torch._C._dynamo.guards
+    return {
+        "torch": torch,
+        "aten": torch.ops.aten,
+        "math": math,
+        "inf": math.inf,
+        "nan": math.nan,
+        "device": torch.device,
+        "assert_size_stride": guards.assert_size_stride,
+        "assert_alignment": getattr(guards, "assert_alignment", None),
+        "empty_strided_cpu": guards._empty_strided_cpu,
+        "reinterpret_tensor": guards._reinterpret_tensor,
+    }
 
 
 @functools.cache

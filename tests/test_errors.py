@@ -18,6 +18,7 @@ BUILT_IN = {
     errors.OptimizerError: ValueError,
     errors.WeightsError: ValueError,
     errors.ExportError: RuntimeError,
+    errors.ArtefactError: RuntimeError,
     errors.MissingDependencyError: ImportError,
     errors.ProgramError: RuntimeError,
     errors.SettingError: ValueError,

@@ -43,7 +43,7 @@ def test_a_branch_on_a_symbol_leaves_a_guard():
     number = torch_internals.symbolic_float(mode, "decay", 0.0)
     tensor = torch_internals.fake_copy(mode, torch.ones(2))
     torch_internals.trace(lambda x, d: (x * d if d > 0.5 else x,), tensor, number, fake_mode=mode)
-    holds = torch_internals.symbol_guards(mode, [number])
+    holds = torch_internals.SymbolGuards(mode, [number])
     assert holds([0.25])
     assert not holds([0.75])
 

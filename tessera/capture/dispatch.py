@@ -6,15 +6,18 @@ checked in full at every call; only the way there is shorter.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import types
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tessera import torch_internals
+from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.step_down import RunsEagerly
 
@@ -48,6 +51,20 @@ _numbers = itertools.count()
 _Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool]
 
 
+@dataclass(frozen=True)
+class Capture:
+    """A captured version of a function: Dynamo's code for it, that code's globals, and what it was made under.
+
+    Attributes:
+        only_calls: whether the code does nothing but call one compiled graph.
+    """
+
+    code: types.CodeType
+    names: dict[str, Any]
+    circumstances: Circumstances
+    only_calls: bool
+
+
 class Dispatch:
     """A function behind Dynamo with a shorter way for calls that were captured before.
 
@@ -56,6 +73,7 @@ class Dispatch:
         bind: a function of the same parameters that returns its ``locals()``: what the guards look at.
         backend: a torch.compile backend.
         whole: raise when the function cannot be captured in one piece, instead of breaking it up.
+        data: position of the first argument that is data, and not what the data are given to.
     """
 
     def __init__(
@@ -65,6 +83,7 @@ class Dispatch:
         backend: Callable[..., Any],
         *,
         whole: bool,
+        data: int = 1,
     ) -> None:
         # A code object of its own, for Dynamo keeps captures, and counts them against its limit, for each code object;
         # and a name of its own, for by that it remembers which sizes have changed, whichever model they were seen in.
@@ -73,12 +92,18 @@ class Dispatch:
         # Dynamo keeps every code object it has seen, with its captures; a capture may hold a model.
         weakref.finalize(self, torch_internals.forget_captures, code).atexit = False
         self._bind = bind
+        self._data = data
         self._whole = whole
         self._watch = HookWatch(code.co_varnames[0])
-        options: dict[str, Any] = {"guard_filter_fn": _weak(self._watch.needed)}
-        self._through_dynamo = torch.compile(self._function, backend=_weak(backend), fullgraph=whole, options=options)
+        options: dict[str, Any] = {"guard_filter_fn": _weak(self._needed)}
+        # Loads the compiler, which what was loaded from a file may never need.
+        self._compile = functools.partial(
+            torch.compile, self._function, backend=_weak(backend), fullgraph=whole, options=options
+        )
         self.misses = 0
         self._hits: list[_Hit] = []
+        self._made_under: dict[types.CodeType, Circumstances] = {}
+        self._assumptions = NOTHING_KNOWN
 
     def __call__(self, *args: Any) -> Any:
         if self._hits:
@@ -91,6 +116,8 @@ class Dispatch:
         self.misses += 1
         _refuse(args)
         self._watch.begin(args[0])
+        self._assumptions = NOTHING_KNOWN
+        process = torch_internals.process_state()
         with torch_internals.capturing(whole=self._whole):
             result = self._through_dynamo(*args)
         self._hits = [
@@ -98,13 +125,42 @@ class Dispatch:
             for guarded in torch_internals.guarded_codes(self._function.__code__)
             if torch_internals.is_whole(guarded.code)
         ]
+        known = self._made_under
+        self._made_under = {
+            guarded.code: known.get(guarded.code) or Circumstances(self._assumptions, process, args[self._data :])
+            for guarded, _, _ in self._hits
+        }
         return result
+
+    @functools.cached_property
+    def _through_dynamo(self) -> Callable[..., Any]:
+        return self._compile()
+
+    def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:
+        """Which guards a capture needs; they are put down in words too, for ``captures``."""
+        needed = self._watch.needed(guards)
+        self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
+        return needed
 
     def _hit(self, guarded: torch_internals.GuardedCode) -> _Hit:
         names = self._function.__globals__
         torch_internals.call_directly(guarded, names)
         run = types.FunctionType(guarded.code, names, self._function.__name__)
         return guarded, run, torch_internals.only_calls_its_graph(guarded.code)
+
+    def captures(self) -> list[Capture]:
+        """All captured versions that hold still, the latest used first."""
+        names = self._function.__globals__
+        return [
+            Capture(guarded.code, names, self._made_under[guarded.code], only_calls)
+            for guarded, _, only_calls in self._hits
+            if guarded.wrapper.cache_entry is not None
+        ]
+
+    @property
+    def watch(self) -> HookWatch:
+        """Whether hooks were registered since."""
+        return self._watch
 
     @property
     def captured(self) -> bool:
@@ -122,4 +178,4 @@ class Dispatch:
     def forget(self) -> None:
         """Drop all captures: the next call captures anew."""
         torch_internals.forget_captures(self._function.__code__)
-        self._hits = []
+        self._hits, self._made_under = [], {}

@@ -16,6 +16,7 @@ from tessera.backend.targets.check import check_program
 from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emission import Emission
 from tessera.backend.targets.emit import emit_programs
+from tessera.capture.bound_update import parameters_of
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.step_program import StepProgram
 from tessera.capture.train_step import TrainStep, _forward_and_loss
@@ -95,16 +96,12 @@ class _Recording(WholeStep):
 
     def _compile(self, started: float) -> NoReturn:
         job, inputs = self.job, self._inputs
-        updates = [record_update(o, self._trained_by(o)) for o in job.optimizers]
+        updates = [record_update(o, parameters_of(o, self.trained)) for o in job.optimizers]
         values = [*inputs, *(slot.tensor for update in updates for slot in update.slots)]
         values += [t for update in updates for t in update.hyper_parameters.tensors]
         values += job.scales.tensors if job.scales is not None else ()
-        values += [torch.zeros_like(p) for p in self._trained] if job.options.accumulate > 1 else ()
+        values += [torch.zeros_like(p) for p in self.trained] if job.options.accumulate > 1 else ()
         raise _Captured(StepProgram(job, self._joint, inputs, updates, final=True).program, values)
-
-    def _trained_by(self, optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-        own = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        return [p for p in self._trained if id(p) in own]
 
 
 def _inference(name: str, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> NoReturn:

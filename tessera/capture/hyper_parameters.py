@@ -85,6 +85,21 @@ class HyperParameters:
                 groups[index][key][position] = number
         return groups
 
+    def structure(self) -> list[dict[str, Any]]:
+        """The groups without their parameters, with ``float`` for each number and ``torch.Tensor`` for each tensor."""
+        return [
+            {
+                key: torch.Tensor
+                if isinstance(value, torch.Tensor)
+                else _kind(value)
+                if (index, key) in self._keys
+                else value
+                for key, value in group.items()
+                if key not in ("params", "param_names")
+            }
+            for index, group in enumerate(self._optimizer.param_groups)
+        ]
+
     def _at(self, place: Place) -> Any:
         index, key, position = place
         value = self._optimizer.param_groups[index][key]

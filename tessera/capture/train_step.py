@@ -9,9 +9,11 @@ Results and side effects are PyTorch's at every rung, and the Report names the l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import fx
@@ -21,6 +23,7 @@ from tessera.backend.device_precision import uses_float16
 from tessera.backend.entry import compile_pieces
 from tessera.backend.own_passes import resolve_passes
 from tessera.backend.rewrite import Pass
+from tessera.capture.bound_step import CannotLoop, StaleProgram
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
@@ -31,11 +34,15 @@ from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
-from tessera.capture.whole_step import CannotLoop, StaleProgram, WholeStep
-from tessera.errors import BatchError, OptimizerError, SettingError, TesseraError
+from tessera.capture.whole_step import WholeStep
+from tessera.errors import ArtefactError, BatchError, OptimizerError, SettingError, TesseraError
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
+
+if TYPE_CHECKING:
+    from tessera.capture.loaded_program import LoadedProgram
+    from tessera.capture.loaded_steps import LoadedSteps
 
 _PATIENCE = 3  # failed captures after which the whole step is given up
 Metric = Callable[[Any, Any], torch.Tensor]
@@ -152,7 +159,7 @@ class TrainStep:
     """See ``train_step``.
 
     ``report`` tells what was compiled and why anything was not, ``metrics`` the last values, ``precision`` what was
-    asked of products.
+    asked of products. ``save`` writes what was compiled into a file, for ``tessera.load`` in another process.
     """
 
     def __init__(
@@ -175,7 +182,9 @@ class TrainStep:
         self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
         self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)
         self._job.own_passes = own_passes
-        self._whole: Dispatch | None = Dispatch(_forward_and_loss, _bind, self._compile_whole, whole=True)
+        self._whole: Dispatch | LoadedSteps | None = Dispatch(
+            _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
+        )
         self._pieces: Dispatch | None = None
         self._compile_for_pieces = compile_pieces(self.report, precision, own_passes)
         self._plain = False
@@ -199,6 +208,36 @@ class TrainStep:
             job.extra = {}
             raise not_finite_error(_forward_and_loss, self._arguments(batch, named), self._module, loss, job.scales)
         return loss
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write what was compiled so far into a file; ``tessera.load`` starts from it without tracing or compiling.
+
+        Weights and state are not in it: a checkpoint brings them. It is written whole or not at all.
+
+        Returns:
+            The file's hash, ``"sha256:..."``: whoever gets the file on another machine passes it as ``trust``.
+
+        Raises:
+            ArtefactError: nothing was compiled yet, or the step does more than compute with tensors.
+            OSError: the file cannot be written.
+        """
+        from tessera.capture.step_file import save_step
+
+        given = self._module, self._loss, self._metrics
+        return save_step(self._job, self._whole, given, self._targets, self._metric_names, Path(path))
+
+    def begin_with(self, programs: Sequence[LoadedProgram], origin: str, absent: Sequence[str]) -> None:
+        """Run Programs that were loaded from a file; only what none of them fits is captured.
+
+        Args:
+            origin: the file.
+            absent: what the user did not pass, of ``loss`` and ``metrics``; then nothing can be captured.
+        """
+        from tessera.capture.loaded_steps import LoadedSteps
+
+        otherwise = self._whole if isinstance(self._whole, Dispatch) and not absent else None
+        names = _forward_and_loss.__globals__
+        self._whole = LoadedSteps(programs, origin, self._job, names, absent, otherwise)
 
     @property
     def job(self) -> TrainingJob:
@@ -273,6 +312,8 @@ class TrainStep:
             return self._run(batch, named)
         except CannotCapture as error:
             reason = error
+        except ArtefactError:
+            raise
         except Exception as error:
             if (found := _cause(error)) is None:
                 self._raise_as_eager(arguments, error)

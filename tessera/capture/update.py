@@ -19,6 +19,7 @@ from torch import fx
 from torch.func import functionalize
 
 from tessera import torch_internals
+from tessera.capture.bound_update import BoundUpdate, StateSlot, is_replaced, make_state, parameters_of, state_slots
 from tessera.capture.closure import ascends, needs_closure
 from tessera.capture.hyper_parameters import HyperParameters
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
@@ -29,43 +30,17 @@ from tessera.program import COPY
 Apply = Callable[[list[Any], list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]]
 
 
-@dataclass(frozen=True)
-class StateSlot:
-    """One tensor of optimizer state: ``table[name] is tensor``, and ``table`` is the state of ``parameter``."""
-
-    parameter: torch.nn.Parameter
-    table: dict[str, Any]
-    name: str
-    tensor: torch.Tensor
-
-
 @dataclass
-class Update:
+class Update(BoundUpdate):
     """How one optimizer updates some of its parameters.
 
     Attributes:
         apply: the update on flat lists of tensors, pure; ``states`` is aligned with ``slots``.
-        holds: whether new values of the hyper-parameters fit what the trace assumed.
         ascend: likewise, to where the gradients of the update are taken; None for where the parameters are.
     """
 
-    optimizer: torch.optim.Optimizer
-    parameters: list[torch.nn.Parameter]
-    slots: list[StateSlot]
-    hyper_parameters: HyperParameters
     apply: Apply
-    holds: Callable[[Sequence[float]], bool]
     ascend: Apply | None = None
-
-    def current(self) -> bool:
-        """Whether state and hyper-parameters are still those the Program was made for; brings the latter up to date."""
-        if "step" in self.optimizer.__dict__ and _is_replaced(self.optimizer):
-            return False
-        state = self.optimizer.state
-        for slot in self.slots:
-            if slot.table.get(slot.name) is not slot.tensor or state.get(slot.parameter) is not slot.table:
-                return False
-        return self.hyper_parameters.refresh(self.holds)
 
 
 def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> Update:
@@ -76,27 +51,16 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
         CannotCapture: its ``step`` does something no pure function of tensors does.
     """
     _refuse(optimizer)
-    owned = [p for group in optimizer.param_groups for p in group["params"]]
-    chosen = {id(p) for p in parameters}
-    parameters = [p for p in owned if id(p) in chosen]
-    _make_state(optimizer, parameters)
-    slots = [
-        StateSlot(p, optimizer.state[p], name, value)
-        for p in parameters
-        if p in optimizer.state
-        for name, value in optimizer.state[p].items()
-        if isinstance(value, torch.Tensor)
-    ]
+    parameters = parameters_of(optimizer, parameters)
+    make_state(optimizer, parameters)
+    slots = state_slots(optimizer, parameters)
     hyper_parameters = HyperParameters(optimizer)
     kind: Any = type(optimizer)
     methods = [kind.update_parameters, kind.ascend] if ascends(optimizer) else [inspect.unwrap(kind.step)]
     recordings = [_recorded(optimizer, parameters, slots, hyper_parameters, method) for method in methods]
     apply, *ascend = (_applied(graph_module, len(parameters)) for graph_module, _ in recordings)
-
-    def holds(numbers: Sequence[float]) -> bool:
-        return all(held(numbers) for _, held in recordings)
-
-    return Update(optimizer, parameters, slots, hyper_parameters, apply, holds, *ascend)
+    guards = [guard for _, guard in recordings]
+    return Update(optimizer, parameters, slots, hyper_parameters, guards, apply, *ascend)
 
 
 def _recorded(
@@ -105,7 +69,7 @@ def _recorded(
     slots: Sequence[StateSlot],
     hyper_parameters: HyperParameters,
     method: Callable[[torch.optim.Optimizer], Any],
-) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
+) -> tuple[fx.GraphModule, torch_internals.SymbolGuards]:
     problems = []
     for branch_free in (False, True):
         try:
@@ -140,7 +104,7 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
             f"{kind} is defined in {strangers[0].__module__}, and its step may keep Python state of its own",
             "Write it as a gradient transformation: tessera.optim.Optimizer(model, transformation).",
         )
-    if _is_replaced(optimizer):
+    if is_replaced(optimizer):
         raise CannotCapture(f"the step of this {kind} was replaced on the object itself")
     if torch_internals.has_step_hooks(optimizer):
         raise CannotCapture(
@@ -154,33 +118,6 @@ def _refuse(optimizer: torch.optim.Optimizer) -> None:
             raise CannotCapture(f"{kind} was made with {name}=True", f"Leave {name} out: a Program needs no such mode.")
 
 
-def _is_replaced(optimizer: torch.optim.Optimizer) -> bool:
-    # torch's schedulers wrap it to count calls
-    return "step" in optimizer.__dict__ and not hasattr(optimizer.step, "_wrapped_by_lr_sched")
-
-
-def _make_state(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Have the optimizer make the state it makes lazily, where it offers a way that updates nothing."""
-    if hasattr(optimizer, "initialise_state"):
-        optimizer.initialise_state(parameters)
-        return
-    make = getattr(optimizer, "_init_group", None)
-    if make is None:
-        raise CannotCapture(f"{type(optimizer).__name__} has no dense state to prepare")
-    lists = len(inspect.signature(make).parameters) - 1
-    kept = {p: p.grad for group in optimizer.param_groups for p in group["params"]}
-    try:
-        for p in kept:
-            p.grad = None
-        for p in parameters:
-            p.grad = torch.zeros_like(p)
-        for group in optimizer.param_groups:
-            make(group, *([] for _ in range(lists)))
-    finally:
-        for p, grad in kept.items():
-            p.grad = grad
-
-
 def _record(
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[torch.nn.Parameter],
@@ -188,7 +125,7 @@ def _record(
     hyper_parameters: HyperParameters,
     method: Callable[[torch.optim.Optimizer], Any],
     branch_free: bool,
-) -> tuple[fx.GraphModule, Callable[[Sequence[float]], bool]]:
+) -> tuple[fx.GraphModule, torch_internals.SymbolGuards]:
     """Trace ``method``, the optimizer's ``step`` for most, on a stand-in.
 
     ``branch_free`` asks torch.optim for its ``capturable`` formulas, which count steps in a tensor instead of branching
@@ -259,7 +196,7 @@ def _record(
         if old.shape == new.shape and old.dtype == new.dtype and old.device == new.device:
             copied.replace_all_uses_with(copied.all_input_nodes[1])  # a write to state that is itself made functional
     fix_numbers(recorded)
-    return recorded, torch_internals.symbol_guards(fake_mode, numbers)
+    return recorded, torch_internals.SymbolGuards(fake_mode, numbers)
 
 
 def _refuse_new_state(optimizer: torch.optim.Optimizer, before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -16,28 +16,22 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.device_precision import uses_float16
-from tessera.backend.inductor import Executable, compile_program
+from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.unsafe_graphs import traced_wrongly
+from tessera.capture.bound_step import BoundStep, share_memory
+from tessera.capture.bound_update import parameters_of
 from tessera.capture.closure import ascends
 from tessera.capture.float16 import graph_has_float16_gradients
 from tessera.capture.splice import returned_nodes
 from tessera.capture.step_down import CannotCapture
 from tessera.capture.step_program import LOSS, StepProgram
-from tessera.capture.training_job import Loop, TrainingJob
+from tessera.capture.training_job import TrainingJob
 from tessera.capture.update import record_update
 from tessera.program import copy_graph, source_line
 
 
-class StaleProgram(Exception):
-    """A parameter, a state tensor or the optimizer's structure changed since the capture: capture again."""
-
-
-class CannotLoop(Exception):
-    """This Program runs one step a call: it calls libraries between its kernels, or its results depend on Python."""
-
-
-class WholeStep:
+class WholeStep(BoundStep):
     """The callable that Dynamo's code calls in place of the captured forward."""
 
     def __init__(self, job: TrainingJob, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> None:
@@ -47,7 +41,7 @@ class WholeStep:
         self._owned = {id(p): p for p in parameters}
         if len(self._owned) < len(parameters):
             raise CannotCapture("a parameter is updated twice in one step: it stands in two groups or optimizers")
-        self._expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
+        self.expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
         self._hook_count = torch_internals.hook_count()
         graph_module = self._looping(graph_module)
         _refuse(graph_module, inputs, self._owned)
@@ -60,20 +54,20 @@ class WholeStep:
                 "Keep a copy instead: write .clone().",
                 source_line(returned_nodes(graph_module)[self._joint.views[0]]),
             )
-        self._trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
-        if not self._trained:
+        self.trained = [inputs[i] for i in self._joint.gradients if id(inputs[i]) in self._owned]
+        if not self.trained:
             raise CannotCapture("the loss depends on no parameter of the optimizer")
-        device = self._trained[0].device
+        device = self.trained[0].device
         if graph_has_float16_gradients(graph_module) or uses_float16(job.precision, device):
             job.meet_float16()
-        self._scaling = job.scales
-        if self._scaling is not None:
-            self._scaling.move_to(device)
+        self.scaling = job.scales
+        if self.scaling is not None:
+            self.scaling.move_to(device)
         # What the captured function returns: a result of the Program, or an input itself.
-        self._graph_outputs = [i for i in sorted(self._joint.results) if i not in self._joint.same]
-        self._same = dict(self._joint.same)
-        self._forward_outputs = len(self._graph_outputs)
-        self._variants: dict[bool, tuple[Executable, list[str]]] = {}
+        self.graph_outputs = [i for i in sorted(self._joint.results) if i not in self._joint.same]
+        self.same = dict(self._joint.same)
+        self.mutated = list(self._joint.mutations)
+        self.variants = {}
         state_before = [(o, set(o.state)) for o in job.optimizers]
         try:
             self._compile(started)
@@ -82,12 +76,7 @@ class WholeStep:
                 for parameter in set(optimizer.state) - known:
                     del optimizer.state[parameter]
             raise
-        # What the Program reads and writes besides the forward's inputs and the sums of gradients.
-        self._kept = [slot.tensor for update in self.updates for slot in update.slots]
-        self._kept += [t for update in self.updates for t in update.hyper_parameters.tensors]
-        self._kept += self._scaling.tensors if self._scaling is not None else ()
-        for optimizer in job.optimizers:
-            torch_internals.mark_stepped(optimizer)
+        self._begin()
         del self._joint, self._inputs
 
     def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
@@ -96,93 +85,14 @@ class WholeStep:
 
     def _compile(self, started: float) -> None:
         job = self.job
-        self.updates = [record_update(o, _of(o, self._trained)) for o in job.optimizers]
-        self._accumulates = job.options.accumulate > 1
-        for final in (True, False) if self._accumulates else (True,):
-            made = StepProgram(job, self._joint, self._inputs, self.updates, final=final)
+        self.updates = updates = [record_update(o, parameters_of(o, self.trained)) for o in job.optimizers]
+        for final in (True, False) if job.options.accumulate > 1 else (True,):
+            made = StepProgram(job, self._joint, self._inputs, updates, final=final)
             capture_seconds = time.perf_counter() - started
             executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes)
             job.report.add(executable.compilation)
-            self._variants[final] = (executable, made.extra)
+            self.variants[final] = (executable, made.extra)
             started = time.perf_counter()
-
-    def __call__(self, *inputs: Any) -> Sequence[Any]:
-        for index, parameter in self._expected:
-            if inputs[index] is not parameter:
-                raise StaleProgram
-        if self._hook_count != torch_internals.hook_count():
-            self._look_for_hooks()
-        for update in self.updates:
-            if not update.current():
-                raise StaleProgram
-        job = self.job
-        if job.scales is not self._scaling:
-            raise StaleProgram
-        if job.loop is not None:
-            return self._run_loop(job.loop, inputs)
-        if self._accumulates:
-            return self._accumulate(inputs)
-        executable, extra = self._variants[True]
-        results = executable.call([*inputs, *self._kept])
-        torch_internals.mark_written(self._trained)
-        if not extra and not self._same:
-            return results
-        return self._returned(results, extra, inputs)
-
-    def _look_for_hooks(self) -> None:
-        count = torch_internals.hook_count()
-        if torch_internals.have_gradient_hooks([p for _, p in self._expected]):
-            raise StaleProgram
-        if any(torch_internals.has_step_hooks(optimizer) for optimizer in self.job.optimizers):
-            raise StaleProgram
-        self._hook_count = count
-
-    def _returned(self, results: Sequence[Any], extra: Sequence[str], inputs: Sequence[Any]) -> Sequence[Any]:
-        """Take out what the job keeps, put in what is an input itself."""
-        if extra:
-            self.job.extra = dict(zip(extra, results[self._forward_outputs :], strict=True))
-        outputs = dict(zip(self._graph_outputs, results, strict=False))
-        outputs |= {i: inputs[at] for i, at in self._same.items()}
-        return [outputs[i] for i in range(len(outputs))]
-
-    def _accumulate(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        job = self.job
-        sums = [job.accumulators.get(p) for p in self._trained]
-        final = job.micro_step + 1 == job.options.accumulate
-        if final and len(job.accumulators) > sum(s is not None for s in sums):
-            raise CannotCapture("other parameters took part in the micro-batches before")
-        for index, parameter in enumerate(self._trained):
-            if sums[index] is None:
-                sums[index] = job.accumulators[parameter] = torch.zeros_like(parameter)
-        executable, extra = self._variants[final]
-        results = executable.call([*inputs, *self._kept, *sums])
-        if final:
-            torch_internals.mark_written(self._trained)
-        job.micro_step = 0 if final else job.micro_step + 1
-        if final:
-            job.accumulators.clear()
-        return self._returned(results, extra, inputs)
-
-    def _run_loop(self, loop: Loop, inputs: Sequence[Any]) -> Sequence[Any]:
-        executable, extra = self._variants[True]
-        batch = {id(t): whole for t, whole in zip(loop.first, loop.stacked, strict=True)}
-        memory = {whole.untyped_storage().data_ptr() for whole in loop.stacked}
-        stacked = [i for i, t in enumerate(inputs) if id(t) in batch]
-        for value in inputs:
-            if not isinstance(value, torch.Tensor) or (
-                id(value) not in batch and value.untyped_storage().data_ptr() in memory
-            ):
-                raise CannotLoop
-        if executable.native is None or self._accumulates or self._same:
-            raise CannotLoop
-        values = [batch.get(id(t), t) for t in inputs]
-        stop = self._forward_outputs + extra.index("finite") if "finite" in extra else None
-        everything = [*values, *self._kept]
-        ran, results = executable.native.loop(len(loop.stacked[0]), everything, stacked, stop)
-        if stop is not None and not results[stop][ran - 1]:
-            ran -= 1  # that step changed nothing
-        torch_internals.mark_written(self._trained)
-        return self._returned([result[:ran] for result in results], extra, inputs)
 
 
 def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
@@ -200,11 +110,8 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",
             )
-    storages: dict[int, torch.Tensor] = {}
-    for tensor in tensors:
-        first = storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)
-        if first is not tensor and tensor.numel() and (id(tensor) in owned or id(first) in owned):
-            raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
+    if share_memory(tensors, list(owned.values())):
+        raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
     results = returned_nodes(graph_module)
     loss = results[LOSS] if results else None
     example = loss.meta.get("example_value") if isinstance(loss, fx.Node) else None
@@ -243,8 +150,3 @@ def _detached(graph_module: fx.GraphModule) -> fx.GraphModule:
     output.args = ((loss, *detached),)
     copied.recompile()
     return copied
-
-
-def _of(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
-    own = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return [p for p in parameters if id(p) in own]

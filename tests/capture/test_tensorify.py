@@ -14,7 +14,7 @@ def record(function, *tensors):
     fakes = [torch_internals.fake_copy(mode, t) for t in tensors]
     recorded = torch_internals.trace(lambda *a: (function(*a),), *fakes, number, fake_mode=mode)
     fix_numbers(recorded)
-    return recorded, torch_internals.symbol_guards(mode, [number])
+    return recorded, torch_internals.SymbolGuards(mode, [number])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

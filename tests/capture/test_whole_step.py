@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from tessera import torch_internals
+from tessera.capture.bound_step import StaleProgram
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import CannotCapture
 from tessera.capture.training_job import StepOptions, TrainingJob
-from tessera.capture.whole_step import StaleProgram, WholeStep
+from tessera.capture.whole_step import WholeStep
 from tessera.program import Report
 
 

@@ -31,7 +31,7 @@ Rule = Callable[[Files], Iterator[str]]
 # A folder (or file) of tessera/ imports from its own floor and from floors below it.
 FLOORS = {
     **dict.fromkeys(("errors", "shapes", "torch_internals", "__version__"), 1),
-    **dict.fromkeys(("program", "nn", "optim", "kernels"), 2),
+    **dict.fromkeys(("program", "artefact", "nn", "optim", "kernels"), 2),
     **dict.fromkeys(("capture", "backend"), 3),
     **dict.fromkeys(("data", "checkpoint", "train", "profile"), 4),
     **dict.fromkeys(("export", "quantize"), 5),

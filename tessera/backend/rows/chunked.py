@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,39 +24,52 @@ _HALF = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
-class _Chunked:
-    """A compiled region: ``steps`` are the graphs, each with the bounds of the chunks it computes."""
+class Step:
+    """A compiled graph, the strides of its operands, and the bounds of the chunks that it computes."""
+
+    output: torch_internals.InductorOutput
+    strides: list[tuple[int, ...]]
+    bounds: list[tuple[int, int]]
+
+    @cached_property
+    def call(self) -> Callable[[list[Any]], Sequence[Any]]:
+        return torch_internals.without_gradients(self.output.call)
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """A compiled region."""
 
     leads: list[int]
     rows: int
     with_rows: list[tuple[tuple[int, ...], torch.dtype]]
     sums: list[tuple[tuple[int, ...], torch.dtype]]
-    steps: list[tuple[Callable[[list[Any]], Sequence[Any]], list[tuple[int, ...]], list[tuple[int, int]]]]
+    steps: list[Step]
 
     def __call__(self, operands: Sequence[Tensor]) -> list[Tensor]:
         device = operands[0].device
         results = [torch.empty(shape, dtype=dtype, device=device) for shape, dtype in self.with_rows]
         sums = [torch.zeros(shape, dtype=_summed_in(dtype), device=device) for shape, dtype in self.sums]
-        for call, strides, bounds in self.steps:
-            for start, end in bounds:
+        for step in self.steps:
+            for start, end in step.bounds:
                 inputs = [
                     _laid_out(_part(value, lead, start, end), stride)
-                    for value, lead, stride in zip(operands, self.leads, strides, strict=False)
+                    for value, lead, stride in zip(operands, self.leads, step.strides, strict=False)
                 ]
-                for result, part in zip(results, call([*inputs, *sums]), strict=True):
+                for result, part in zip(results, step.call([*inputs, *sums]), strict=True):
                     result.view(self.rows, *part.shape[1:])[start:end] = part
         return [*results, *(s.to(dtype) for s, (_, dtype) in zip(sums, self.sums, strict=True))]
 
 
-_CHUNKED: dict[str, _Chunked] = {}
+CHUNKED: dict[str, Chunked] = {}
 
 _library = torch.library.Library("tessera", "FRAGMENT")
 _library.define("in_chunks(str region, Tensor[] operands) -> Tensor[]")
-_library.impl("in_chunks", lambda region, operands: _CHUNKED[region](operands), "CompositeExplicitAutograd")
+_library.impl("in_chunks", lambda region, operands: CHUNKED[region](operands), "CompositeExplicitAutograd")
 
 
 def _meta(region: str, operands: list[Tensor]) -> list[Tensor]:
-    known = _CHUNKED[region]
+    known = CHUNKED[region]
     return [operands[0].new_empty(shape, dtype=dtype) for shape, dtype in (*known.with_rows, *known.sums)]
 
 
@@ -76,14 +90,14 @@ def compile_region(region: Region, chunk: int) -> tuple[str, list[fx.Node]]:
         f"{graph.code} {[n.meta['val'] for n in graph.graph.find_nodes(op='placeholder')]}" for graph in graphs.values()
     )
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if name not in _CHUNKED:
+    if name not in CHUNKED:
         steps = []
         for count, graph in graphs.items():
             examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
-            call = torch_internals.without_gradients(compile_graph(graph, examples)[0].call)
-            steps.append((call, [tuple(e.stride()) for e in examples], sizes[count]))
+            output = compile_graph(graph, examples)[0]
+            steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count]))
         leads = [lead for _, lead in region.operands]
-        _CHUNKED[name] = _Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
+        CHUNKED[name] = Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
     return name, [*with_rows, *sums]
 
 

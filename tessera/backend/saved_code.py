@@ -1,0 +1,213 @@
+"""Compiled Programs as bytes, and back: what Inductor wrote and compiled, without Inductor.
+
+    wrapper     the Python function that Inductor wrote, cut down to its statements, with the kernels it calls
+    native      the C function of ``native.py``, with the kernels it calls
+    operators   what the wrapper calls by a name of ours: updates of many tensors, regions in chunks of rows
+
+Whatever a wrapper needs that torch has not without Inductor is a reason not to save it. Loading runs the bytes that it
+is given: see ``tessera.artefact`` for whose they are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from tessera import torch_internals
+from tessera.artefact.archive import Members
+from tessera.backend.cpp_extension import import_library
+from tessera.backend.inductor import Executable
+from tessera.backend.memory_pool import MemoryPool
+from tessera.backend.native import NAME as NATIVE
+from tessera.backend.native import NativeProgram
+from tessera.backend.portable_wrapper import CannotSave, library_calls, portable
+from tessera.backend.products import prefers_onednn, with_products
+from tessera.backend.rows import chunked
+from tessera.backend.update_kernel import NAME as UPDATE
+from tessera.backend.update_kernel import UPDATE_KERNELS, UpdateKernel, bound_to
+from tessera.backend.wrapper_reader import Buffer
+from tessera.program import Compilation
+
+Read = Callable[[str], bytes]
+# What wrappers call products and convolutions by; each is torch's function of that name.
+_LIBRARY = ("mm", "bmm", "addmm", "baddbmm", "convolution")
+
+
+def save_executable(executable: Executable, members: Members) -> dict[str, Any]:
+    """A compiled Program as plain values, its code among ``members``.
+
+    Raises:
+        CannotSave: it calls something that is not there without Inductor.
+    """
+    native = executable.native
+    if native is None:
+        return {"wrapper": _save_wrapper(executable.wrapper, members)}
+    return {
+        "native": {
+            "library": members.add(native.extension.library, "code", ".so"),
+            "kernels": _save_kernels(native.kernels, members),
+            "results": [[b.shape, b.strides, _dtype_name(b.dtype)] for b in native.results],
+        }
+    }
+
+
+def load_executable(saved: dict[str, Any], read: Read, compilation: Compilation) -> Executable:
+    """The executable that ``save_executable`` saved.
+
+    Args:
+        read: a member's bytes by its name.
+        compilation: what the Report says of it.
+    """
+    if "native" not in saved:
+        output = _load_wrapper(saved["wrapper"], read)
+        return Executable(torch_internals.without_gradients(output.call), output, None, compilation)
+    parts = saved["native"]
+    with _kernels(parts["kernels"], read) as kernels:
+        addresses = [torch_internals.tensor_data_pointer_function(), *map(torch_internals.kernel_address, kernels)]
+        extension = import_library(NATIVE, read(parts["library"]), addresses)
+    results = tuple(Buffer(tuple(shape), tuple(strides), _dtype(dtype)) for shape, strides, dtype in parts["results"])
+    native = NativeProgram(results, extension, tuple(kernels))
+    return Executable(native, torch_internals.InductorOutput(native, "", {}), native, compilation)
+
+
+def _save_wrapper(output: torch_internals.InductorOutput, members: Members) -> dict[str, Any]:
+    source, names, operators = portable(output.source)
+    known = torch_internals.wrapper_names()
+    for operator in operators.keys() - _SAVED.keys():
+        raise CannotSave(f"its code calls tessera::{operator}, which this process alone knows")
+    kernels, constants = {}, {}
+    for name in sorted(names - {"extern_kernels"}):
+        value = output.names.get(name)
+        if torch_internals.is_kernel(value):
+            kernels[name] = members.add(torch_internals.kernel_library(value), "code", ".so")
+        elif isinstance(value, torch.Tensor):
+            constants[name] = _save_tensor(value, members)
+        elif name not in known:
+            raise CannotSave(f"its code calls {name}, which belongs to torch's compiler")
+    for name in library_calls(source) - {*_LIBRARY}:
+        raise CannotSave(f"its code calls extern_kernels.{name}, which belongs to torch's compiler")
+    return {
+        "source": members.add(source.encode(), "code", ".py"),
+        "kernels": kernels,
+        "constants": constants,
+        "operators": {name: {key: _SAVED[name](key, members) for key in keys} for name, keys in operators.items()},
+    }
+
+
+def _load_wrapper(saved: dict[str, Any], read: Read) -> torch_internals.InductorOutput:
+    for operator, entries in saved["operators"].items():
+        for key, entry in entries.items():
+            _LOADED[operator](key, entry, read)
+    library = SimpleNamespace(**{name: getattr(torch, name) for name in _LIBRARY})
+    names = torch_internals.wrapper_names() | {
+        "extern_kernels": with_products(library) if prefers_onednn() else library,
+        "empty_strided_cpu": MemoryPool().allocate,
+    }
+    with _kernels(saved["kernels"].values(), read) as kernels:
+        names |= zip(saved["kernels"], kernels, strict=True)
+    names |= {name: _load_tensor(entry, read) for name, entry in saved["constants"].items()}
+    source = read(saved["source"]).decode()
+    exec(compile(source, f"<{saved['source']}>", "exec"), names)  # noqa: S102 - its hash was checked: see archive.py
+    return torch_internals.InductorOutput(names["call"], source, names)
+
+
+def _save_kernels(kernels: Sequence[Any], members: Members) -> list[str]:
+    return [members.add(torch_internals.kernel_library(kernel), "code", ".so") for kernel in kernels]
+
+
+class _kernels:  # noqa: N801 - used like a function
+    """Kernels in files of their own for as long as their addresses are asked for; a loaded library stays mapped."""
+
+    def __init__(self, saved: Any, read: Read) -> None:
+        self._libraries = [read(name) for name in saved]
+        self._folder = tempfile.TemporaryDirectory(prefix="tessera_")
+
+    def __enter__(self) -> list[Any]:
+        kernels = []
+        for number, library in enumerate(self._libraries):
+            path = Path(self._folder.name) / f"kernel{number}.so"
+            path.write_bytes(library)
+            kernels.append(torch_internals.load_kernel(path))
+        return kernels
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+
+def _save_tensor(value: torch.Tensor, members: Members) -> dict[str, Any]:
+    if value.layout is not torch.strided or value.device.type != "cpu":
+        raise CannotSave(f"it holds a constant on {value.device}")
+    content = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    described = {"shape": list(value.shape), "strides": list(value.stride()), "dtype": _dtype_name(value.dtype)}
+    return {"content": members.add(content), **described}
+
+
+def _load_tensor(saved: dict[str, Any], read: Read) -> torch.Tensor:
+    content, dtype = bytearray(read(saved["content"])), _dtype(saved["dtype"])
+    flat = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+    value = torch.empty_strided(saved["shape"], saved["strides"], dtype=dtype)
+    return value.copy_(flat.reshape(saved["shape"]))
+
+
+def _save_update(formula: str, members: Members) -> dict[str, Any]:
+    kernel = UPDATE_KERNELS[formula]
+    library = members.add(kernel.extension.library, "code", ".so")
+    return {"library": library, "kernels": _save_kernels(kernel.kernels, members)}
+
+
+def _load_update(formula: str, saved: dict[str, Any], read: Read) -> None:
+    if formula not in UPDATE_KERNELS:
+        with _kernels(saved["kernels"], read) as kernels:
+            extension = import_library(UPDATE, read(saved["library"]), bound_to(kernels))
+        UPDATE_KERNELS[formula] = UpdateKernel(extension, tuple(kernels))
+
+
+def _save_region(region: str, members: Members) -> dict[str, Any]:
+    known = chunked.CHUNKED[region]
+    return {
+        "leads": known.leads,
+        "rows": known.rows,
+        "with_rows": [[shape, _dtype_name(dtype)] for shape, dtype in known.with_rows],
+        "sums": [[shape, _dtype_name(dtype)] for shape, dtype in known.sums],
+        "steps": [
+            {"wrapper": _save_wrapper(step.output, members), "strides": step.strides, "bounds": step.bounds}
+            for step in known.steps
+        ],
+    }
+
+
+def _load_region(region: str, saved: dict[str, Any], read: Read) -> None:
+    if region in chunked.CHUNKED:
+        return
+    with_rows, sums = ([(tuple(shape), _dtype(dtype)) for shape, dtype in saved[key]] for key in ("with_rows", "sums"))
+    steps = [
+        chunked.Step(
+            _load_wrapper(step["wrapper"], read),
+            [tuple(stride) for stride in step["strides"]],
+            [(start, end) for start, end in step["bounds"]],
+        )
+        for step in saved["steps"]
+    ]
+    chunked.CHUNKED[region] = chunked.Chunked(saved["leads"], saved["rows"], with_rows, sums, steps)
+
+
+# Operators of ours whose first argument names what this process compiled.
+_SAVED: dict[str, Callable[[str, Members], dict[str, Any]]] = {"update_many": _save_update, "in_chunks": _save_region}
+_LOADED: dict[str, Callable[[str, dict[str, Any], Read], None]] = {
+    "update_many": _load_update,
+    "in_chunks": _load_region,
+}
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
