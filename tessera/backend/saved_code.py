@@ -2,7 +2,7 @@
 
     wrapper     the Python function that Inductor wrote, cut down to its statements, with the kernels it calls
     native      the C function of ``native.py``, with the kernels it calls
-    operators   what the wrapper calls by a name of ours: updates of many tensors, regions in chunks of rows
+    operators   what the wrapper calls by a name of ours: updates of many tensors, regions in chunks of rows, time loops
 
 Whatever a wrapper needs that torch has not without Inductor is a reason not to save it. Loading runs the bytes that it
 is given: see ``tessera.artefact`` for whose they are.
@@ -22,6 +22,9 @@ from tessera import torch_internals
 from tessera.artefact.archive import Members
 from tessera.backend.cpp_extension import import_library
 from tessera.backend.inductor import Executable
+from tessera.backend.loops import loop
+from tessera.backend.loops.body import Like
+from tessera.backend.loops.compiled_loop import CompiledLoop
 from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NAME as NATIVE
 from tessera.backend.native import NativeProgram
@@ -196,11 +199,31 @@ def _load_region(region: str, saved: dict[str, Any], read: Read) -> None:
     chunked.CHUNKED[region] = chunked.Chunked(saved["leads"], saved["rows"], with_rows, sums, steps)
 
 
+def _save_loop(name: str, members: Members) -> dict[str, Any]:
+    known = loop.compiled_loop(name)
+    if known.output is None:
+        raise CannotSave(known.note)
+    laid_out = {key: [[one.shape, _dtype_name(one.dtype)] for one in getattr(known, key)] for key in ("carries", "ys")}
+    return {"wrapper": _save_wrapper(known.output, members), **laid_out}
+
+
+def _load_loop(name: str, saved: dict[str, Any], read: Read) -> None:
+    if name not in loop.COMPILED:
+        cpu = torch.device("cpu")
+        carries, ys = ([Like(tuple(s), _dtype(d), cpu) for s, d in saved[key]] for key in ("carries", "ys"))
+        loop.COMPILED[name] = CompiledLoop(carries, ys, _load_wrapper(saved["wrapper"], read))
+
+
 # Operators of ours whose first argument names what this process compiled.
-_SAVED: dict[str, Callable[[str, Members], dict[str, Any]]] = {"update_many": _save_update, "in_chunks": _save_region}
+_SAVED: dict[str, Callable[[str, Members], dict[str, Any]]] = {
+    "update_many": _save_update,
+    "in_chunks": _save_region,
+    "loop": _save_loop,
+}
 _LOADED: dict[str, Callable[[str, dict[str, Any], Read], None]] = {
     "update_many": _load_update,
     "in_chunks": _load_region,
+    "loop": _load_loop,
 }
 
 

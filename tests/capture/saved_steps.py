@@ -59,6 +59,32 @@ class Wide(nn.Module):
         return self.last(self.layers(x.repeat(1, 16)))
 
 
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.last = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.lstm(x)[0][:, -1])
+
+
+class Blocks(nn.Module):
+    """The same block several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32)) for _ in range(6)
+        )
+        self.last = nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.repeat(1, 8)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)
+
+
 def weighted(prediction: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (F.cross_entropy(prediction, labels, reduction="none") * weight).mean()
 
@@ -144,6 +170,13 @@ CASES = {
     ),
     "sam": Case(optimizer=lambda m: tessera.optim.SAM(m, tessera.optim.sgd(0.1), rho=0.1)),
     "muon": Case(model=Wide, optimizer=lambda m: tessera.optim.Optimizer(m, hidden_by_muon())),
+    "time loop": Case(model=Recurrent, batch=lambda: (torch.randn(ROWS, 5, 4), torch.randint(3, (ROWS,)))),
+    "repeated blocks": Case(model=Blocks, options={"clip_norm": 1.0}),
+    "chunked rows": Case(
+        model=lambda: nn.Linear(16, 4096),
+        batch=lambda: (torch.randn(1024, 16), torch.randint(4096, (1024,))),
+        optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
+    ),
     "frozen layer": Case(
         optimizer=lambda m: (m.last.requires_grad_(False), torch.optim.Adam([*m.first.parameters()]))[1]
     ),

@@ -18,7 +18,7 @@ from tessera.backend.loops.compiled_loop import CompiledLoop
 from tessera.backend.loops.derivative import Derivative, Stack, differentiate
 
 _BODIES: dict[str, Body] = {}
-_COMPILED: dict[str, CompiledLoop] = {}
+COMPILED: dict[str, CompiledLoop] = {}
 
 
 def run_loop(
@@ -99,9 +99,9 @@ class _Differentiable(torch.autograd.Function):
 
 def compiled_loop(name: str) -> CompiledLoop:
     """The compiled form of the body with that name, which is compiled now if it was not before."""
-    if name not in _COMPILED:
-        _COMPILED[name] = CompiledLoop(_BODIES[name])
-    return _COMPILED[name]
+    if name not in COMPILED:
+        COMPILED[name] = CompiledLoop.of(_BODIES[name])
+    return COMPILED[name]
 
 
 _library = torch.library.Library("tessera", "FRAGMENT")
