@@ -15,8 +15,8 @@ from tessera import torch_internals
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
-from tessera.backend.rewrite import Pass
-from tessera.backend.runner import run_pipeline
+from tessera.backend.rewrite import Captured, Pass
+from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.unsafe_graphs import why_unsafe
 from tessera.program import (
     PassRecord,
@@ -78,14 +78,20 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
         if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
             return graph_module.forward
-        for patterns in (contextlib.nullcontext(), torch_internals.without_patterns()):
+        captured = Captured(report.subject, looping, inputs)
+        lowered[:] = [(run_before_autograd(captured), captured.notes)]
+        for graph, patterns in (
+            (captured.graph_module, contextlib.nullcontext()),
+            (looping, torch_internals.without_patterns()),
+        ):
             try:
                 with patterns:
                     return torch_internals.compile_graph_pieces(
-                        copy_graph(looping), inputs, compile_one, lower if precision.changes_something else None
+                        copy_graph(graph), inputs, compile_one, lower if precision.changes_something else None
                     )
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
                 reason = torch_internals.compiler_reason(error)
+                lowered.clear()
         report.add(StepDown("eager", reason))
         return graph_module.forward
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tessera.backend.passes.chunk_rows import CHUNK_ROWS
 from tessera.backend.passes.compile_loops import COMPILE_LOOPS
+from tessera.backend.passes.fuse_attention import FUSE_ATTENTION
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
@@ -12,6 +13,10 @@ from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
 from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
+
+BEFORE_AUTOGRAD = (
+    FUSE_ATTENTION,  # attention in any spelling becomes the fused operator, which has a backward of its own
+)
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once

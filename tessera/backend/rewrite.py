@@ -1,10 +1,15 @@
-"""What a pass is: a name, a promise and one function from Program to the number of places it changed."""
+"""What a pass is: a name, a promise and one function from Program to the number of places it changed.
+
+An early pass is the same before autograd: it sees what Dynamo captured, of which forward and backward are made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import fx
 
 from tessera.program import Program
 
@@ -31,3 +36,31 @@ class Pass:
     name: str
     promise: Literal["bitwise", "close"]
     apply: Callable[[Program], int]
+
+
+@dataclass
+class Captured:
+    """A graph as Dynamo captured it: PyTorch functions and methods on tensors, of which some may be written to.
+
+    Attributes:
+        name: what the job is, for the Report.
+        graph_module: the graph.
+        inputs: examples of its inputs.
+        abroad: whether what is compiled is for another device than the inputs are on.
+        notes: what passes have to say, for the Report.
+    """
+
+    name: str
+    graph_module: fx.GraphModule
+    inputs: Sequence[Any]
+    abroad: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EarlyPass:
+    """One rewrite of what was captured; see ``Pass``."""
+
+    name: str
+    promise: Literal["bitwise", "close"]
+    apply: Callable[[Captured], int]

@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Sequence
 
+from torch import fx
+
 from tessera.backend.bug_report import write_bug_report
 from tessera.backend.own_passes import watched
-from tessera.backend.pipeline import PIPELINE
-from tessera.backend.rewrite import Pass
+from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
+from tessera.backend.rewrite import Captured, EarlyPass, Pass
 from tessera.backend.verify import verify
 from tessera.program import PassRecord, Program, copy_graph
 
@@ -46,3 +48,30 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
         logger.warning("pass %s was left out of %s: %s%s", rewrite.name, program.name, error, place)
     seconds = time.perf_counter() - started
     return PassRecord(rewrite.name, rewrite.promise, matches, seconds, before, program.operations(), note)
+
+
+def run_before_autograd(captured: Captured, passes: Sequence[EarlyPass] = BEFORE_AUTOGRAD) -> list[PassRecord]:
+    """Rewrite what was captured by every early pass; like ``run_pipeline``, but that its graph is replaced."""
+    return [_run_early(rewrite, captured) for rewrite in passes]
+
+
+def _run_early(rewrite: EarlyPass, captured: Captured) -> PassRecord:
+    started = time.perf_counter()
+    saved, note = captured.graph_module, ""
+    before = _calls(saved)
+    captured.graph_module = copy_graph(saved)
+    try:
+        matches = rewrite.apply(captured)
+        captured.graph_module.graph.lint()
+        captured.graph_module.recompile()
+    except Exception as error:  # likewise
+        matches, note = 0, f"left out: {type(error).__name__}: {error}"
+        logger.warning("pass %s was left out of %s: %s", rewrite.name, captured.name, error)
+    if not matches:
+        captured.graph_module = saved
+    seconds = time.perf_counter() - started
+    return PassRecord(rewrite.name, rewrite.promise, matches, seconds, before, _calls(captured.graph_module), note)
+
+
+def _calls(graph_module: fx.GraphModule) -> int:
+    return sum(node.op in ("call_function", "call_method") for node in graph_module.graph.nodes)

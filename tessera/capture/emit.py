@@ -12,6 +12,8 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.loops.captured import without_scans
+from tessera.backend.rewrite import Captured
+from tessera.backend.runner import run_before_autograd
 from tessera.backend.targets.check import check_program
 from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emission import Emission
@@ -91,6 +93,8 @@ class _Captured(Exception):
 class _Recording(WholeStep):
     """A whole step that ends where it would be compiled; what it made of the optimizers' state is taken back."""
 
+    _abroad = True
+
     def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
         return without_scans(graph_module)  # a GPU has no compiled loop
 
@@ -111,7 +115,9 @@ def _inference(name: str, graph_module: fx.GraphModule, inputs: Sequence[Any]) -
         results = [Value(f"output {i}", Role.RESULT) for i in range(len(returned))]  # type: ignore[arg-type]
         raise _Captured(Program(f"forward of {name}", copy_graph(piece), named, results), inputs)
 
-    torch_internals.compile_graph_pieces(without_scans(graph_module), inputs, end)
+    captured = Captured(name, without_scans(graph_module), inputs, abroad=True)
+    run_before_autograd(captured)
+    torch_internals.compile_graph_pieces(copy_graph(captured.graph_module), inputs, end)
     raise AssertionError
 
 

@@ -18,6 +18,8 @@ from tessera import torch_internals
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
+from tessera.backend.rewrite import Captured
+from tessera.backend.runner import run_before_autograd
 from tessera.backend.unsafe_graphs import traced_wrongly
 from tessera.capture.bound_step import BoundStep, share_memory
 from tessera.capture.bound_update import parameters_of
@@ -34,6 +36,8 @@ from tessera.program import copy_graph, source_line
 class WholeStep(BoundStep):
     """The callable that Dynamo's code calls in place of the captured forward."""
 
+    _abroad = False  # whether it is compiled for another device than this one's
+
     def __init__(self, job: TrainingJob, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> None:
         started = time.perf_counter()
         self.job = job
@@ -46,7 +50,7 @@ class WholeStep(BoundStep):
         graph_module = self._looping(graph_module)
         _refuse(graph_module, inputs, self._owned)
         _refuse_second_evaluation(job.optimizers)
-        self._joint = torch_internals.joint_graph(_detached(graph_module), inputs)
+        self._joint = self._joint_graph(Captured(job.name, graph_module, inputs, abroad=self._abroad))
         self._inputs = inputs
         if self._joint.views:
             raise CannotCapture(
@@ -83,13 +87,27 @@ class WholeStep(BoundStep):
         """How loops over time are traced."""
         return with_loops(graph_module)
 
+    def _joint_graph(self, captured: Captured) -> torch_internals.JointGraph:
+        plain = captured.graph_module
+        self._early, self._notes = run_before_autograd(captured), captured.notes
+        try:
+            return torch_internals.joint_graph(_detached(captured.graph_module), captured.inputs)
+        except Exception as error:  # what an early pass wrote may be more than AOTAutograd takes
+            if captured.graph_module is plain:
+                raise
+            self._notes.append(f"early passes were left out: {torch_internals.compiler_reason(error)}")
+            self._early = []
+            return torch_internals.joint_graph(_detached(plain), captured.inputs)
+
     def _compile(self, started: float) -> None:
         job = self.job
         self.updates = updates = [record_update(o, parameters_of(o, self.trained)) for o in job.optimizers]
         for final in (True, False) if job.options.accumulate > 1 else (True,):
             made = StepProgram(job, self._joint, self._inputs, updates, final=final)
+            made.program.notes += self._notes
             capture_seconds = time.perf_counter() - started
             executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes)
+            executable.compilation.passes[:0] = self._early
             job.report.add(executable.compilation)
             self.variants[final] = (executable, made.extra)
             started = time.perf_counter()

@@ -7,7 +7,7 @@ from tessera import torch_internals
 from tessera.backend import passes
 from tessera.backend.loops.loop import run_loop
 from tessera.backend.passes import chunk_rows
-from tessera.backend.pipeline import PIPELINE
+from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
 from tessera.backend.precision_choice import ATTENTION
 from tessera.backend.runner import run_pipeline
 from tessera.program import resolve_precision
@@ -47,7 +47,7 @@ def something_for_every_pass():
 
 def test_every_pass_has_the_name_of_its_file_and_every_file_is_in_the_pipeline():
     files = {path.stem for path in Path(passes.__path__[0]).glob("*.py")} - {"__init__"}
-    names = [rewrite.name for rewrite in PIPELINE]
+    names = [rewrite.name for rewrite in (*BEFORE_AUTOGRAD, *PIPELINE)]
     assert set(names) == files
     assert len(names) == len(files)
 

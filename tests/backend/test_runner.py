@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from tessera.backend.rewrite import Pass
-from tessera.backend.runner import run_pipeline
+from tessera.backend.rewrite import Captured, EarlyPass, Pass
+from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.errors import ProgramError
 from tests.backend.hand_made import aten, program, run, targets
 
@@ -68,3 +68,39 @@ def test_a_program_that_arrives_broken_is_refused():
     forget_a_value(made)
     with pytest.raises(ProgramError, match="has no shape and dtype"):
         run_pipeline(made, [])
+
+
+def captured_exp():
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    graph.output((graph.call_function(torch.exp, (graph.call_method("neg", (x,)),)),))
+    return Captured("captured", torch.fx.GraphModule({}, graph), [X])
+
+
+def drop_captured_neg(captured):
+    (neg,) = captured.graph_module.graph.find_nodes(op="call_method", target="neg")
+    neg.replace_all_uses_with(neg.args[0])
+    captured.graph_module.graph.erase_node(neg)
+    return 1
+
+
+def drop_and_raise(captured):
+    drop_captured_neg(captured)
+    raise KeyError("lost a node")
+
+
+def test_an_early_pass_is_applied_to_a_copy_and_recorded():
+    captured = captured_exp()
+    before = captured.graph_module
+    (record,) = run_before_autograd(captured, [EarlyPass("drop_neg", "close", drop_captured_neg)])
+    assert torch.equal(captured.graph_module(X)[0], X.exp())
+    assert torch.equal(before(X)[0], X.neg().exp())
+    assert (record.matches, record.operations_before, record.operations_after) == (1, 2, 1)
+
+
+def test_an_early_pass_that_fails_is_undone(caplog):
+    captured = captured_exp()
+    (record,) = run_before_autograd(captured, [EarlyPass("bad", "close", drop_and_raise)])
+    assert torch.equal(captured.graph_module(X)[0], X.neg().exp())
+    assert (record.matches, record.note) == (0, "left out: KeyError: 'lost a node'")
+    assert "pass bad was left out of captured" in caplog.text
