@@ -63,6 +63,8 @@ class Compilation:
     peak: str = ""
 
     def lines(self) -> list[str]:
+        if not self.operations and not self.passes:
+            return [f"took {self.program} as it was", *(f"  {n}" for n in self.notes)]
         total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds
         head = (
             f"compiled {self.program} in {total:.2f} s"
