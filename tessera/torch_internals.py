@@ -1537,7 +1537,7 @@ def work_of(node: fx.Node) -> int:
 
     It says how the time of the kernel is shared out, nothing more. A view does nothing.
     """
-    if is_view(node.target) or node.op != "call_function":
+    if not is_operator(node.target) or is_view(node.target):
         return 0
     values = tensors_in([node.meta.get("val"), [one.meta.get("val") for one in node.all_input_nodes]])
     return sum(int(value.numel()) * value.dtype.itemsize for value in values) + product_flops(node) // 16

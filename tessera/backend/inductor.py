@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
-from tessera.backend.buffer_timeline import buffer_timeline
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.native import NativeProgram, make_native
@@ -65,9 +64,11 @@ def compile_program(
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
         notes=[*program.notes, *notes],
-        calls=records_of(output.source, program),
-        memory=buffer_timeline(output.source),
     )
+    try:
+        compilation.calls, compilation.memory = records_of(output.source, program)
+    except Exception as error:  # a wrapper may be written otherwise than it ever was: the Report alone is poorer
+        compilation.notes.append(f"what its calls were made of is not known: {type(error).__name__}: {error}")
     if native is not None:
         compilation.notes.append("runs as one C call")
     return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)

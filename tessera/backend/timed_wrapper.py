@@ -4,7 +4,7 @@ The wrapper that Inductor wrote is compiled once more, with a look at the clock 
 
     extern_kernels.mm(a, b, out=buf3)            begin = clock()
                                         ---->    extern_kernels.mm(a, b, out=buf3)
-                                                 events.append((7, begin, clock()))
+                                                 events.append((begin, clock()))
 
 It runs in the names of the first one, so on the same kernels. Without a profile nothing of this exists.
 """
@@ -19,16 +19,19 @@ from typing import Any
 
 from tessera import torch_internals
 from tessera.backend.inductor import Executable
-from tessera.backend.wrapper_calls import calls_in
+from tessera.backend.wrapper_walk import called
 
 LARGEST = 512  # runs whose times are held; of more, every second one is dropped again and again
 
-Event = tuple[int, float, float]  # number of the call, begin and end in seconds
+Event = tuple[float, float]  # begin and end in seconds
 
 
 @dataclass(frozen=True)
 class Run:
-    """One call of a compiled Program: begin and end in seconds of ``time.perf_counter``, and its calls."""
+    """One run of a compiled Program: begin and end in seconds of ``time.perf_counter``, and its calls in order.
+
+    A wrapper is straight-line code, so the order is that of the records in its ``Compilation``.
+    """
 
     begin: float
     end: float
@@ -85,8 +88,7 @@ class TimedWrapper:
         if not wrapper.source:
             return wrapper.call
         tree = ast.parse(wrapper.source)
-        numbers = {(call.function, call.line): at for at, call in enumerate(calls_in(tree))}
-        _Clocked(numbers).visit(tree)
+        _Clocked().visit(tree)
         # The kernels are there already: of the module, the functions alone are run anew.
         tree.body = [part for part in tree.body if isinstance(part, (ast.FunctionDef, ast.ClassDef))]
         self._names = {**wrapper.names, "_clock": time.perf_counter, "_events": []}
@@ -98,19 +100,15 @@ class TimedWrapper:
 
 
 class _Clocked(ast.NodeTransformer):
-    """Puts the two looks at the clock around each call; ``numbers`` by the function and line that it stands in."""
-
-    def __init__(self, numbers: dict[tuple[str, int], int]) -> None:
-        self._numbers = numbers
+    """Puts the two looks at the clock around each call."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         body: list[ast.stmt] = []
         for statement in node.body:
-            number = self._numbers.get((node.name, statement.lineno))
-            if number is None:
+            if called(statement) is None:
                 body.append(statement)
             else:
-                after = f"_events.append(({number}, _begin, _clock()))"
+                after = "_events.append((_begin, _clock()))"
                 body += [*ast.parse("_begin = _clock()").body, statement, *ast.parse(after).body]
         node.body = body
         return node

@@ -47,7 +47,7 @@ def _run(found: argparse.Namespace) -> int:
     text = _text(path)
     report, origin = read_report(text, str(path)), _origin(path, text)
     if found.html is not None:
-        from tessera.cli.report_page import page
+        from tessera.program.page.page import page
 
         try:
             found.html.write_text(page(report, origin), encoding="utf-8")

@@ -7,7 +7,6 @@ import json
 import logging
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -247,32 +246,25 @@ def _call_times(timed: TimedWrapper, calls: int) -> list[tuple[CallRecord, float
     """Each call of a Program with its milliseconds in one of ``calls``; one that knows of none counts as a whole."""
     made = timed.executable.compilation
     scale = timed.seen / calls
-    if not made.calls:
-        return [(CallRecord(made.program, "program"), _program_milliseconds(timed) * scale)]
     each = _medians(timed)
-    return [(call, each[number] * scale) for number, call in enumerate(made.calls)]
+    if not made.calls or len(each) != len(made.calls):
+        return [(CallRecord(made.program, "program"), _program_milliseconds(timed) * scale)]
+    return [(call, milliseconds * scale) for call, milliseconds in zip(made.calls, each, strict=True)]
 
 
-def _medians(timed: TimedWrapper) -> dict[int, float]:
-    """Milliseconds of each call in one run; one inside of a part that runs several times adds up."""
-    found: defaultdict[int, list[float]] = defaultdict(list)
-    for run in timed.runs:
-        sums: defaultdict[int, float] = defaultdict(float)
-        for number, begin, end in run.events:
-            sums[number] += 1e3 * (end - begin)
-        for number, milliseconds in sums.items():
-            found[number].append(milliseconds)
-    medians = {number: statistics.median(times) for number, times in found.items()}
-    return defaultdict(float, medians)
+def _medians(timed: TimedWrapper) -> list[float]:
+    """Milliseconds of each call in one run."""
+    runs = [[1e3 * (end - begin) for begin, end in run.events] for run in timed.runs]
+    return [statistics.median(times) for times in zip(*runs, strict=True)]
 
 
 def _note(timed: TimedWrapper, peaks: Peaks) -> None:
     """Write what was measured into the Program's part of the Report."""
     made = timed.executable.compilation
     each = _medians(timed)
-    for number, call in enumerate(made.calls):
-        call.milliseconds = each[number]
-        call.roofline = peaks.roofline_share(call, each[number] / 1e3)
+    for call, milliseconds in zip(made.calls, each, strict=False):
+        call.milliseconds = milliseconds
+        call.roofline = peaks.roofline_share(call, milliseconds / 1e3)
     made.milliseconds = _program_milliseconds(timed)
     products = [call for call in made.calls if call.kind == "library" and call.flops]
     if not products:

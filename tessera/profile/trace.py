@@ -41,8 +41,7 @@ def _program_events(programs: Iterable[TimedWrapper]) -> Iterator[dict[str, Any]
         live = live_bytes(made.memory, len(made.calls))
         for run in timed.runs:
             yield _span(lane, made.program, "program", run.begin, run.end, {})
-            for number, begin, end in run.events:
-                call = made.calls[number]
+            for number, (call, (begin, end)) in enumerate(zip(made.calls, run.events, strict=False)):
                 yield _span(lane, call.name, call.kind, begin, end, _details(call))
                 yield {
                     "ph": "C",

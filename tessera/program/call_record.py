@@ -27,6 +27,16 @@ class Part:
     share: float
     operations: list[str] = field(default_factory=list)
 
+    @property
+    def place(self) -> str:
+        """``model.py:12``, or ``(update)``."""
+        if self.where is None:
+            return f"({self.phase or 'no line'})"
+        return f"{self.where.file.rsplit('/', 1)[-1]}:{self.where.line}"
+
+    def __str__(self) -> str:
+        return f"{self.share:.0%} {self.where or self.place}"
+
 
 @dataclass
 class CallRecord:
@@ -39,6 +49,7 @@ class CallRecord:
         flops: arithmetic operations; each function of an element counts as one; 0 where that is not known.
         dtype: of what it computes, where that is one; else empty.
         parts: what it was fused from, the largest first.
+        reads: numbers of the calls before it whose results it reads.
         milliseconds: measured, one call in the mean; None before a profile.
         roofline: the least time that the bytes or the FLOPs need at the device's measured peaks, over the time taken.
     """
@@ -49,6 +60,7 @@ class CallRecord:
     flops: int = 0
     dtype: str = ""
     parts: list[Part] = field(default_factory=list)
+    reads: list[int] = field(default_factory=list)
     milliseconds: float | None = None
     roofline: float | None = None
 
@@ -64,6 +76,19 @@ class CallRecord:
         for part in self.parts:
             shares[part.phase] = shares.get(part.phase, 0.0) + part.share
         return max(shares, key=lambda phase: shares[phase]) if shares else ""
+
+    @property
+    def places(self) -> list[str]:
+        """``model.py:12`` of each line, those that have most of it first; ``(update)`` where there is no line."""
+        return list(dict.fromkeys(part.place for part in self.parts)) or ["(no line)"]
+
+    def __str__(self) -> str:
+        time = f"{self.milliseconds:.3f} ms, " if self.milliseconds is not None else ""
+        size = f"{self.num_bytes / 1e6:.3g} MB, {self.flops / 1e6:.3g} MFLOP"
+        roofline = f", {self.roofline:.0%} of roofline" if self.roofline is not None else ""
+        more = f" and {len(self.places) - 3} more" if len(self.places) > 3 else ""
+        known = size if self.num_bytes or self.flops else "size not known"
+        return f"{self.name}: {time}{known}{roofline}; {', '.join(self.places[:3])}{more}"
 
 
 def parts_of(work: Mapping[fx.Node, float]) -> list[Part]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-from tessera.errors import SourceLine
-from tessera.program.buffer_life import BufferLife
+from tessera.errors import SettingError, SourceLine
+from tessera.program.buffer_life import BufferLife, live_bytes
 from tessera.program.call_record import CallRecord
 from tessera.program.last_report import keep
 
 logger = logging.getLogger("tessera")
+
+_SHOWN = 8  # calls that the text form names
 
 
 @dataclass
@@ -62,9 +65,15 @@ class Compilation:
     share_of_peak: float | None = None
     peak: str = ""
 
-    def lines(self) -> list[str]:
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it holds at a time, besides what it was given."""
+        return max(live_bytes(self.memory, len(self.calls)), default=0)
+
+    def summary(self) -> list[str]:
+        """What was compiled, what it became, and what was measured of it."""
         if not self.operations and not self.passes:
-            return [f"took {self.program} as it was", *(f"  {n}" for n in self.notes)]
+            return [f"took {self.program} as it was"]
         total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds
         head = (
             f"compiled {self.program} in {total:.2f} s"
@@ -73,8 +82,26 @@ class Compilation:
         )
         parts = [_counted(self.kernels, "kernel"), _counted(self.external_calls, "library call")]
         made = " and ".join(part for part in parts if part[0] != "0") or "no kernel"
-        body = f"Fused {_counted(self.operations, 'operation')} into {made}"
-        return [head, f"  {body}", *(f"  pass {record}" for record in self.passes), *(f"  {n}" for n in self.notes)]
+        lines = [head, f"  Fused {_counted(self.operations, 'operation')} into {made}"]
+        if self.peak_bytes:
+            lines.append(f"  Holds {self.peak_bytes / 2**20:.4g} MiB at most besides what it is given")
+        if self.milliseconds is not None:
+            lines.append(f"  Takes {self.milliseconds:.4g} ms, measured")
+        if self.share_of_peak is not None:
+            lines.append(f"  Achieved {self.share_of_peak:.0%} of peak FLOPS: {self.peak}")
+        return lines
+
+    def lines(self) -> list[str]:
+        passes = [f"  pass {record}" for record in self.passes]
+        return [*self.summary(), *passes, *(f"  {n}" for n in self.notes), *self._largest_calls()]
+
+    def _largest_calls(self) -> list[str]:
+        """The most costly calls: by time where that was measured, else by the bytes they move."""
+        measured = self.milliseconds is not None
+        order = sorted(self.calls, key=lambda c: -(c.milliseconds or 0.0) if measured else -c.num_bytes)
+        shown = [f"  {call}" for call in order[:_SHOWN]]
+        more = f" of {len(order)}, the others in to_json() and save('report.html')" if len(order) > _SHOWN else ""
+        return [f"  the most costly calls{more}:", *(f"  {line}" for line in shown)] if shown else []
 
 
 @dataclass
@@ -115,6 +142,24 @@ class Report:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
+
+    def save(self, path: str | Path) -> None:
+        """Write the Report: as a page (``.html``), as JSON (``.json``) or as text (any other ending).
+
+        Raises:
+            SettingError: the file cannot be written.
+        """
+        from tessera.program.page.page import page
+
+        forms = {".html": lambda: page(self, ""), ".json": self.to_json}
+        try:
+            Path(path).write_text(forms.get(Path(path).suffix.lower(), self.__str__)(), encoding="utf-8")
+        except OSError as error:
+            raise SettingError(
+                f"{path} cannot be written: {error.strerror}.",
+                "A Report is a file in a folder that is there.",
+                "Write for example report.save('report.html').",
+            ) from error
 
     def __str__(self) -> str:
         lines = [f"{self.subject}: {self.rung}"]

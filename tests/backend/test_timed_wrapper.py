@@ -35,8 +35,8 @@ def test_it_computes_the_same_and_times_every_call(function):
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert (executable.call, executable.native) == (plain, native)
     (run,) = timed.runs
-    assert [number for number, _, _ in run.events] == list(range(len(executable.compilation.calls)))
-    times = [run.begin, *(moment for _, *both in run.events for moment in both), run.end]
+    assert len(run.events) == len(executable.compilation.calls)
+    times = [run.begin, *(moment for both in run.events for moment in both), run.end]
     assert times == sorted(times)
 
 
