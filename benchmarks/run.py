@@ -17,6 +17,7 @@ from benchmarks import (
     compilations,
     curves,
     data,
+    first_step,
     fit,
     gpt,
     gpt_alone,
@@ -45,6 +46,7 @@ FAMILIES: Families = {
     "optim": optim.measure,
     "images": images.measure,
     "alone": gpt_alone.measure,
+    "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,
 }

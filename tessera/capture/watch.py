@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tessera.artefact.descriptions import constant
+from tessera.artefact.descriptions import constant, describe
 from tessera.capture.assumptions import CannotFollow, Scope, parsed
 
 Check = Callable[[], bool]
@@ -71,7 +71,7 @@ def _unchanged(fetch: Callable[[], Any], found: Any) -> Check:
     if isinstance(found, torch.nn.Module):
         own, size = found.__dict__, len(found.__dict__)  # an attribute of its own may hide one of its class
         return lambda: fetch() is found and len(own) == size
-    if type(found) in (dict, list) and len(found) < _SMALL:
+    if type(found) in (dict, list) and len(found) < _SMALL and fetch() is found:
         before = list(found)
         if all(constant(each) is not None for each in before):
             return lambda: (now := fetch()) is found and list(now) == before
@@ -80,6 +80,9 @@ def _unchanged(fetch: Callable[[], Any], found: Any) -> Check:
     if constant(found) is not None:
         kind = type(found)
         return lambda: (now := fetch()) is found or (type(now) is kind and now == found)
+    if fetch() is not found:  # made anew whenever it is asked for: a bound method, what a property returns
+        words = describe(found)
+        return lambda: describe(fetch()) == words
     return lambda: fetch() is found
 
 

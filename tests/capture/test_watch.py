@@ -13,6 +13,10 @@ class Settings:
     def __init__(self):
         self.rate, self.names = 0.1, ["a", "b"]
 
+    @property
+    def pair(self):
+        return [self, len(self.names)]
+
 
 class Model(torch.nn.Module):
     def __init__(self):
@@ -30,6 +34,8 @@ PATHS = (
     "module.table['x']",
     "module._modules['inner']._modules['0'].p",
     "module.training",
+    "module._modules['inner'].__iter__",
+    "module.settings.pair",
 )
 CHANGES = {
     "a parameter": lambda m: setattr(m.layer, "weight", torch.nn.Parameter(torch.zeros(2, 2))),
