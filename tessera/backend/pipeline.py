@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tessera.backend.passes.cancel_permutes import CANCEL_PERMUTES
 from tessera.backend.passes.chunk_rows import CHUNK_ROWS
 from tessera.backend.passes.compile_loops import COMPILE_LOOPS
+from tessera.backend.passes.flatten_cross_entropy import FLATTEN_CROSS_ENTROPY
 from tessera.backend.passes.fuse_attention import FUSE_ATTENTION
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
@@ -16,12 +18,14 @@ from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
 
 BEFORE_AUTOGRAD = (
     FUSE_ATTENTION,  # attention in any spelling becomes the fused operator, which has a backward of its own
+    FLATTEN_CROSS_ENTROPY,  # classes in the second dimension that lie last in memory are rows of classes
 )
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
     LOWER_PRECISION,  # products take operands of the precision that was asked for
     WRITE_OUT_ATTENTION,  # attention of low precision on a CPU becomes products and a softmax
+    CANCEL_PERMUTES,  # permutes that undo each other are none
     CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element

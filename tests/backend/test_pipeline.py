@@ -33,7 +33,7 @@ def something_for_every_pass():
         updated = [w - scale * w for w in weights]
         attended = ATTENTION(q, q.exp(), q.tanh())[0]
         angle = torch.sin(torch.addmm(x, y, z) / 128)  # a product that stays as it is
-        most = torch.cos(torch.mm(rows, wide)).amax(1)  # likewise
+        most = torch.cos(torch.mm(rows.permute(1, 0).permute(1, 0), wide)).amax(1)  # likewise
         for _ in range(6):
             z = torch.mm(z.sin().sin().sin().sin().sin().sin(), y).cos().cos().cos().cos().cos().cos()  # a block
         running = run_loop(lambda h, x: [h + x], [a[0]], [a], [])[0]
