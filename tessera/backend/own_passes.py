@@ -63,7 +63,7 @@ def watched(rewrite: Pass) -> Pass:
         _compare(kept, _contract(program))
         return matches or int(kept[2] != _text(program))
 
-    return Pass(rewrite.name, rewrite.promise, apply)
+    return Pass(rewrite.name, rewrite.promise, apply, rewrite.looks_for)
 
 
 _Contract = tuple[list[str], list[Any], str]

@@ -23,6 +23,7 @@ class Pass:
         promise: ``"bitwise"`` when every result keeps its bits, ``"close"`` when rounding may differ.
         apply: rewrites the graph in place and returns how many places matched (0: it left the graph alone). What it
             adds are operators of ``torch.ops`` with their fake result in ``node.meta["val"]``.
+        looks_for: what it needs to find, for the Report where there is none.
 
     Example:
         >>> def fold_scale(program):
@@ -36,6 +37,7 @@ class Pass:
     name: str
     promise: Literal["bitwise", "close"]
     apply: Callable[[Program], int]
+    looks_for: str = ""
 
 
 @dataclass

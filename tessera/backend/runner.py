@@ -40,6 +40,8 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
             program.graph.eliminate_dead_code()
             verify(program)
             program.graph_module.recompile()
+        elif rewrite.looks_for:
+            note = f"found none: {rewrite.looks_for}"
     except Exception as error:  # a pass may be anyone's code: whatever it raises, the job goes on without it
         written = write_bug_report(rewrite, program, saved.graph, error)
         program.graph_module = saved

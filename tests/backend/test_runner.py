@@ -57,6 +57,12 @@ def test_a_pass_that_fails_is_undone_and_the_next_one_still_runs(apply, note, ca
     assert torch.equal(run(made, X)[0], X.exp())
 
 
+def test_a_pass_that_finds_nothing_says_what_it_looks_for():
+    made = program(exp_of_neg, X)
+    records = run_pipeline(made, [Pass("a", "close", lambda _: 0, "a sine"), Pass("b", "close", drop_neg, "a neg")])
+    assert [record.note for record in records] == ["found none: a sine", ""]
+
+
 def test_a_failing_pass_alone_leaves_the_values():
     made = program(exp_of_neg, X)
     run_pipeline(made, [Pass("bad", "bitwise", damage_and_raise)])

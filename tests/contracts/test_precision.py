@@ -241,6 +241,6 @@ def test_random_models_are_as_exact_as_under_autocast(seed):
     limit = max(BF16_ERROR, 2 * relative(gradients(forward, under_autocast, data), exact))
     found, step = step_gradients(copy.deepcopy(module), data, "bf16")
     assert relative(found, exact) < limit, str(step.report)
-    assert not any(record.note for one in step.report.compilations for record in one.passes)
+    assert not any("left out" in record.note for one in step.report.compilations for record in one.passes)
     compiled = copy.deepcopy(module)
     assert relative(gradients(tessera.compile(compiled, precision="bf16"), compiled, data), exact) < limit

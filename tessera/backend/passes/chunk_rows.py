@@ -87,4 +87,6 @@ def _move_behind(results: list[fx.Node]) -> None:
             late.add(node)
 
 
-CHUNK_ROWS = Pass("chunk_rows", "close", chunk_rows)
+CHUNK_ROWS = Pass(
+    "chunk_rows", "close", chunk_rows, "a product of 128 MiB or more that is computed row by row from there on"
+)

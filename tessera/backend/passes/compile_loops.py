@@ -28,4 +28,4 @@ def compile_loops(program: Program) -> int:
     return len(loops)
 
 
-COMPILE_LOOPS = Pass("compile_loops", "bitwise", compile_loops)
+COMPILE_LOOPS = Pass("compile_loops", "bitwise", compile_loops, "a time loop: an LSTM, a GRU, a scan")

@@ -253,4 +253,6 @@ def _is_source(node: fx.Node, copy: fx.Node) -> bool:
     return copy.target is COPY and _source(copy) is node and _destination(copy) is not node
 
 
-GATHER_UPDATES = Pass("gather_updates", "bitwise", gather_updates)
+GATHER_UPDATES = Pass(
+    "gather_updates", "bitwise", gather_updates, "two or more parameters that are updated by one formula"
+)

@@ -63,4 +63,9 @@ def _is_tiny(node: fx.Node) -> bool:
 _DTYPES = (torch.float32, torch.float64)
 
 
-INLINE_TINY_PRODUCTS = Pass("inline_tiny_products", "close", inline_tiny_products)
+INLINE_TINY_PRODUCTS = Pass(
+    "inline_tiny_products",
+    "close",
+    inline_tiny_products,
+    "products of few enough multiplications to be cheaper than a call of a library",
+)

@@ -260,4 +260,6 @@ def _reads_later(user: fx.Node, node: fx.Node) -> bool:
     return node.meta.get("phase") == Phase.FORWARD or user.target is aten.sum.dim_IntList
 
 
-LOWER_PRECISION = Pass("lower_precision", "close", lower_precision)
+LOWER_PRECISION = Pass(
+    "lower_precision", "close", lower_precision, "a precision other than fp32, and products that take it"
+)

@@ -77,4 +77,4 @@ def _frozen(value: object) -> Hashable:
     return (type(value), value)
 
 
-MERGE_DUPLICATES = Pass("merge_duplicates", "bitwise", merge_duplicates)
+MERGE_DUPLICATES = Pass("merge_duplicates", "bitwise", merge_duplicates, "the same computation done twice")

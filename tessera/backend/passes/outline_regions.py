@@ -109,4 +109,6 @@ def _inner_graph(block: Block) -> fx.Graph:
     return graph
 
 
-OUTLINE_REGIONS = Pass("outline_regions", "close", outline_regions)
+OUTLINE_REGIONS = Pass(
+    "outline_regions", "close", outline_regions, "a block of twelve operations or more that repeats and calls a library"
+)

@@ -40,4 +40,4 @@ def _apart(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor
 _DTYPES = (torch.float32, torch.float64)
 
 
-SEPARATE_BIAS = Pass("separate_bias", "close", separate_bias)
+SEPARATE_BIAS = Pass("separate_bias", "close", separate_bias, "a large product with a bias that a kernel follows")

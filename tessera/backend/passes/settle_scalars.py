@@ -36,4 +36,6 @@ def _is_larger(node: fx.Node) -> bool:
     return isinstance(value, torch.Tensor) and value.dim() > 0
 
 
-SETTLE_SCALARS = Pass("settle_scalars", "bitwise", settle_scalars)
+SETTLE_SCALARS = Pass(
+    "settle_scalars", "bitwise", settle_scalars, "arithmetic on single numbers inside of a loop over elements"
+)

@@ -118,4 +118,6 @@ def _fits(node: fx.Node) -> bool:
     return node.args[0].meta["val"].dtype in (torch.bfloat16, torch.float16) and can_be_written_out(node)  # type: ignore[union-attr]
 
 
-WRITE_OUT_ATTENTION = Pass("write_out_attention", "close", write_out_attention)
+WRITE_OUT_ATTENTION = Pass(
+    "write_out_attention", "close", write_out_attention, "fused attention of low precision on a CPU"
+)

@@ -89,7 +89,7 @@ def matches_beside_eager(loss, bias, tolerance=1e-9):
     torch.testing.assert_close(model.state_dict(), twin.state_dict(), rtol=tolerance, atol=tolerance)
     assert step.report.rung.startswith("whole step")
     (record,) = [r for c in step.report.compilations for r in c.passes if r.name == "chunk_rows"]
-    assert record.note == ""
+    assert "left out" not in record.note
     return record.matches
 
 
