@@ -70,6 +70,10 @@ class SettingError(TesseraError, ValueError):
     """An argument names something that there is not, or is a number that makes no sense."""
 
 
+class MemoryBudgetError(TesseraError, ValueError):
+    """No way to compute a training step keeps the memory budget."""
+
+
 class BatchError(TesseraError, ValueError):
     """A batch has no samples, no labels, or a structure the training step cannot read."""
 

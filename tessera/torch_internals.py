@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import re
+import threading
 import traceback
 import types
 import warnings
@@ -601,6 +602,19 @@ def is_random(operator: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in operator.tags
 
 
+def draws_random_numbers(node: fx.Node) -> bool:
+    """Whether a node does: of the operators that may, attention without dropout does not."""
+    operator = cast("Any", node.target)
+    if not is_random(operator):
+        return False
+    names = [argument.name for argument in operator._schema.arguments]
+    if "dropout_p" not in names:
+        return True
+    at = names.index("dropout_p")
+    probability: Any = node.args[at] if at < len(node.args) else node.kwargs.get("dropout_p", 0.0)
+    return bool(probability != 0.0)
+
+
 def is_view(target: Any) -> bool:
     """Whether an operator's result may share the memory of its argument."""
     return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
@@ -633,6 +647,20 @@ def captured_scan(turn: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
     from torch._higher_order_ops import scan
 
     return scan(turn, init, xs, reverse=reverse)
+
+
+@functools.cache
+def is_fused(operator: Any) -> bool:
+    """Whether Inductor computes an operator in a loop, together with its neighbours."""
+    from torch._inductor import lowering
+
+    packet = getattr(operator, "overloadpacket", None)
+    if packet in _PRODUCTS or not (operator in lowering.lowerings or packet in lowering.lowerings):
+        return False
+    return operator not in lowering.fallbacks and packet not in lowering.fallbacks
+
+
+_PRODUCTS = {getattr(torch.ops.aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", "convolution")}
 
 
 # -- tracing further code into a graph ---------------------------------------------------------------------------
@@ -822,6 +850,36 @@ def compile_with_inductor(
         with V.set_fake_mode(fake_mode_of(inputs)):
             graph_module = _recursive_joint_graph_passes(graph_module)
         return _output(compile_fx_inner(graph_module, list(inputs), is_inference=True))
+
+
+def wrapper_source(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
+    """The wrapper that Inductor would write for a graph, whose kernels nobody compiles; changes ``graph_module``.
+
+    Inductor hands its text to ``save_output_code``, a hook, just before it compiles it.
+    """
+    from torch._inductor.graph import GraphLowering
+
+    class Written(Exception):
+        """Ends the compilation."""
+
+    thread, written = threading.get_ident(), []
+    before = GraphLowering.save_output_code
+
+    def stop(source: str) -> None:
+        if threading.get_ident() != thread:
+            return before(source) if before is not None else None
+        written.append(source)
+        raise Written
+
+    GraphLowering.save_output_code = stop  # type: ignore[assignment]
+    try:
+        return compile_with_inductor(graph_module, inputs).source  # somebody had compiled the same graph before
+    except Exception:
+        if not written:
+            raise
+        return written[0]
+    finally:
+        GraphLowering.save_output_code = before
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
 from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
+from tessera.backend.passes.recompute import RECOMPUTE
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
 from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
@@ -32,5 +33,6 @@ PIPELINE = (
     SEPARATE_BIAS,  # the bias of a large product is added by the kernel that follows
     INLINE_TINY_PRODUCTS,  # matrix products too small for a library call join their neighbours' kernels
     COMPILE_LOOPS,  # the turn of a time loop is compiled, once for all loops that are alike
+    RECOMPUTE,  # what a memory budget leaves no room for is computed again in the backward
     OUTLINE_REGIONS,  # a block that repeats is compiled once
 )

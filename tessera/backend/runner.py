@@ -13,6 +13,7 @@ from tessera.backend.own_passes import watched
 from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
 from tessera.backend.rewrite import Captured, EarlyPass, Pass
 from tessera.backend.verify import verify
+from tessera.errors import MemoryBudgetError
 from tessera.program import PassRecord, Program, copy_graph
 
 logger = logging.getLogger("tessera")
@@ -42,6 +43,8 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
             program.graph_module.recompile()
         elif rewrite.looks_for:
             note = f"found none: {rewrite.looks_for}"
+    except MemoryBudgetError:  # the user's to answer
+        raise
     except Exception as error:  # a pass may be anyone's code: whatever it raises, the job goes on without it
         written = write_bug_report(rewrite, program, saved.graph, error)
         program.graph_module = saved

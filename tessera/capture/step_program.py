@@ -78,6 +78,7 @@ class StepProgram:
         graph_module.recompile()
         named = self._named_inputs(), self._named_outputs()
         self.program = Program(job.name, graph_module, *named, job.precision, self._real_inputs())
+        self.program.memory_budget = job.memory_budget
 
     def _add_inputs(self) -> None:
         splicer, scaling = self._splicer, self._job.scales

@@ -35,9 +35,9 @@ from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
-from tessera.errors import ArtefactError, BatchError, OptimizerError, SettingError, TesseraError
+from tessera.errors import ArtefactError, BatchError, MemoryBudgetError, OptimizerError, SettingError, TesseraError
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
-from tessera.program import Precision, Report, StepDown, resolve_precision
+from tessera.program import MemoryBudget, Precision, Report, StepDown, resolve_memory_budget, resolve_precision
 from tessera.program.provenance import line_of_trace
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def train_step(
     loss_scale: str | float | LossScale | None = "auto",
     precision: str | Mapping[str, str] = "fp32",
     passes: Sequence[Pass] = (),
+    memory_budget: str | float | None = None,
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -90,6 +91,11 @@ def train_step(
             is.
         passes: of your own, ``tessera.Pass``, which run behind Tessera's over every Program. One that raises or breaks
             the Program is left out; the Report says why.
+        memory_budget: what the step may take of memory; activations that there is no room for are computed again in
+            the backward. A size, ``"24GiB"``, is for all that the step needs: parameters, optimizer state, batch and
+            what it allocates. A number in (0, 1] is a part of what it allocates at its peak without a budget.
+            ``"auto"`` is what is free when the step is compiled. None keeps every activation. A step that cannot be
+            one Program has no budget, and the Report says so.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -98,7 +104,9 @@ def train_step(
         OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
             loss itself was given with ``accumulate``.
         SettingError: ``accumulate`` or ``targets`` is less than 1, ``clip_norm`` is not above 0, there are metrics or
-            targets and no loss, there is no such ``loss_scale``, ``precision`` or layer, or ``passes`` holds no passes.
+            targets and no loss, there is no such ``loss_scale``, ``precision``, ``memory_budget`` or layer, or
+            ``passes`` holds no passes.
+        MemoryBudgetError: when it is called: nothing keeps the budget.
 
     References:
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
@@ -152,6 +160,7 @@ def train_step(
         scaling,
         asked,
         resolve_passes(passes),
+        resolve_memory_budget(memory_budget),
     )
 
 
@@ -173,6 +182,7 @@ class TrainStep:
         scaling: Scaling | None,
         precision: Precision,
         own_passes: Sequence[Pass] = (),
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -182,6 +192,7 @@ class TrainStep:
         self._metric_names, self._metrics = list(metrics), tuple(metrics.values())
         self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)
         self._job.own_passes = own_passes
+        self._job.memory_budget = memory_budget
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
         )
@@ -420,6 +431,8 @@ def _cause(error: Exception) -> CannotCapture | None:
     inner = torch_internals.backend_failure(error)
     if isinstance(inner, CannotCapture):
         return inner
+    if isinstance(inner, MemoryBudgetError):
+        raise inner from None
     if inner is not None:
         return CannotCapture(torch_internals.compiler_reason(inner), where=line_of_error(inner))
     if isinstance(error, torch_internals.capture_errors()):

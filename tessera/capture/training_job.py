@@ -11,7 +11,7 @@ import torch
 from tessera.backend.rewrite import Pass
 from tessera.capture.loss_scale import Scaling
 from tessera.errors import ResumeError
-from tessera.program import Precision, Report
+from tessera.program import MemoryBudget, Precision, Report
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class TrainingJob:
         updated: whether the optimizers stepped in the last call that was not a whole Program.
         precision: of the products of forward and backward.
         own_passes: of the user's, behind Tessera's.
+        memory_budget: of a step that is one Program.
     """
 
     name: str
@@ -65,6 +66,7 @@ class TrainingJob:
     updated: bool = False
     precision: Precision = field(default_factory=Precision)
     own_passes: Sequence[Pass] = ()
+    memory_budget: MemoryBudget | None = None
 
     @property
     def scales(self) -> Scaling | None:

@@ -16,7 +16,7 @@ from tessera.cli.job import Job
 from tessera.data import Loader
 from tessera.errors import CheckpointError
 from tessera.nn.summary import summarize
-from tessera.program import resolve_precision
+from tessera.program import resolve_memory_budget, resolve_precision
 from tessera.train.batches import BatchReader
 from tessera.train.labels import TRAINING_DATA
 from tessera.train.settings import check_counts
@@ -47,6 +47,7 @@ def _steps(job: Job) -> str:
     batch_size = job.settings.get("batch_size", 32)
     check_counts(epochs=epochs, steps=steps, batch_size=batch_size)
     resolve_precision(job.settings.get("precision", "fp32")).check_layers(job.module)
+    resolve_memory_budget(job.settings.get("memory_budget"))
     reader = BatchReader.of(job.module, whole=job.settings.get("loss", "auto") is None)
     each = source(job.data, reader, TRAINING_DATA, batch_size, shuffle=False).steps
     inside = f"{each:,} an epoch" if each else "as many an epoch as the data has"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from tessera.program.memory_budget import MemoryBudget
 from tessera.program.precision import Precision
 from tessera.program.roles import Role
 
@@ -39,6 +40,7 @@ class Program:
         outputs: name and role of each returned value.
         precision: what is asked of its products.
         examples: real values of the inputs, for a pass that looks at what a rewrite does to them; none: nobody looks.
+        memory_budget: what the job may take of memory; None: what it takes.
         notes: what passes have to say, for the Report.
     """
 
@@ -49,6 +51,7 @@ class Program:
     precision: Precision = field(default_factory=Precision)
     examples: Sequence[Any] = ()
     notes: list[str] = field(default_factory=list)
+    memory_budget: MemoryBudget | None = None
 
     @property
     def graph(self) -> fx.Graph:

@@ -18,7 +18,7 @@ from tessera.nn.losses.class_weight import ClassWeights
 from tessera.optim.adamw import AdamW
 from tessera.optim.optimizer import Optimizer
 from tessera.optim.transformation import GradientTransformation
-from tessera.program import resolve_precision
+from tessera.program import resolve_memory_budget, resolve_precision
 from tessera.train.batches import Batch, BatchReader
 from tessera.train.callbacks.callback import Callback, EpochCallback
 from tessera.train.callbacks.checkpoint import Checkpoint
@@ -56,6 +56,7 @@ def fit(
     validation: object = None,
     validate_every: int | None = None,
     precision: str | Mapping[str, str] = "fp32",
+    memory_budget: str | float | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
     loss_scale: str | float | LossScale | None = "auto",
@@ -95,6 +96,8 @@ def fit(
         validate_every: steps from one validation to the next; None: at the end of every epoch.
         precision: of products: ``"fp32"``, the model's own dtype, ``"auto"``, ``"bf16"`` ..., or a dict by layers; see
             ``train_step``.
+        memory_budget: ``"24GiB"``, ``"auto"`` or a part of what activations take, see ``train_step``; activations that
+            there is no room for are computed again in the backward.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
         loss_scale: of float16 gradients, see ``train_step``; by default it is found and followed where there are any.
@@ -134,7 +137,7 @@ def fit(
         validate_every=validate_every, save_every=save_every, keep=keep,
     )  # fmt: skip
     check_seed(seed)
-    asked = resolve_precision(precision)
+    asked, budget = resolve_precision(precision), resolve_memory_budget(memory_budget)
     asked.check_layers(plain_module(module))
     check_measures(loss, metrics)
     check_company(
@@ -176,6 +179,7 @@ def fit(
             accumulate=accumulate,
             loss_scale=loss_scale,
             precision=asked,
+            memory_budget=budget,
             metrics=in_step,
             targets=2 if weighted else 1,
             # What a resumed run compiles depends on what this one has compiled, and on nothing before it.

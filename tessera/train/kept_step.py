@@ -25,6 +25,7 @@ def kept_step(
     targets: int = 1,
     loss_scale: Any = "auto",
     precision: Any = "fp32",
+    memory_budget: Any = None,
     fresh: bool = False,
 ) -> TrainStep:
     """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
@@ -32,7 +33,8 @@ def kept_step(
     Args:
         fresh: make a new one in any case.
     """
-    made_for = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics), targets, loss_scale, precision)
+    made_for: tuple[Any, ...] = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
+    made_for += (targets, loss_scale, precision, memory_budget)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -47,6 +49,7 @@ def kept_step(
             targets=targets,
             loss_scale=loss_scale,
             precision=precision,
+            memory_budget=memory_budget,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

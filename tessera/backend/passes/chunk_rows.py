@@ -33,24 +33,29 @@ RATIO = 4  # how much wider than its input
 CHUNK = 1 << 26  # bytes of it at a time
 
 
-def chunk_rows(program: Program) -> int:
-    """Compute what is made of each wide product in chunks; returns how many there were."""
+def chunk_rows(program: Program, smallest: int = 0, chunk: int = 0) -> int:
+    """Compute what is made of each wide product in chunks; returns how many there were.
+
+    Args:
+        smallest: bytes of a product that is worth it; 0 stands for ``SMALLEST``.
+        chunk: bytes of it at a time; 0 stands for ``CHUNK``.
+    """
     matched = 0
-    for product in wide_products(program.graph, SMALLEST, RATIO):
+    for product in wide_products(program.graph, smallest or SMALLEST, RATIO):
         order = {node: at for at, node in enumerate(program.graph.nodes)}
         if product not in order or (region := find_region(product, order)) is None:
             continue
-        name, results = compile_region(region, _rows_at_a_time(product))
+        name, results = compile_region(region, _rows_at_a_time(product, chunk or CHUNK))
         _replace(program, region, name, results, order)
         program.graph.eliminate_dead_code()
         matched += 1
     return matched
 
 
-def _rows_at_a_time(product: fx.Node) -> int:
+def _rows_at_a_time(product: fx.Node, chunk: int) -> int:
     """As even as they can be, so that one compiled graph does all but the last."""
     rows, bytes_ = product.meta["val"].shape[0], product.meta["val"].nbytes
-    chunks = -(-bytes_ // CHUNK)
+    chunks = -(-bytes_ // chunk)
     return -(-rows // chunks)
 
 

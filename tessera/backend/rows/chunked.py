@@ -62,6 +62,7 @@ class Chunked:
 
 
 CHUNKED: dict[str, Chunked] = {}
+_INPUTS: dict[str, list[list[Any]]] = {}
 
 _library = torch.library.Library("tessera", "FRAGMENT")
 _library.define("in_chunks(str region, Tensor[] operands) -> Tensor[]")
@@ -91,14 +92,22 @@ def compile_region(region: Region, chunk: int) -> tuple[str, list[fx.Node]]:
     )
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     if name not in CHUNKED:
-        steps = []
+        steps, inputs = [], []
         for count, graph in graphs.items():
             examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
             output = compile_graph(graph, examples)[0]
             steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count]))
+            inputs.append(examples)
         leads = [lead for _, lead in region.operands]
         CHUNKED[name] = Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
+        _INPUTS[name] = inputs
     return name, [*with_rows, *sums]
+
+
+def codes_of(name: str) -> list[tuple[str, list[Any]]]:
+    """What Inductor wrote for a region compiled here: a wrapper for each size of chunk, and its fake inputs."""
+    sources = (step.output.source for step in CHUNKED[name].steps)
+    return [(source, inputs) for source, inputs in zip(sources, _INPUTS.get(name, ()), strict=False)]
 
 
 def _graph(region: Region, count: int, with_rows: Sequence[fx.Node], sums: Sequence[fx.Node]) -> fx.GraphModule:
