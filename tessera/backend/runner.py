@@ -10,11 +10,12 @@ from torch import fx
 
 from tessera.backend.bug_report import write_bug_report
 from tessera.backend.own_passes import watched
+from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
 from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
 from tessera.backend.rewrite import Captured, EarlyPass, Pass
 from tessera.backend.verify import verify
 from tessera.errors import MemoryBudgetError
-from tessera.program import PassRecord, Program, copy_graph
+from tessera.program import PassRecord, Program, copy_graph, copy_nodes
 
 logger = logging.getLogger("tessera")
 
@@ -22,19 +23,28 @@ logger = logging.getLogger("tessera")
 def run_pipeline(
     program: Program, passes: Sequence[Pass] = PIPELINE, own_passes: Sequence[Pass] = ()
 ) -> list[PassRecord]:
-    """Rewrite ``program`` in place by every pass in order, the user's own last, and return what each one did.
+    """Rewrite ``program`` in place by every pass in order, then the user's own, and return what each one did.
 
     A pass that raises or breaks an invariant is undone, recorded and left out: the job goes on without it, and what is
     needed to find out why is written to the cache folder.
     """
     verify(program)
-    return [_run(rewrite, program) for rewrite in (*passes, *map(watched, own_passes))]
+    records: list[PassRecord] = []
+    own = [watched(rewrite) for rewrite in own_passes]
+    last = [rewrite for rewrite in passes if rewrite is OUTLINE_REGIONS]  # regions hide what is in them
+    saved = None
+    for rewrite in (*(rewrite for rewrite in passes if rewrite not in last), *own, *last):
+        if saved is None:  # copying takes longer than most passes, and most leave the graph alone
+            saved = copy_nodes(program.graph)
+        records.append(_run(rewrite, program, saved))
+        if records[-1].matches or program.graph is saved or rewrite in own:
+            saved = None
+    return records
 
 
-def _run(rewrite: Pass, program: Program) -> PassRecord:
+def _run(rewrite: Pass, program: Program, saved: fx.Graph) -> PassRecord:
     before, started = program.operations(), time.perf_counter()
-    saved = copy_graph(program.graph_module)
-    note = ""
+    owner, note = program.graph_module, ""
     try:
         matches = rewrite.apply(program)
         if matches:
@@ -46,8 +56,8 @@ def _run(rewrite: Pass, program: Program) -> PassRecord:
     except MemoryBudgetError:  # the user's to answer
         raise
     except Exception as error:  # a pass may be anyone's code: whatever it raises, the job goes on without it
-        written = write_bug_report(rewrite, program, saved.graph, error)
-        program.graph_module = saved
+        written = write_bug_report(rewrite, program, saved, error)
+        program.graph_module = fx.GraphModule(owner, saved)
         place = f"; a bug report is in {written}" if written else ""
         matches, note = 0, f"left out: {type(error).__name__}: {error}{place}"
         logger.warning("pass %s was left out of %s: %s%s", rewrite.name, program.name, error, place)

@@ -163,7 +163,8 @@ class StepProgram:
         moved: dict[fx.Node, fx.Node] = {}
         for update, parameters, values in self._arguments():
             if update.ascend is not None:
-                new = self._splicer.append(_on_lists(update, update.ascend), values, Phase.BACKWARD)
+                ascend = _on_lists(update.ascend, len(parameters), len(update.slots))
+                new = self._splicer.append(ascend, values, Phase.BACKWARD)
                 moved |= dict(zip(parameters, new, strict=False))
         return moved
 
@@ -185,11 +186,21 @@ class StepProgram:
         """Add the optimizers' updates; returns destination -> (value before, value after)."""
         updated: dict[fx.Node, tuple[fx.Node, fx.Node]] = {}
         for update, parameters, values in self._arguments():
-            new = self._splicer.append(_on_lists(update, update.apply), values, Phase.UPDATE)
-            count = len(parameters)
-            own_states = values[2 * count : 2 * count + len(update.slots)]
-            old = zip([*values[:count], *own_states], new, strict=True)
-            updated |= dict(zip([*parameters, *own_states], old, strict=True))
+            count, slots = len(parameters), len(update.slots)
+            before, gradients = values[:count], values[count : 2 * count]
+            states, hypers = values[2 * count : 2 * count + slots], values[2 * count + slots :]
+            for kind in update.kinds:
+                members = [
+                    [*(before[i] for i in at), *(gradients[i] for i in at), *(states[i] for i in own)]
+                    for at, own in kind.members
+                ]
+                at, own = kind.members[0]
+                results = self._splicer.append_each(
+                    _on_lists(kind.apply, len(at), len(own)), members, hypers, Phase.UPDATE
+                )
+                for (at, own), new in zip(kind.members, results, strict=True):
+                    old = zip([*(before[i] for i in at), *(states[i] for i in own)], new, strict=True)
+                    updated |= dict(zip([*(parameters[i] for i in at), *(states[i] for i in own)], old, strict=True))
         return updated
 
     def _arguments(self) -> Iterator[tuple[Update, list[fx.Node], list[fx.Node]]]:
@@ -282,9 +293,7 @@ def _scaled_tangent(
     return [arithmetic.tangent(scale, accumulate, dtype).expand(shape)]
 
 
-def _on_lists(update: Update, apply: Apply) -> Callable[..., list[Any]]:
-    count, slots = len(update.parameters), len(update.slots)
-
+def _on_lists(apply: Apply, count: int, slots: int) -> Callable[..., list[Any]]:
     def applied(*flat: Any) -> list[Any]:
         parameters, gradients = list(flat[:count]), list(flat[count : 2 * count])
         states, hypers = list(flat[2 * count : 2 * count + slots]), list(flat[2 * count + slots :])

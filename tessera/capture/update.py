@@ -30,17 +30,44 @@ from tessera.program import COPY
 Apply = Callable[[list[Any], list[Any], list[Any], list[Any]], tuple[list[Any], list[Any]]]
 
 
+@dataclass(frozen=True)
+class Kind:
+    """One recording, and for whom it holds.
+
+    Attributes:
+        members: each the positions of its parameters and of its slots; the recording updates one member.
+    """
+
+    apply: Apply
+    members: list[tuple[list[int], list[int]]]
+
+
 @dataclass
 class Update(BoundUpdate):
     """How one optimizer updates some of its parameters.
 
     Attributes:
-        apply: the update on flat lists of tensors, pure; ``states`` is aligned with ``slots``.
+        kinds: what is done with whom; every parameter and every slot is in one member.
         ascend: likewise, to where the gradients of the update are taken; None for where the parameters are.
     """
 
-    apply: Apply
+    kinds: list[Kind]
     ascend: Apply | None = None
+
+    def apply(
+        self, params: list[Any], grads: list[Any], states: list[Any], hypers: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """The update on flat lists of tensors, pure; ``states`` is aligned with ``slots``."""
+        new_params, new_states = list(params), list(states)
+        for kind in self.kinds:
+            for at, slots in kind.members:
+                own = [params[i] for i in at], [grads[i] for i in at], [states[i] for i in slots]
+                values, kept = kind.apply(*own, hypers)
+                for i, value in zip(at, values, strict=True):
+                    new_params[i] = value
+                for i, value in zip(slots, kept, strict=True):
+                    new_states[i] = value
+        return new_params, new_states
 
 
 def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]) -> Update:
@@ -56,11 +83,44 @@ def record_update(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.n
     slots = state_slots(optimizer, parameters)
     hyper_parameters = HyperParameters(optimizer)
     kind: Any = type(optimizer)
-    methods = [kind.update_parameters, kind.ascend] if ascends(optimizer) else [inspect.unwrap(kind.step)]
-    recordings = [_recorded(optimizer, parameters, slots, hyper_parameters, method) for method in methods]
-    apply, *ascend = (_applied(graph_module, len(parameters)) for graph_module, _ in recordings)
-    guards = [guard for _, guard in recordings]
-    return Update(optimizer, parameters, slots, hyper_parameters, guards, apply, *ascend)
+    guards: list[torch_internals.SymbolGuards] = []
+
+    def recorded(method: Callable[..., Any], at: Sequence[int], own: Sequence[int]) -> Apply:
+        chosen = [parameters[i] for i in at], [slots[i] for i in own]
+        graph_module, guard = _recorded(optimizer, *chosen, hyper_parameters, method)
+        guards.append(guard)
+        return _applied(graph_module, len(at))
+
+    step = kind.update_parameters if ascends(optimizer) else inspect.unwrap(kind.step)
+    kinds = [Kind(recorded(step, *members[0]), members) for members in _alike(optimizer, parameters, slots)]
+    everything = range(len(parameters)), range(len(slots))
+    ascend = recorded(kind.ascend, *everything) if ascends(optimizer) else None
+
+    return Update(optimizer, parameters, slots, hyper_parameters, guards, kinds, ascend)
+
+
+def _alike(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter], slots: Sequence[StateSlot]
+) -> list[list[tuple[list[int], list[int]]]]:
+    """Members that one recording holds for: torch's optimizers update parameter by parameter, others all at once."""
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return [[(list(range(len(parameters))), list(range(len(slots))))]]
+    own: dict[int, list[int]] = defaultdict(list)
+    for i, slot in enumerate(slots):
+        own[id(slot.parameter)].append(i)
+    group_of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
+    kinds: dict[Any, list[tuple[list[int], list[int]]]] = defaultdict(list)
+    for i, parameter in enumerate(parameters):
+        state = optimizer.state.get(parameter, {})
+        numbers = [(name, repr(value)) for name, value in state.items() if not isinstance(value, torch.Tensor)]
+        tensors = [(slots[k].name, *_layout(slots[k].tensor)) for k in own[id(parameter)]]
+        key = (group_of[id(parameter)], _layout(parameter), tuple(numbers), tuple(tensors))
+        kinds[key].append(([i], own[id(parameter)]))
+    return list(kinds.values())
+
+
+def _layout(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return (tensor.dtype, tensor.device, tuple(tensor.shape), tensor.stride())
 
 
 def _recorded(

@@ -6,6 +6,7 @@ from tessera.program.call_record import CallRecord as CallRecord
 from tessera.program.call_record import Part as Part
 from tessera.program.call_record import parts_of as parts_of
 from tessera.program.graph_copy import copy_graph as copy_graph
+from tessera.program.graph_copy import copy_nodes as copy_nodes
 from tessera.program.memory_budget import MemoryBudget as MemoryBudget
 from tessera.program.memory_budget import in_words as in_words
 from tessera.program.memory_budget import resolve_memory_budget as resolve_memory_budget

@@ -59,3 +59,29 @@ def test_what_belongs_before_a_node_stands_there():
     graph_module.recompile()
     y = torch.randn(3)
     assert torch.equal(graph_module(torch.ones(3), y)[0], torch.sin(y * 2))
+
+
+def test_what_is_alike_is_traced_once_for_each_kind():
+    mode, calls = torch_internals.new_fake_mode(), []
+    x = torch_internals.fake_copy(mode, torch.ones(3))
+    graph_module = torch_internals.trace(lambda v: (torch.sin(v),), x, fake_mode=mode)
+    splicer = Splicer(graph_module, mode)
+    values = [torch.rand(3), torch.rand(3), torch.rand(2), torch.tensor(2.0)]
+    *members, number = [splicer.input("value", value) for value in values]
+
+    def function(value, number):
+        calls.append(tuple(value.shape))
+        return [(value.unsqueeze(0) * (number + 1)).squeeze(0), value]
+
+    results = splicer.append_each(function, [[member] for member in members], [number], Phase.UPDATE)
+    assert calls == [(3,), (2,)]
+    assert [unchanged for _, unchanged in results] == members
+    new = [node for node, _ in results]
+    assert [tuple(node.meta["val"].shape) for node in new] == [(3,), (3,), (2,)]
+    assert len({node.meta["val"].untyped_storage()._cdata for node in new}) == 3
+    assert len(graph_module.graph.find_nodes(op="call_function", target=torch.ops.aten.add.Tensor)) == 2
+    graph_module.graph.output_node().args = (tuple(new),)
+    graph_module.graph.lint()
+    graph_module.recompile()
+    for value, tripled in zip(values, graph_module(torch.ones(3), *values), strict=False):
+        torch.testing.assert_close(tripled, value * 3)

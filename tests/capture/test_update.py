@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+import tessera
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep
 from tessera.capture.update import record_update
 
@@ -117,3 +118,17 @@ def test_groups_hold_the_names_of_the_parameters_that_take_part():
     assert seen == [["bias"]]
     record_update(ByName([{"params": [(name, p)]} for name, p in zip("ab", own, strict=True)]), own)
     assert seen[1:] == [["a"], ["b"]]
+
+
+def test_parameters_that_are_alike_are_recorded_once():
+    own = [torch.nn.Parameter(torch.randn(3, 2)) for _ in range(4)] + [torch.nn.Parameter(torch.randn(5))]
+    groups = [{"params": own[:2]}, {"params": own[2:], "weight_decay": 0.5}]
+    update = record_update(torch.optim.AdamW(groups), own)
+    assert [[at for at, _ in kind.members] for kind in update.kinds] == [[[0], [1]], [[2], [3]], [[4]]]
+    assert sorted(i for kind in update.kinds for _, slots in kind.members for i in slots) == list(range(15))
+
+
+def test_tesseras_optimizers_are_recorded_with_all_parameters_at_once():
+    own = [torch.nn.Parameter(torch.randn(3)) for _ in range(3)]
+    update = record_update(tessera.optim.AdamW(own, lr=0.1), own)
+    assert [[at for at, _ in kind.members] for kind in update.kinds] == [[[0, 1, 2]]]

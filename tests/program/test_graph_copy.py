@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from tessera.program import copy_graph
+from tessera.program import copy_graph, copy_nodes
 
 
 class Scaled(torch.nn.Module):
@@ -39,3 +39,20 @@ def test_values_are_shared():
     copied = copy_graph(original)
     assert copied.graph.output_node().meta["val"] is value
     assert copied.scale is original.scale
+
+
+def test_graphs_inside_are_copied_too():
+    inner, graph = fx.symbolic_trace(Scaled()), fx.Graph()
+    graph.output(graph.get_attr("inner"))
+    original = fx.GraphModule({"inner": inner}, graph)
+    copied = copy_graph(original)
+    assert isinstance(copied.inner, fx.GraphModule)
+    assert copied.inner is not inner
+    assert copied.inner.scale is inner.scale
+
+
+def test_nodes_alone():
+    original = fx.symbolic_trace(Scaled())
+    copied = copy_nodes(original.graph)
+    assert [n.target for n in copied.nodes] == [n.target for n in original.graph.nodes]
+    assert not set(copied.nodes) & set(original.graph.nodes)
