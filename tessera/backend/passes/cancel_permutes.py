@@ -8,6 +8,8 @@ What is returned stays the view that it was. Promise: bitwise.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import fx
 
@@ -22,13 +24,13 @@ def cancel_permutes(program: Program) -> int:
     matched = 0
     returned = set(program.results)
     for node in list(program.graph.find_nodes(op="call_function", target=PERMUTE)):
-        source: fx.Node = node.args[0]
+        source: Any = node.args[0]
         if source.target is not PERMUTE or node in returned:
             continue
         first, second = (_order(one) for one in (source, node))
         order, origin = [first[i] for i in second], source.args[0]
         if order == sorted(order):
-            node.replace_all_uses_with(origin)  # type: ignore[arg-type]
+            node.replace_all_uses_with(origin)
             program.graph.erase_node(node)
         else:
             node.args = origin, order
@@ -37,7 +39,7 @@ def cancel_permutes(program: Program) -> int:
 
 
 def _order(node: fx.Node) -> list[int]:
-    order: list[int] = node.args[1]
+    order: Any = node.args[1]
     return [i % len(order) for i in order]
 
 
