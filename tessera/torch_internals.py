@@ -1143,6 +1143,25 @@ def cpp_compiler() -> str:
         return ""
 
 
+def cache_counts() -> dict[str, int]:
+    """How many graphs Inductor has found in its cache so far, and how many not."""
+    from torch._dynamo.utils import counters
+
+    found = counters["inductor"]
+    return {
+        "hit": found["fxgraph_cache_hit"],
+        "miss": found["fxgraph_cache_miss"] + found["fxgraph_cache_bypass"],
+    }
+
+
+def inductor_settings_text() -> str:
+    """Inductor's settings as its cache sees them, as text."""
+    from torch._inductor import config
+
+    with inductor_settings():
+        return str(sorted(config.save_config_portable().items(), key=lambda item: item[0]))
+
+
 def inductor_cache_folder() -> str:
     """Where Inductor keeps what it compiled; the folder need not be there yet."""
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera import torch_internals
+from tessera.backend.cache_record import CacheRecord
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.native import NativeProgram, make_native
@@ -47,6 +48,7 @@ def compile_program(
 ) -> Executable:
     """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on."""
     started = time.perf_counter()
+    record = CacheRecord(program)
     passes = run_pipeline(program, own_passes=own_passes)
     operations = program.operations()
     piped = time.perf_counter()
@@ -63,7 +65,7 @@ def compile_program(
         capture_seconds=capture_seconds,
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
-        notes=[*program.notes, *notes],
+        notes=[*program.notes, *notes, record.note()],
     )
     try:
         compilation.calls, compilation.memory = records_of(output.source, program)

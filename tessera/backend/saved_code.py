@@ -26,6 +26,7 @@ from tessera.backend.loops import loop
 from tessera.backend.loops.body import Like
 from tessera.backend.loops.compiled_loop import CompiledLoop
 from tessera.backend.memory_pool import MemoryPool
+from tessera.backend.memory import fence as fence
 from tessera.backend.native import NAME as NATIVE
 from tessera.backend.native import NativeProgram
 from tessera.backend.portable_wrapper import CannotSave, library_calls, portable
@@ -34,6 +35,7 @@ from tessera.backend.rows import chunked
 from tessera.backend.update_kernel import NAME as UPDATE
 from tessera.backend.update_kernel import UPDATE_KERNELS, UpdateKernel, bound_to
 from tessera.backend.wrapper_reader import Buffer
+from tessera.optim import eigenbasis as eigenbasis
 from tessera.program import Compilation
 
 Read = Callable[[str], bytes]
@@ -81,7 +83,7 @@ def load_executable(saved: dict[str, Any], read: Read, compilation: Compilation)
 def _save_wrapper(output: torch_internals.InductorOutput, members: Members) -> dict[str, Any]:
     source, names, operators = portable(output.source)
     known = torch_internals.wrapper_names()
-    for operator in operators.keys() - _SAVED.keys():
+    for operator in operators.keys() - _SAVED.keys() - _ALONE:
         raise CannotSave(f"its code calls tessera::{operator}, which this process alone knows")
     kernels, constants = {}, {}
     for name in sorted(names - {"extern_kernels"}):
@@ -98,7 +100,7 @@ def _save_wrapper(output: torch_internals.InductorOutput, members: Members) -> d
         "source": members.add(source.encode(), "code", ".py"),
         "kernels": kernels,
         "constants": constants,
-        "operators": {name: {key: _SAVED[name](key, members) for key in keys} for name, keys in operators.items()},
+        "operators": {name: {key: _SAVED[name](key, members) for key in keys} for name, keys in operators.items() if keys},
     }
 
 
@@ -213,6 +215,9 @@ def _load_loop(name: str, saved: dict[str, Any], read: Read) -> None:
         carries, ys = ([Like(tuple(s), _dtype(d), cpu) for s, d in saved[key]] for key in ("carries", "ys"))
         loop.COMPILED[name] = CompiledLoop(carries, ys, _load_wrapper(saved["wrapper"], read))
 
+
+# Operators of ours that are the same in every process, once these modules are imported.
+_ALONE = {"fence", "refresh_bases"}
 
 # Operators of ours whose first argument names what this process compiled.
 _SAVED: dict[str, Callable[[str, Members], dict[str, Any]]] = {

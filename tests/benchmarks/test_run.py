@@ -20,6 +20,7 @@ NAMES = (
     "optim",
     "images",
     "alone",
+    "first_step",
     "gpt",
     "import",
 )

@@ -177,6 +177,8 @@ CASES = {
         batch=lambda: (torch.randn(1024, 16), torch.randint(4096, (1024,))),
         optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
     ),
+    "memory budget": Case(model=Blocks, options={"memory_budget": 0.5}),
+    "soap": Case(model=Wide, optimizer=lambda m: tessera.optim.SOAP(m)),
     "frozen layer": Case(
         optimizer=lambda m: (m.last.requires_grad_(False), torch.optim.Adam([*m.first.parameters()]))[1]
     ),
