@@ -12,6 +12,7 @@ from tessera import torch_internals
 from tessera.backend.cache_record import CacheRecord
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
+from tessera.backend.memory.together import keep_together
 from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
@@ -54,7 +55,12 @@ def compile_program(
     piped = time.perf_counter()
     inputs = [node.meta["val"] for node in program.placeholders]
     output, notes = compile_graph(program.graph_module, inputs, inductor)
-    native = make_native(output, inputs)
+    budget = program.memory_budget
+    limited = budget is not None and not budget.automatic
+    if limited:
+        notes += keep_together(output, inputs)
+    # One C call has memory of its own for every buffer.
+    native = None if limited else make_native(output, inputs)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,

@@ -33,7 +33,7 @@ class MemoryPool:
         key = (shape, strides, dtype)
         elements = self._elements.get(key)
         if elements is None:
-            elements = self._elements[key] = _span(shape, strides)
+            elements = self._elements[key] = span(shape, strides)
         if elements * dtype.itemsize < SMALLEST:
             return torch_internals.empty_strided_cpu(shape, strides, dtype)
         with self._lock:
@@ -62,7 +62,8 @@ class _Block:
         return torch_internals.storage_users(self._handle) == self._users_when_free
 
 
-def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
+def span(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """Elements from the first to the last of a tensor in memory."""
     if 0 in shape:
         return 0
     return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
