@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import re
+import sys
 import threading
 import traceback
 import types
@@ -880,6 +881,24 @@ def wrapper_source(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
         return written[0]
     finally:
         GraphLowering.save_output_code = before
+
+
+@contextlib.contextmanager
+def compiling_with(workers: int) -> Iterator[None]:
+    """Let Inductor run at most so many C++ compilers at once; it decides when it needs the first one."""
+    from torch._inductor import config
+
+    with config.patch(compile_threads=min(workers, config.compile_threads or workers)):
+        yield
+
+
+def waiting_kernels() -> int:
+    """How many C++ kernels wait for a compiler to be free."""
+    async_compile = sys.modules.get("torch._inductor.async_compile")
+    if async_compile is None or not async_compile.AsyncCompile.pool.cache_info().currsize:
+        return 0
+    waiting: int = async_compile.AsyncCompile.pool()._work_queue.qsize()
+    return waiting
 
 
 @contextlib.contextmanager

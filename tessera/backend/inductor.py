@@ -10,6 +10,8 @@ from typing import Any
 
 from tessera import torch_internals
 from tessera.backend.cache_record import CacheRecord
+from tessera.backend.compile_progress import compiling, stage
+from tessera.backend.compile_workers import compile_workers
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
 from tessera.backend.memory.together import keep_together
@@ -50,17 +52,20 @@ def compile_program(
     """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on."""
     started = time.perf_counter()
     record = CacheRecord(program)
-    passes = run_pipeline(program, own_passes=own_passes)
-    operations = program.operations()
-    piped = time.perf_counter()
-    inputs = [node.meta["val"] for node in program.placeholders]
-    output, notes = compile_graph(program.graph_module, inputs, inductor)
-    budget = program.memory_budget
-    limited = budget is not None and not budget.automatic
-    if limited:
-        notes += keep_together(output, inputs)
-    # One C call has memory of its own for every buffer.
-    native = None if limited else make_native(output, inputs)
+    with compiling(program.name), torch_internals.compiling_with(compile_workers()):
+        stage("passes")
+        passes = run_pipeline(program, own_passes=own_passes)
+        operations = program.operations()
+        piped = time.perf_counter()
+        inputs = [node.meta["val"] for node in program.placeholders]
+        stage("kernels")
+        output, notes = compile_graph(program.graph_module, inputs, inductor)
+        budget = program.memory_budget
+        limited = budget is not None and not budget.automatic
+        if limited:
+            notes += keep_together(output, inputs)
+        # One C call has memory of its own for every buffer.
+        native = None if limited else make_native(output, inputs)
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,

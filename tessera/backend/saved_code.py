@@ -25,8 +25,8 @@ from tessera.backend.inductor import Executable
 from tessera.backend.loops import loop
 from tessera.backend.loops.body import Like
 from tessera.backend.loops.compiled_loop import CompiledLoop
-from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.memory import fence as fence
+from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NAME as NATIVE
 from tessera.backend.native import NativeProgram
 from tessera.backend.portable_wrapper import CannotSave, library_calls, portable
@@ -100,7 +100,9 @@ def _save_wrapper(output: torch_internals.InductorOutput, members: Members) -> d
         "source": members.add(source.encode(), "code", ".py"),
         "kernels": kernels,
         "constants": constants,
-        "operators": {name: {key: _SAVED[name](key, members) for key in keys} for name, keys in operators.items() if keys},
+        "operators": {
+            name: {key: _SAVED[name](key, members) for key in keys} for name, keys in operators.items() if keys
+        },
     }
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.compile_progress import compiling
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
@@ -100,6 +101,10 @@ class WholeStep(BoundStep):
             return torch_internals.joint_graph(_detached(plain), captured.inputs)
 
     def _compile(self, started: float) -> None:
+        with compiling(self.job.name):
+            self._compile_variants(started)
+
+    def _compile_variants(self, started: float) -> None:
         job = self.job
         self.updates = updates = [record_update(o, parameters_of(o, self.trained)) for o in job.optimizers]
         for final in (True, False) if job.options.accumulate > 1 else (True,):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from tessera.backend.compile_progress import silently
 from tessera.train.history import format_value
 
 _REFRESH_S = 0.1
@@ -51,9 +53,11 @@ class ProgressBar:
             transient=True,
             disable=not live,
         )
+        self._quiet = silently() if live else nullcontext()  # one moving line is enough
         self._task = self._bar.add_task("compiling", total=steps, results="")
 
     def __enter__(self) -> Self:
+        self._quiet.__enter__()
         self._bar.start()
         self._bar.refresh()
         return self
@@ -62,6 +66,7 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        self._quiet.__exit__(kind, error, trace)
 
     def advance(self, done: int, epoch: int, results: Mapping[str, torch.Tensor]) -> None:
         """Show that ``done`` steps are behind; reads the last of each of ``results`` ten times a second at most."""

@@ -178,7 +178,7 @@ CASES = {
         optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
     ),
     "memory budget": Case(model=Blocks, options={"memory_budget": 0.5}),
-    "soap": Case(model=Wide, optimizer=lambda m: tessera.optim.SOAP(m)),
+    "soap": Case(model=Wide, optimizer=tessera.optim.SOAP),
     "frozen layer": Case(
         optimizer=lambda m: (m.last.requires_grad_(False), torch.optim.Adam([*m.first.parameters()]))[1]
     ),
