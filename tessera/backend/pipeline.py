@@ -25,7 +25,7 @@ BEFORE_AUTOGRAD = (
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
     LOWER_PRECISION,  # products take operands of the precision that was asked for
-    WRITE_OUT_ATTENTION,  # attention of low precision on a CPU becomes products and a softmax
+    WRITE_OUT_ATTENTION,  # attention on a CPU becomes products and a softmax
     CANCEL_PERMUTES,  # permutes that undo each other are none
     CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel

@@ -119,9 +119,20 @@ def is_product(node: fx.Node) -> bool:
 
 def can_be_written_out(attention: fx.Node) -> bool:
     """Whether an attention on a CPU, forward or backward, may become products and a softmax."""
-    q, k = (n.meta["val"] for n in attention.args[attention.target is ATTENTION_BACKWARD :][:2])  # type: ignore[union-attr]
+    q, k = _query_and_key(attention)
     static = all(isinstance(size, int) for size in (*q.shape, *k.shape))
-    return static and q.shape[:2] == k.shape[:2] and q.numel() // q.shape[-1] * k.shape[-2] <= LARGEST_SCORES
+    return static and q.shape[:2] == k.shape[:2] and scores_of(attention) <= LARGEST_SCORES
+
+
+def scores_of(attention: fx.Node) -> int:
+    """How many scores an attention has, forward or backward."""
+    q, k = _query_and_key(attention)
+    return q.numel() // q.shape[-1] * k.shape[-2]
+
+
+def _query_and_key(attention: fx.Node) -> Iterator[torch.Tensor]:
+    operands: Any = attention.args[attention.target is ATTENTION_BACKWARD :]
+    return (operand.meta["val"] for operand in operands[:2])
 
 
 def operands(node: fx.Node) -> list[fx.Node]:

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from tessera.backend import precision_choice
+from tessera.backend.passes import write_out_attention as module
 from tessera.backend.passes.write_out_attention import write_out_attention
 from tessera.backend.precision_choice import ATTENTION, ATTENTION_BACKWARD
 from tests.backend.hand_made import program, run, targets
@@ -41,7 +43,7 @@ def exact(options):
     return [out, *torch.autograd.grad(out, leaves, G.double())]
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("form", FORMS)
 def test_forward_and_backward_keep_their_values(form, dtype):
     options = FORMS[form]
@@ -57,7 +59,7 @@ def test_forward_and_backward_keep_their_values(form, dtype):
     for ours, reference in zip([out, *gradients], references, strict=True):
         assert ours.dtype is dtype
         error = (ours - reference).norm() / reference.norm()
-        assert error < (1.5e-2 if dtype is torch.bfloat16 else 2e-3)
+        assert error < {torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}[dtype]
     assert write_out_attention(made) == 0
 
 
@@ -73,12 +75,23 @@ def test_results_lie_in_memory_as_before():
     assert [value.stride() for value in run(made, *inputs)] == views  # a view of another layout raises
 
 
-def test_full_precision_keeps_the_fused_kernel():
-    for dtype in (torch.float32, torch.float64):
-        inputs = [value.to(dtype) for value in (Q, K, V, G)]
-        made = program(forward_and_backward({}), *inputs)
-        assert write_out_attention(made) == 0
-        assert {ATTENTION, ATTENTION_BACKWARD} <= set(targets(made))
+def test_double_precision_and_large_scores_keep_the_fused_kernel(monkeypatch):
+    made = program(forward_and_backward({}), *(value.double() for value in (Q, K, V, G)))
+    assert write_out_attention(made) == 0
+    assert {ATTENTION, ATTENTION_BACKWARD} <= set(targets(made))
+    monkeypatch.setattr(precision_choice, "LARGEST_SCORES", 2 * 3 * 20 * 24 - 1)
+    assert write_out_attention(program(forward_and_backward({}), Q, K, V, G)) == 0
+
+
+def test_small_scores_are_kept_for_the_backward_and_large_ones_computed_again(monkeypatch):
+    products = {}
+    for limit in (4 * 2 * 3 * 20 * 24, 4 * 2 * 3 * 20 * 24 - 1):
+        monkeypatch.setattr(module, "KEPT_SCORES", limit)
+        made = program(forward_and_backward({}), Q, K, V, G)
+        assert write_out_attention(made) == 2
+        made.graph.eliminate_dead_code()
+        products[limit] = targets(made).count(torch.ops.aten.bmm.default)
+    assert list(products.values()) == [6, 7]
 
 
 def test_fewer_heads_of_keys_keep_the_fused_kernel():
