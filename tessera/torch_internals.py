@@ -902,6 +902,15 @@ def waiting_kernels() -> int:
 
 
 @contextlib.contextmanager
+def inductor_options(options: dict[str, Any]) -> Iterator[None]:
+    """Inductor with settings of its own, such as ``{"cpp.simdlen": 256}``."""
+    from torch._inductor import config
+
+    with config.patch(options):
+        yield
+
+
+@contextlib.contextmanager
 def without_patterns() -> Iterator[None]:
     """Inductor without its own graph patterns, one of which may fail on a graph that is right."""
     from torch._inductor import config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from tessera.backend.memory.together import keep_together
 from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
+from tessera.backend.tuning import Run, tuned
 from tessera.backend.wrapper_calls import records_of
 from tessera.program import Compilation, Program
 
@@ -48,10 +50,16 @@ def compile_program(
     capture_seconds: float = 0.0,
     inductor: torch_internals.PieceCompiler = torch_internals.compile_with_inductor,
     own_passes: Sequence[Pass] = (),
+    tune: float | None = None,
 ) -> Executable:
-    """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on."""
+    """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on.
+
+    ``tune`` is how many seconds other ways to compile it may be tried; None: none is.
+    """
     started = time.perf_counter()
     record = CacheRecord(program)
+    budget = program.memory_budget
+    limited = budget is not None and not budget.automatic
     with compiling(program.name), torch_internals.compiling_with(compile_workers()):
         stage("passes")
         passes = run_pipeline(program, own_passes=own_passes)
@@ -59,13 +67,17 @@ def compile_program(
         piped = time.perf_counter()
         inputs = [node.meta["val"] for node in program.placeholders]
         stage("kernels")
-        output, notes = compile_graph(program.graph_module, inputs, inductor)
-        budget = program.memory_budget
-        limited = budget is not None and not budget.automatic
-        if limited:
-            notes += keep_together(output, inputs)
-        # One C call has memory of its own for every buffer.
-        native = None if limited else make_native(output, inputs)
+
+        def build() -> _Built:
+            output, notes = compile_graph(program.graph_module, inputs, inductor)
+            if limited:
+                notes += keep_together(output, inputs)
+            # One C call has memory of its own for every buffer.
+            native = None if limited else make_native(output, inputs)
+            return native or torch_internals.without_gradients(output.call), output, native, notes
+
+        built, tried = (build(), []) if tune is None else tuned(program, build, operator.itemgetter(0), tune)
+    call, output, native, notes = built
     finished = time.perf_counter()
     compilation = Compilation(
         program.name,
@@ -76,7 +88,7 @@ def compile_program(
         capture_seconds=capture_seconds,
         pipeline_seconds=piped - started,
         inductor_seconds=finished - piped,
-        notes=[*program.notes, *notes, record.note()],
+        notes=[*program.notes, *notes, *tried, record.note()],
     )
     try:
         compilation.calls, compilation.memory = records_of(output.source, program)
@@ -84,9 +96,10 @@ def compile_program(
         compilation.notes.append(f"what its calls were made of is not known: {type(error).__name__}: {error}")
     if native is not None:
         compilation.notes.append("runs as one C call")
-    return Executable(native or torch_internals.without_gradients(output.call), output, native, compilation)
+    return Executable(call, output, native, compilation)
 
 
+_Built = tuple[Run, torch_internals.InductorOutput, NativeProgram | None, list[str]]
 _OWN = r"torch\.ops\.tessera\.(?:update_many|loop)\b"
 _FUSED_KERNEL = re.compile(rf"^\s+(?:cpp_fused_\w+\(|triton_\w+\.run\(|(?:\w+ = )?{_OWN})", re.MULTILINE)
 _EXTERNAL_CALL = re.compile(rf"^\s+(?:\w+ = )?(?!{_OWN})(?:extern_kernels|aten|torch\.ops)\.[\w.]+\(", re.MULTILINE)

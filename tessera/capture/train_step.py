@@ -23,6 +23,7 @@ from tessera.backend.device_precision import uses_float16
 from tessera.backend.entry import compile_pieces
 from tessera.backend.own_passes import resolve_passes
 from tessera.backend.rewrite import Pass
+from tessera.backend.tuning import resolve_tune
 from tessera.capture.bound_step import CannotLoop, StaleProgram
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
@@ -62,6 +63,7 @@ def train_step(
     precision: str | Mapping[str, str] = "fp32",
     passes: Sequence[Pass] = (),
     memory_budget: str | float | None = None,
+    tune: str | float | None = None,
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -96,6 +98,8 @@ def train_step(
             what it allocates. A number in (0, 1] is a part of what it allocates at its peak without a budget.
             ``"auto"`` is what is free when the step is compiled. None keeps every activation. A step that cannot be
             one Program has no budget, and the Report says so.
+        tune: how long other ways to compile a whole step may be tried, ``"30s"`` or a number of seconds, each measured
+            with the first batch. The fastest is kept and remembered; the Report says what was tried.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -161,6 +165,7 @@ def train_step(
         asked,
         resolve_passes(passes),
         resolve_memory_budget(memory_budget),
+        resolve_tune(tune),
     )
 
 
@@ -183,6 +188,7 @@ class TrainStep:
         precision: Precision,
         own_passes: Sequence[Pass] = (),
         memory_budget: MemoryBudget | None = None,
+        tune: float | None = None,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -193,6 +199,7 @@ class TrainStep:
         self._job = TrainingJob(name, module, optimizers, options, self.report, scaling, precision=precision)
         self._job.own_passes = own_passes
         self._job.memory_budget = memory_budget
+        self._job.tune = tune
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
         )

@@ -51,6 +51,7 @@ class TrainingJob:
         precision: of the products of forward and backward.
         own_passes: of the user's, behind Tessera's.
         memory_budget: of a step that is one Program.
+        tune: seconds for which other ways to compile a whole step are tried.
     """
 
     name: str
@@ -67,6 +68,7 @@ class TrainingJob:
     precision: Precision = field(default_factory=Precision)
     own_passes: Sequence[Pass] = ()
     memory_budget: MemoryBudget | None = None
+    tune: float | None = None
 
     @property
     def scales(self) -> Scaling | None:

@@ -111,7 +111,7 @@ class WholeStep(BoundStep):
             made = StepProgram(job, self._joint, self._inputs, updates, final=final)
             made.program.notes += self._notes
             capture_seconds = time.perf_counter() - started
-            executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes)
+            executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes, tune=job.tune)
             executable.compilation.passes[:0] = self._early
             job.report.add(executable.compilation)
             self.variants[final] = (executable, made.extra)
