@@ -130,12 +130,12 @@ def batch(size: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
-def by_tessera(plan: Plan, size: Size, *, precision: str = "fp32") -> Run:
+def by_tessera(plan: Plan, size: Size, *, precision: str = "fp32", steps: int = STEPS) -> Run:
     """``tessera.train_step``."""
     module, (x, y) = model(size, plan.device), batch(size, plan.device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=_LEARNING_RATE, weight_decay=_DECAY)
     step = tessera.train_step(module, cross_entropy, optimizer, precision=precision)
-    return repeated(lambda: step(x, y), STEPS, plan.wait)
+    return repeated(lambda: step(x, y), steps, plan.wait)
 
 
 def by_torch(
@@ -146,6 +146,7 @@ def by_torch(
     compiled_update: bool = False,
     autocast: bool = False,
     mode: str | None = None,
+    steps: int = STEPS,
 ) -> Run:
     """Forward and loss compiled in one piece; the update fused by torch, or compiled."""
     if mode and plan.left_s < _AUTOTUNE_S:
@@ -174,12 +175,12 @@ def by_torch(
         update_all()
         return loss.detach()
 
-    return repeated(step, STEPS, plan.wait)
+    return repeated(step, steps, plan.wait)
 
 
-def by_jax(plan: Plan, size: Size, *, dtype: str = "float32", **how: Any) -> Run:
+def by_jax(plan: Plan, size: Size, *, dtype: str = "float32", steps: int = STEPS, **how: Any) -> Run:
     """The whole step jitted; ``how`` and more in ``gpt_jax``."""
     step, wait = gpt_jax.step_and_wait(
         model(size, plan.device), batch(size, plan.device), size.heads, _LEARNING_RATE, _DECAY, dtype, **how
     )
-    return repeated(step, STEPS, wait)
+    return repeated(step, steps, wait)

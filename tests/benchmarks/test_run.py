@@ -13,6 +13,7 @@ NAMES = (
     "mlp",
     "call",
     "compilations",
+    "compile_time",
     "curves",
     "fit",
     "checkpoint",
