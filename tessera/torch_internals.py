@@ -603,6 +603,15 @@ def is_random(operator: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in operator.tags
 
 
+def checkpoint_region(node: fx.Node) -> int | None:
+    """Which call of ``torch.utils.checkpoint`` computes ``node``, if its policy is to compute it again."""
+    from torch.utils.checkpoint import CheckpointPolicy
+
+    again = (CheckpointPolicy.MUST_RECOMPUTE, CheckpointPolicy.PREFER_RECOMPUTE)
+    is_backward = joint_metadata_is_backward(node)
+    return node.meta.get("ac_graph_id", 0) if node.meta.get("recompute") in again and not is_backward else None
+
+
 def draws_random_numbers(node: fx.Node) -> bool:
     """Whether a node does: of the operators that may, attention without dropout does not."""
     operator = cast("Any", node.target)

@@ -394,6 +394,9 @@ class TrainStep:
         if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
             return
         self.report.add(StepDown("forward and backward in pieces", reason.reason, reason.instead, reason.where))
+        if self._job.memory_budget is not None:
+            said = f"memory_budget={self._job.memory_budget} is not kept: pieces have none"
+            self.report.add(StepDown("no memory budget", said))
         if not captured or self._failures >= _PATIENCE:
             self._whole = None
             if not self._plain:

@@ -22,7 +22,7 @@ from tessera.backend.memory.sides import Sides
 from tessera.program import Program, copy_graph
 
 SMALLEST = 1 << 12  # bytes of a value that is worth the calls it costs
-_SHARE = 0.01  # of the first peak: what a plan drops more than the one before, if there is so much
+_SHARE = 0.02  # of the first peak: what a plan drops more than the one before, if there is so much
 _FLOPS_PER_BYTE = 16  # arithmetic in the time in which memory moves one byte, roughly
 
 

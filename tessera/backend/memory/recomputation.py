@@ -18,9 +18,13 @@ from tessera.backend.memory.sides import Sides
 from tessera.program import Program
 
 
-def recompute(program: Program, dropped: Collection[fx.Node]) -> list[fx.Node]:
-    """Compute ``dropped`` again in the backward; changes the graph in place and returns the new computations."""
-    rewriting = _Rewriting(program, Sides(program), dropped)
+def recompute(program: Program, dropped: Collection[fx.Node], stays: Collection[fx.Node] = ()) -> list[fx.Node]:
+    """Compute ``dropped`` again in the backward; changes the graph in place and returns the new computations.
+
+    Args:
+        stays: what is kept for it where it is needed, although it could be computed again too.
+    """
+    rewriting = _Rewriting(program, Sides(program), dropped, stays)
     rewriting.run()
     program.graph.eliminate_dead_code()
     left = set(program.graph.nodes)
@@ -28,8 +32,10 @@ def recompute(program: Program, dropped: Collection[fx.Node]) -> list[fx.Node]:
 
 
 class _Rewriting:
-    def __init__(self, program: Program, sides: Sides, dropped: Collection[fx.Node]) -> None:
-        self._graph, self._sides, self._dropped = program.graph, sides, set(dropped)
+    def __init__(
+        self, program: Program, sides: Sides, dropped: Collection[fx.Node], stays: Collection[fx.Node]
+    ) -> None:
+        self._graph, self._sides, self._dropped, self._stays = program.graph, sides, set(dropped), stays
         self._touched: dict[fx.Node, bool] = {}
         self._fences: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
         self.again: dict[fx.Node, fx.Node] = {}
@@ -84,7 +90,7 @@ class _Rewriting:
         return self.again[node]
 
     def _is_again(self, node: fx.Node) -> bool:
-        return not self._sides.is_source(node, self._dropped)
+        return node not in self._stays and not self._sides.is_source(node, self._dropped)
 
     def _copy(self, node: fx.Node, behind: fx.Node, before: fx.Node) -> fx.Node:
         inputs = node.all_input_nodes

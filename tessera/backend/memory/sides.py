@@ -50,7 +50,7 @@ class Sides:
         starts = sorted(order[n] for n in self._gradient if not self._gradient.isdisjoint(n.all_input_nodes))
         self.kept: dict[fx.Node, fx.Node] = {}
         for node in graph.nodes:
-            if node in self._gradient or not self.liveness.realised(node):
+            if node in self._gradient or node.meta.get("again") or not self.liveness.realised(node):
                 continue
             after = bisect.bisect(starts, order[node])
             if after < len(starts) and self.liveness.last_read(node) >= starts[after]:

@@ -17,6 +17,7 @@ from tessera import torch_internals
 from tessera.backend.memory.free import free_memory
 from tessera.backend.memory.impossible import impossible_budget
 from tessera.backend.memory.liveness import Liveness, size_of
+from tessera.backend.memory.marked import recompute_marked
 from tessera.backend.memory.plan import Plan, carry_out, plans
 from tessera.backend.memory.rehearsal import rehearse
 from tessera.backend.passes.chunk_rows import chunk_rows
@@ -30,7 +31,11 @@ _TRIES = 4  # plans of which code is written although it did not keep the budget
 
 
 def recompute(program: Program) -> int:
-    """Compute activations again until the step keeps ``program.memory_budget``; returns how many."""
+    """Compute activations again that are marked, and until the step keeps its budget; returns how many."""
+    return recompute_marked(program) + _keep_budget(program)
+
+
+def _keep_budget(program: Program) -> int:
     budget = program.memory_budget
     if budget is None or budget.share == 1:
         return 0

@@ -144,3 +144,15 @@ def test_an_impossible_budget_reaches_the_user_and_changes_nothing():
 def test_no_budget_is_none():
     assert made_with(None).memory_budget is None
     assert made_with("auto").memory_budget == MemoryBudget()
+
+
+def test_a_step_in_pieces_says_that_it_has_no_budget():
+    class Breaks(nn.Linear):
+        def forward(self, x):
+            torch._dynamo.graph_break()
+            return super().forward(x)
+
+    model = Breaks(32, 32)
+    step = tessera.train_step(model, nn.functional.mse_loss, torch.optim.SGD(model.parameters()), memory_budget=0.5)
+    step(*BATCH)
+    assert "memory_budget=0.5 is not kept" in str(step.report)
