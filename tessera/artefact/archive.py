@@ -46,11 +46,19 @@ class Members:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that was read: its manifest, and its members where their bytes are what the manifest says."""
+    """A file that was read: its manifest, and its members where their bytes are what the manifest says.
+
+    Attributes:
+        hash: of the manifest, as users write it.
+        written: the manifest as it stands in the file.
+        signature: what stands in the file; nobody has looked at it yet.
+    """
 
     path: Path
     manifest: dict[str, Any]
     hash: str
+    written: bytes
+    signature: str
     _whole: bytes
 
     def read(self, name: str) -> bytes:
@@ -96,17 +104,18 @@ def read_archive(path: str | Path, trust: str | None = None) -> Archive:
     Raises:
         ArtefactError: it is no such file, damaged, of another format, or not trusted. Nothing in it was run.
     """
-    archive, signature, written = _opened(Path(path))
-    check_trust(archive.path, written, archive.hash, signature, trust)
+    archive = inspect_archive(path)
+    check_trust(archive.path, archive.written, archive.hash, archive.signature, trust)
     return archive
 
 
 def inspect_archive(path: str | Path) -> Archive:
-    """Read a file to look at it, trusted or not: nothing of what it returns may be run."""
-    return _opened(Path(path))[0]
+    """Read a file to look at it, trusted or not: nothing of what it returns may be run.
 
-
-def _opened(path: Path) -> tuple[Archive, str, bytes]:
+    Raises:
+        ArtefactError: it is no such file, damaged, or of another format.
+    """
+    path = Path(path)
     try:
         whole = path.read_bytes()
     except OSError as error:
@@ -128,7 +137,7 @@ def _opened(path: Path) -> tuple[Archive, str, bytes]:
             f"This version of Tessera reads the format {FORMAT}.",
             "Save it again with this version: compile the step once, and call step.save(path).",
         )
-    return Archive(path, manifest, hash_of(written), whole), signature, written
+    return Archive(path, manifest, hash_of(written), written, signature, whole)
 
 
 def hash_of(written: bytes) -> str:

@@ -2,7 +2,7 @@
 
     wrapper     the Python function that Inductor wrote, cut down to its statements, with the kernels it calls
     native      the C function of ``native.py``, with the kernels it calls
-    operators   what the wrapper calls by a name of ours: updates of many tensors, regions in chunks of rows, time loops
+    operators   what the wrapper calls by a name of ours: updates of many tensors, rows in chunks, time loops
 
 Whatever a wrapper needs that torch has not without Inductor is a reason not to save it. Loading runs the bytes that it
 is given: see ``tessera.artefact`` for whose they are.

@@ -83,6 +83,7 @@ def save_step(
             "metrics": list(metrics),
             "options": dataclasses.asdict(job.options),
             "loss_scale": None if scaling is None else {**dataclasses.asdict(scaling.rule), "now": scaling.in_force},
+            "memory_budget": None if job.memory_budget is None else dataclasses.asdict(job.memory_budget),
             "precision": [job.precision.default, [list(rule) for rule in job.precision.layers]],
         },
         "programs": programs,
@@ -194,6 +195,7 @@ def _loaded(
         metrics=dict.fromkeys(saved["metrics"], _not_passed) if metrics is None else metrics,
         **saved["options"],
         loss_scale=_loss_scale(saved["loss_scale"]),
+        memory_budget=_memory_budget(saved["memory_budget"]),
         precision={"default": saved["precision"][0], **dict(saved["precision"][1])},
     )
     programs = [
@@ -201,6 +203,12 @@ def _loaded(
     ]
     step.begin_with(programs, str(archive.path), absent)
     return step
+
+
+def _memory_budget(saved: Mapping[str, Any] | None) -> str | float | None:
+    if saved is None or saved["share"] is not None:
+        return None if saved is None else float(saved["share"])
+    return "auto" if saved["size"] is None else f"{saved['size']}B"
 
 
 def _loss_scale(saved: Mapping[str, Any] | None) -> str | LossScale | None:

@@ -28,6 +28,8 @@ OPTIONAL = (
 _DESCRIPTION = """\
 Shows the versions of Tessera, torch and Python, the devices, the C++ compiler that kernels are built with, the folders
 that hold what was compiled, and the optional packages: which are there, and how to install the others.
+
+  tessera info step.tessera     # what a saved step was compiled from and for; nothing in the file is run
 """
 
 
@@ -39,12 +41,19 @@ def add_command(commands: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("path", metavar="FILE", type=Path, nargs="?", help="what step.save(FILE) wrote")
     parser.add_argument("--json", action="store_true", help="as JSON; sizes in bytes")
     parser.add_argument("--traceback", action="store_true", help="show where in Tessera an error was raised")
     parser.set_defaults(run=_run)
 
 
 def _run(found: argparse.Namespace) -> int:
+    if found.path is not None:
+        from tessera.cli import artefact_facts
+
+        facts = artefact_facts.collect(found.path)
+        print(json.dumps(facts, indent=2) if found.json else _sections(facts))
+        return 0
     facts = collect()
     print(json.dumps(facts, indent=2) if found.json else _text(facts))
     return 0
@@ -93,6 +102,10 @@ def _text(facts: dict[str, dict[str, Any]]) -> str:
         + ("" if version else f": pip install 'tessera[{extras[name][0]}]'")
         for name, version in facts["packages"].items()
     }
+    return _sections(shown)
+
+
+def _sections(shown: dict[str, dict[str, Any]]) -> str:
     width = max(len(name) for found in shown.values() for name in found)
     return "\n\n".join(
         "\n".join([section, *(f"  {name.ljust(width)}  {value}" for name, value in found.items())])

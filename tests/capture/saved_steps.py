@@ -177,7 +177,11 @@ CASES = {
         batch=lambda: (torch.randn(1024, 16), torch.randint(4096, (1024,))),
         optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
     ),
-    "memory budget": Case(model=Blocks, options={"memory_budget": 0.5}),
+    "memory budget": Case(
+        model=Blocks,
+        options={"memory_budget": 0.8},
+        batch=lambda: (torch.randn(1024, 4), torch.randint(3, (1024,))),
+    ),
     "soap": Case(model=Wide, optimizer=tessera.optim.SOAP),
     "frozen layer": Case(
         optimizer=lambda m: (m.last.requires_grad_(False), torch.optim.Adam([*m.first.parameters()]))[1]

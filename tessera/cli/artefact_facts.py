@@ -1,0 +1,53 @@
+"""What `tessera info step.tessera` shows: what a file of compiled code was saved from and for. Nothing in it is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tessera.artefact.archive import Archive, inspect_archive
+from tessera.artefact.environment import unfit
+from tessera.artefact.trust import is_ones_own
+from tessera.errors import ArtefactError
+
+
+def collect(path: Path) -> dict[str, dict[str, Any]]:
+    """By section, in plain values.
+
+    Raises:
+        ArtefactError: it is no such file.
+    """
+    archive = inspect_archive(path)
+    try:
+        return _facts(archive)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(
+            f"{path} holds something else than its manifest says: {type(error).__name__}: {error}.",
+            "An artefact is a file that step.save(path) wrote with this version of Tessera.",
+            "Compile the step once, and save it anew.",
+        ) from error
+
+
+def _facts(archive: Archive) -> dict[str, dict[str, Any]]:
+    manifest = archive.manifest
+    step, members = manifest["step"], manifest["members"]
+    batches = [", ".join(f"{d}{shape}" for shape, _, d in each["batch"]["layouts"]) for each in manifest["programs"]]
+    return {
+        "artefact": {
+            "kind": manifest["kind"],
+            "name": manifest["name"],
+            "hash": archive.hash,
+            "saved by you": is_ones_own(archive.written, archive.signature),
+            "fits here": "; ".join(unfit(manifest["environment"])) or "yes",
+        },
+        "step": {
+            **{name: step[name] for name in ("metrics", "targets", "memory_budget")},
+            **step["options"],
+            "loss": step["loss"].get("name", step["loss"]["kind"]),
+            "precision": step["precision"][0],
+            **{f"batch {number}": batch for number, batch in enumerate(batches, start=1)},
+        },
+        "model": {"class": manifest["model"]["class"], **manifest["model"]["tensors"]},
+        "environment": {name: value for name, value in manifest["environment"].items() if name != "instructions"},
+        "members": {name: int(described["size"]) for name, described in members.items()},
+    }
