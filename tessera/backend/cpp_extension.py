@@ -48,16 +48,20 @@ class Extension:
     library: bytes
 
 
-def load_cpp_extension(name: str, source: str, addresses: Sequence[int] = (), *, parallel: bool = False) -> Extension:
+def load_cpp_extension(
+    name: str, source: str, addresses: Sequence[int] = (), *, parallel: bool = False, fast: bool = False
+) -> Extension:
     """Compile a small C++ source with the compiler that Inductor uses and import it as an extension module.
 
     Args:
         source: what follows ``HEADER``; its methods include ``bind``.
         addresses: what the source finds in ``address``.
         parallel: for sources with OpenMP loops.
+        fast: for sources that compute something: all that the compiler can do, for this processor.
     """
     source = f"#define ADDRESSES {len(addresses) + 1}\n{HEADER}{source}"
-    flags = ["-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
+    flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
+    flags += ["-O3", "-march=native", "-ffp-contract=fast"] if fast else ["-O1"]
     compiler = torch_internals.cpp_compiler()
     key = hashlib.sha256("\0".join([source, compiler, _version(compiler), *flags]).encode()).hexdigest()
     library = _cached(f"{name}-{key}")

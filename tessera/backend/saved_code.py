@@ -25,6 +25,9 @@ from tessera.backend.inductor import Executable
 from tessera.backend.loops import loop
 from tessera.backend.loops.body import Like
 from tessera.backend.loops.compiled_loop import CompiledLoop
+from tessera.backend.loops.native_loop import NAME as LOOP
+from tessera.backend.loops.native_loop import NativeLoop
+from tessera.backend.loops.native_loop import bound_to as addresses_of_loop
 from tessera.backend.memory import fence as fence
 from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NAME as NATIVE
@@ -205,9 +208,12 @@ def _load_region(region: str, saved: dict[str, Any], read: Read) -> None:
 
 def _save_loop(name: str, members: Members) -> dict[str, Any]:
     known = loop.compiled_loop(name)
+    laid_out = {key: [[one.shape, _dtype_name(one.dtype)] for one in getattr(known, key)] for key in ("carries", "ys")}
+    if known.native is not None:
+        library = members.add(known.native.extension.library, "code", ".so")
+        return {"library": library, "kernels": _save_kernels(known.native.kernels, members), **laid_out}
     if known.output is None:
         raise CannotSave(known.note)
-    laid_out = {key: [[one.shape, _dtype_name(one.dtype)] for one in getattr(known, key)] for key in ("carries", "ys")}
     return {"wrapper": _save_wrapper(known.output, members), **laid_out}
 
 
@@ -215,7 +221,12 @@ def _load_loop(name: str, saved: dict[str, Any], read: Read) -> None:
     if name not in loop.COMPILED:
         cpu = torch.device("cpu")
         carries, ys = ([Like(tuple(s), _dtype(d), cpu) for s, d in saved[key]] for key in ("carries", "ys"))
-        loop.COMPILED[name] = CompiledLoop(carries, ys, _load_wrapper(saved["wrapper"], read))
+        if "library" not in saved:
+            loop.COMPILED[name] = CompiledLoop(carries, ys, _load_wrapper(saved["wrapper"], read))
+            return
+        with _kernels(saved["kernels"], read) as kernels:
+            extension = import_library(LOOP, read(saved["library"]), addresses_of_loop(kernels))
+        loop.COMPILED[name] = CompiledLoop(carries, ys, native=NativeLoop(extension, tuple(kernels)))
 
 
 # Operators of ours that are the same in every process, once these modules are imported.

@@ -53,6 +53,17 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Product(Call):
+    """A library's product of two matrices; the arguments are the result, the factors, and what is added, if anything.
+
+    Attributes:
+        layouts: shape and strides of each of them.
+    """
+
+    layouts: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True)
 class Schedule:
     """What a wrapper does. ``outputs`` are names of buffers."""
 
@@ -62,19 +73,22 @@ class Schedule:
     outputs: tuple[str, ...]
 
 
-def read_wrapper(source: str, dtypes: Sequence[torch.dtype]) -> Schedule | None:
+def read_wrapper(
+    source: str, dtypes: Sequence[torch.dtype], layouts: Sequence[Buffer] | None = None
+) -> Schedule | None:
     """The schedule of a wrapper that only calls kernels on static shapes, or None.
 
     Args:
         source: the wrapper, as Python code.
         dtypes: of its inputs, in order.
+        layouts: of its inputs; where they are given, calls may be matrix products too.
     """
     function = next(
         (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == "call"), None
     )
     if function is None:
         return None
-    reader = _Reader(dtypes)
+    reader = _Reader(dtypes, layouts)
     try:
         for statement in function.body:
             reader.read(statement)
@@ -92,12 +106,13 @@ class _Unknown(Exception):
 class _Reader:
     """Reads one statement after the other; ``read`` raises at the first that it does not know."""
 
-    def __init__(self, dtypes: Sequence[torch.dtype]) -> None:
+    def __init__(self, dtypes: Sequence[torch.dtype], layouts: Sequence[Buffer] | None) -> None:
         self.inputs: list[str] = []
         self.buffers: dict[str, Buffer] = {}
         self.calls: list[Call] = []
         self.outputs: tuple[str, ...] | None = None
-        self._dtypes = dtypes
+        self._dtypes, self._layouts = dtypes, layouts
+        self._shapes: dict[str, Buffer] = {}
         self._names: dict[str, Pointer] = {}
 
     def read(self, statement: ast.stmt) -> None:
@@ -108,10 +123,15 @@ class _Reader:
                 self.inputs = [name.id for name in names if isinstance(name, ast.Name)]
                 for name, dtype in zip(self.inputs, self._dtypes, strict=True):
                     self._names[name] = Pointer(name, 0, dtype)
+                self._shapes |= dict(zip(self.inputs, self._layouts or (), strict=False))
             case ast.Assign([ast.Name(name)], ast.Call(ast.Name("empty_strided_cpu"), [shape, strides, dtype])):
                 self._allocate(name, shape, strides, dtype)
             case ast.Assign([ast.Name(name)], value):
                 self._names[name] = self._pointer(value)
+                if self._layouts is not None:
+                    self._shapes[name] = self._layout(value)
+            case ast.Expr(ast.Call(ast.Attribute(ast.Name("extern_kernels"), kind), operands, options)):
+                self._multiply(kind, operands, options)
             case ast.Expr(ast.Call(ast.Name(kernel), arguments, [])) if kernel.startswith("cpp_fused"):
                 self.calls.append(Call(kernel, tuple(map(self._pointer, arguments))))
             case ast.Return(ast.Tuple(values)):
@@ -127,6 +147,24 @@ class _Reader:
                 base = self._pointer(of)
                 return Pointer(base.base, base.offset + offset, base.dtype)
         raise _Unknown
+
+    def _layout(self, value: ast.expr) -> Buffer:
+        match value:
+            case ast.Name(name) if name in self._shapes:
+                return self._shapes[name]
+            case ast.Call(ast.Name("reinterpret_tensor"), [_, shape, strides, _]):
+                return Buffer(ast.literal_eval(shape), ast.literal_eval(strides), self._pointer(value).dtype)
+        raise _Unknown
+
+    def _multiply(self, kind: str, operands: Sequence[ast.expr], options: Sequence[ast.keyword]) -> None:
+        named = {option.arg: option.value for option in options}
+        plain = all(isinstance(one, ast.Constant) and one.value == 1 for key, one in named.items() if key != "out")
+        if self._layouts is None or kind not in ("mm", "addmm") or not plain:
+            raise _Unknown
+        values = [named["out"], *operands[-2:], *operands[:-2]]
+        self.calls.append(
+            Product(f"extern_kernels.{kind}", tuple(map(self._pointer, values)), tuple(map(self._layout, values)))
+        )
 
     def _output(self, value: ast.expr) -> str:
         pointer = self._pointer(value)
@@ -144,3 +182,4 @@ class _Reader:
             raise _Unknown
         self.buffers[name] = Buffer(sizes, steps, kind)
         self._names[name] = Pointer(name, 0, kind)
+        self._shapes[name] = self.buffers[name]

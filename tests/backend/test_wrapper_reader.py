@@ -66,3 +66,36 @@ def test_a_pointer_counts_in_its_own_elements():
 def test_a_wrapper_that_does_anything_else_is_left_as_it_is(known, unknown):
     assert known in WRAPPER
     assert read_wrapper(WRAPPER.replace(known, unknown), DTYPES) is None
+
+
+PRODUCTS = """
+def call(self, args):
+    arg0_1, arg1_1, arg2_1 = args
+    args.clear()
+    buf0 = empty_strided_cpu((4, 6), (6, 1), torch.float32)
+    extern_kernels.addmm(arg2_1, arg0_1, reinterpret_tensor(arg1_1, (8, 6), (1, 8), 2), alpha=1, beta=1, out=buf0)
+    cpp_fused_0(buf0)
+    return ()
+"""
+LAYOUTS = [
+    Buffer(shape, strides, torch.float32) for shape, strides in (((4, 8), (8, 1)), ((6, 8), (8, 1)), ((6,), (1,)))
+]
+
+
+def test_products_are_read_where_the_layouts_are_known():
+    assert read_wrapper(PRODUCTS, [torch.float32] * 3) is None
+    product, kernel = read_wrapper(PRODUCTS, [torch.float32] * 3, LAYOUTS).calls
+    assert kernel.kernel == "cpp_fused_0"
+    assert [(one.base, one.offset) for one in product.arguments] == [
+        ("buf0", 0),
+        ("arg0_1", 0),
+        ("arg1_1", 2),
+        ("arg2_1", 0),
+    ]
+    transposed = Buffer((8, 6), (1, 8), torch.float32)
+    assert product.layouts == (Buffer((4, 6), (6, 1), torch.float32), LAYOUTS[0], transposed, LAYOUTS[2])
+
+
+@pytest.mark.parametrize("change", [("alpha=1", "alpha=2"), ("addmm", "bmm")], ids=["scaled", "batched"])
+def test_other_products_are_not_read(change):
+    assert read_wrapper(PRODUCTS.replace(*change), [torch.float32] * 3, LAYOUTS) is None

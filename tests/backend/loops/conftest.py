@@ -11,4 +11,4 @@ def eager_turns(monkeypatch):
         raise RuntimeError("not here")
 
     monkeypatch.setattr(compiled_loop, "compile_graph", refuse)
-    monkeypatch.setattr(loop, "_COMPILED", {})
+    monkeypatch.setattr(loop, "COMPILED", {})

@@ -17,7 +17,7 @@ def looping(x, h):
 @pytest.fixture
 def compilations(monkeypatch):
     made = []
-    monkeypatch.setattr(loop, "_COMPILED", {})
+    monkeypatch.setattr(loop, "COMPILED", {})
     monkeypatch.setattr(compiled_loop, "compile_graph", lambda *args: made.append(args) or pytest.fail("reached"))
     return made
 
@@ -41,7 +41,7 @@ def test_loops_of_one_length_are_counted_and_a_failure_is_noted(monkeypatch):
     def refuse(*_):
         raise RuntimeError("not here")
 
-    monkeypatch.setattr(loop, "_COMPILED", {})
+    monkeypatch.setattr(loop, "COMPILED", {})
     monkeypatch.setattr(compiled_loop, "compile_graph", refuse)
     made = program(lambda x, h: (*looping(x, h), *looping(x[:2], h), *looping(x + 1, h)), X, H)
     assert compile_loops(made) == 3
