@@ -69,6 +69,8 @@ def why_it_does_not_pay(found: Sequence[Attention]) -> str:
     scores = [one.inside[0].meta["val"] for one in found]
     if not scores or any(value.device.type != "cpu" for value in scores):
         return ""  # a GPU's kernel is faster whatever its size
+    if any(value.dtype is torch.float64 for value in scores):
+        return "the fused operator's backward in float64 fails on a CPU, up to torch 2.12"
     trained = torch.is_grad_enabled()
     size = sum(value.nbytes for value in scores) if trained else max(value.nbytes for value in scores)
     if size >= (KEPT_SCORES if trained else SCORES):

@@ -157,10 +157,9 @@ def test_every_layer_is_rewritten_and_trains_as_in_eager():
             return x + self.out(causal(q, k, v).transpose(1, 2).reshape(2, 6, 12))
 
     torch.manual_seed(0)
-    ours = torch.nn.Sequential(Layer(), Layer()).double()
-    theirs = torch.nn.Sequential(Layer(), Layer()).double()
+    ours, theirs = (torch.nn.Sequential(Layer(), Layer()) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
-    x, y = (torch.randn(2, 6, 12, generator=DRAW, dtype=torch.float64) for _ in range(2))
+    x, y = (torch.randn(2, 6, 12, generator=DRAW) for _ in range(2))
     step = tessera.train_step(ours, "mse", torch.optim.SGD(ours.parameters(), 0.1))
     optimizer = torch.optim.SGD(theirs.parameters(), 0.1)
     for _ in range(3):
@@ -173,6 +172,13 @@ def test_every_layer_is_rewritten_and_trains_as_in_eager():
         torch.testing.assert_close(one, other)
     record = step.report.compilations[-1].passes[0]
     assert (record.name, record.matches) == ("fuse_attention", 2)
+
+
+@pytest.mark.usefixtures("always")
+def test_float64_stays():
+    compiled = tessera.compile(causal)
+    compiled(Q.double(), K.double(), V.double())
+    assert "backward in float64" in str(compiled.report)
 
 
 def test_a_gpu_that_is_not_here_gets_the_fused_operator_for_any_spelling():
