@@ -1599,7 +1599,7 @@ def _describing_pass() -> Any:
         return _describe
     members = {
         "__call__": lambda _, groups: _describe(groups),
-        "uuid": lambda _: "tessera: notes of calls, 2",
+        "uuid": lambda _: "tessera: notes of calls, 3",
         "__reduce__": lambda _: (_describing_pass, ()),
     }
     return type("Describing", (base,), members)()
@@ -1609,10 +1609,21 @@ def _describe(groups: list[Any]) -> list[Any]:
     from torch._inductor.virtualized import V
 
     for group in groups:
-        # What cannot be said, such as the size of a tensor that has none yet, is left out of a note that is only read.
-        with contextlib.suppress(Exception):
-            V.graph.wrapper_code.header.writeline(CALL_NOTE + json.dumps(_described(group), separators=(",", ":")))
+        for describe in (_described, _described_without_sizes):
+            # A size that is known at the call only cannot be said, and a note is only read: no compilation ends here.
+            with contextlib.suppress(Exception):
+                V.graph.wrapper_code.header.writeline(CALL_NOTE + json.dumps(describe(group), separators=(",", ":")))
+                break
     return groups
+
+
+def _described_without_sizes(group: Any) -> dict[str, Any]:
+    singles = group.get_nodes()
+    origins = {node for single in singles if single.node is not None for node in single.node.get_origins()}
+    names = sorted(node.name for node in origins if is_operator(node.target) and not is_view(node.target))
+    buffers = {buffer.get_name(): 0 for single in singles for buffer in single.get_outputs()}
+    numbers: dict[str, Any] = {"bytes": 0, "flops": 0, "dtype": ""}
+    return {"buffers": buffers, "inputs": [], **numbers, "nodes": dict.fromkeys(names, 1), "others": []}
 
 
 def _described(group: Any) -> dict[str, Any]:

@@ -115,6 +115,21 @@ def test_eager_code_has_its_lines():
     assert found.compiled_milliseconds == 0
 
 
+def test_lines_are_known_where_sizes_are_not():
+    def work(x):
+        y = x @ x.t()
+        return torch.nn.functional.gelu(y).sum(-1)
+
+    fast = tessera.compile(work)
+    for rows in (3, 5, 9):
+        fast(torch.randn(rows, 4))
+    found = profile(fast, torch.randn(11, 4), min_time_s=0)
+    _, start = inspect.getsourcelines(work)
+    lines = {line.where.line: line for line in found.lines if line.where}
+    assert lines[start + 1].calls == ["extern_kernels.mm"]
+    assert lines[start + 2].milliseconds > 0
+
+
 def test_a_module_runs_as_it_serves():
     class Watching(torch.nn.Module):
         def forward(self, x):
