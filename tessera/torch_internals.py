@@ -272,7 +272,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,
     }
-    with config.patch(settings), warnings.catch_warnings():
+    with config.patch(settings), _finding_vectors(), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
         # What torch's own files do, what the Report says with the line, and what runs as it does in eager.
@@ -290,6 +290,30 @@ def capturing(*, whole: bool) -> Iterator[None]:
         finally:
             for name in _LOUD:
                 logging.getLogger(name).removeFilter(_is_news)
+
+
+@contextlib.contextmanager
+def _finding_vectors() -> Iterator[None]:
+    """Have Inductor find out beside the capture which vectors the C++ compiler has: seconds, and not this core's.
+
+    It asks the compiler once in a process. On the way out the answer is there: nobody asks in a folder that is gone.
+    """
+    from torch._inductor import cpu_vec_isa
+
+    if cpu_vec_isa.valid_vec_isa_list.cache_info().currsize or torch.cuda.is_available():
+        yield
+        return
+
+    def ask() -> None:
+        with contextlib.suppress(Exception):  # who needs the answer asks again, and meets the reason
+            cpu_vec_isa.valid_vec_isa_list()
+
+    thread = threading.Thread(target=ask, name="tessera-vectors", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 # A call that eager refuses too fails first in the capture, and these two loggers print its whole inner traceback.

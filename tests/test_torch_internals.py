@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import functools
+import threading
+
 import pytest
 import torch
 
@@ -75,3 +78,35 @@ def test_a_view_of_memory_counts_as_a_user_of_it():
     assert torch_internals.storage_users(handle) == before + 1
     assert torch.equal(view, block.reshape(2, 3))
     assert view.data_ptr() == block.data_ptr()
+
+
+def test_vectors_are_found_beside_a_capture_once(monkeypatch):
+    from torch._inductor import cpu_vec_isa
+
+    asked = []
+
+    @functools.cache
+    def ask():
+        asked.append(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", ask)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for _ in range(2):
+        with torch_internals.capturing(whole=True):
+            pass
+        assert asked == ["tessera-vectors"]
+
+
+def test_a_compiler_that_is_missing_is_met_by_who_needs_it(monkeypatch):
+    from torch._inductor import cpu_vec_isa
+
+    @functools.cache
+    def ask():
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", ask)
+    with torch_internals.capturing(whole=True):
+        pass
+    with pytest.raises(RuntimeError, match="no compiler"):
+        ask()
