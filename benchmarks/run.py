@@ -24,6 +24,7 @@ from benchmarks import (
     gpt_alone,
     images,
     import_time,
+    lstm,
     machine,
     mlp,
     optim,
@@ -47,6 +48,7 @@ FAMILIES: Families = {
     "data": data.measure,
     "optim": optim.measure,
     "images": images.measure,
+    "lstm": lstm.measure,
     "alone": gpt_alone.measure,
     "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave

@@ -20,6 +20,7 @@ NAMES = (
     "data",
     "optim",
     "images",
+    "lstm",
     "alone",
     "first_step",
     "gpt",
