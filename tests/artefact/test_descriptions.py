@@ -54,7 +54,7 @@ def made(body, name="f"):
         (torch.zeros(2, 3).T, "Tensor float32[3, 2], strides [1, 3], cpu"),
         (torch.nn.Parameter(torch.zeros(1)), "Parameter float32[1], strides [1], cpu, takes a gradient"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_words(value, words):
     assert describe(value) == words
