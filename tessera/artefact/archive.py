@@ -2,7 +2,7 @@
 
     manifest.json   what the file is, in plain values; ``members`` has size and SHA-256 of all that follow
     signature       who wrote the manifest, see ``trust``
-    graph.json, code/<hash>.py, code/<hash>.so, data/<hash>
+    code/<hash>.py, code/<hash>.so, data/<hash>
 
 Nothing is unpickled and nothing is unpacked to a name that stands in the file. A member is read up to the size that
 its manifest gives, and only what has its hash is handed out.
