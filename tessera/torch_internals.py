@@ -1623,7 +1623,7 @@ def _describing_pass() -> Any:
         return _describe
     members = {
         "__call__": lambda _, groups: _describe(groups),
-        "uuid": lambda _: "tessera: notes of calls, 3",
+        "uuid": lambda _: "tessera: notes of calls, 4",
         "__reduce__": lambda _: (_describing_pass, ()),
     }
     return type("Describing", (base,), members)()
@@ -1632,13 +1632,20 @@ def _describing_pass() -> Any:
 def _describe(groups: list[Any]) -> list[Any]:
     from torch._inductor.virtualized import V
 
+    # A number made of a symbolic size would be taken for a promise that the size is this one, always.
+    symbolic = any(_has_symbols(node.meta.get("val")) for node in V.graph.module.graph.nodes)
     for group in groups:
-        for describe in (_described, _described_without_sizes):
-            # A size that is known at the call only cannot be said, and a note is only read: no compilation ends here.
+        for describe in (_described_without_sizes,) if symbolic else (_described, _described_without_sizes):
+            # A note is only read: no compilation ends here.
             with contextlib.suppress(Exception):
                 V.graph.wrapper_code.header.writeline(CALL_NOTE + json.dumps(describe(group), separators=(",", ":")))
                 break
     return groups
+
+
+def _has_symbols(value: Any) -> bool:
+    sizes = [size for tensor in tensors_in(value) for size in (*tensor.shape, *tensor.stride())]
+    return isinstance(value, torch.SymInt) or any(isinstance(size, torch.SymInt) for size in sizes)
 
 
 def _described_without_sizes(group: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ BUILT_IN = {
     errors.MissingDependencyError: ImportError,
     errors.ProgramError: RuntimeError,
     errors.SettingError: ValueError,
+    errors.MemoryBudgetError: ValueError,
     errors.LayerError: (ValueError, TypeError),
     errors.StalePredictionError: RuntimeError,
     errors.CheckpointError: RuntimeError,

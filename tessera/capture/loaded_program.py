@@ -47,7 +47,7 @@ class LoadedProgram:
         self._saved, self._optimizers = saved, optimizers
         self.structure = Structure(saved["batch"]["structure"], saved["batch"]["layouts"])
         self.process = torch_internals.ProcessState(saved["process"])
-        self.compilation = Compilation(saved["name"], notes=[f"loaded from {origin}: nothing was traced or compiled"])
+        self.compilation = Compilation(saved["name"], origin=origin)
         self._variants = {
             bool(each["final"]): (load_executable(each, read, self.compilation), list(each["extra"]))
             for each in saved["variants"]

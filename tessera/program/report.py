@@ -48,6 +48,7 @@ class Compilation:
         memory: what it allocates.
         milliseconds: measured by a profile, one call; None before.
         share_of_peak: FLOPs of its products a second, over the device's measured ``peak`` (in words).
+        origin: the file that it was loaded from, if it was.
     """
 
     program: str
@@ -64,6 +65,7 @@ class Compilation:
     milliseconds: float | None = None
     share_of_peak: float | None = None
     peak: str = ""
+    origin: str = ""
 
     @property
     def peak_bytes(self) -> int:
@@ -72,8 +74,8 @@ class Compilation:
 
     def summary(self) -> list[str]:
         """What was compiled, what it became, and what was measured of it."""
-        if not self.operations and not self.passes:
-            return [f"took {self.program} as it was"]
+        if self.origin:
+            return [f"loaded {self.program} from {self.origin}", "  Nothing was traced or compiled"]
         total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds
         head = (
             f"compiled {self.program} in {total:.2f} s"

@@ -16,7 +16,7 @@ def test_a_compiled_function_runs_as_one_c_call():
     compiled = tessera.compile(lambda a, b: a + b)
     a, b = torch.rand(4, 5), torch.rand(5)
     assert torch.equal(compiled(a, b), a + b)
-    assert notes(compiled) == ["runs as one C call"]
+    assert "runs as one C call" in notes(compiled)
     assert torch.equal(compiled(b.expand(4, 5).clone(), b), b + b.expand(4, 5))
 
 
@@ -24,7 +24,7 @@ def test_an_index_out_of_range_raises():
     compiled = tessera.compile(lambda table, index: table[index] * 2)
     table = torch.arange(5.0)
     assert compiled(table, torch.tensor([4, 0])).tolist() == [8, 0]
-    assert notes(compiled) == ["runs as one C call"]
+    assert "runs as one C call" in notes(compiled)
     with pytest.raises((IndexError, RuntimeError), match=r"out of (bounds|range)"):
         compiled(table, torch.tensor([4, 5]))
     assert compiled(table, torch.tensor([1, 2])).tolist() == [2, 4]
