@@ -1633,7 +1633,8 @@ def _describe(groups: list[Any]) -> list[Any]:
     from torch._inductor.virtualized import V
 
     # A number made of a symbolic size would be taken for a promise that the size is this one, always.
-    symbolic = any(_has_symbols(node.meta.get("val")) for node in V.graph.module.graph.nodes)
+    graph: Any = V.graph.module.graph
+    symbolic = any(_has_symbols(node.meta.get("val")) for node in graph.nodes)
     for group in groups:
         for describe in (_described_without_sizes,) if symbolic else (_described, _described_without_sizes):
             # A note is only read: no compilation ends here.
