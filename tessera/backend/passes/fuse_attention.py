@@ -45,6 +45,7 @@ def fuse_attention(captured: Captured) -> int:
         captured.notes.append(f"attention was not looked for: {torch_internals.compiler_reason(error)}")
         return 0
     if trace is None:
+        captured.notes.append("attention was not looked for: an input is no tensor, or has a size that changes")
         return 0
     found = list(find_attention(trace))
     reasons = Counter(str(one) for one in found if isinstance(one, NotAttention))
