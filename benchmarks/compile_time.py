@@ -47,7 +47,7 @@ def cold(name: str, layers: int, plan: Plan) -> Outcome:
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "benchmarks.compile_time", name, str(layers)],
-                env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": folder},
+                env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": folder, "XDG_CACHE_HOME": folder},
                 timeout=min(plan.left_s, _LONGEST_S),
                 check=True,
                 capture_output=True,

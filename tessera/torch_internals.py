@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import dis
 import functools
 import itertools
@@ -16,7 +17,8 @@ import logging
 import math
 import os
 import re
-import sys
+import shlex
+import subprocess
 import threading
 import traceback
 import types
@@ -272,7 +274,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,
     }
-    with config.patch(settings), _finding_vectors(), warnings.catch_warnings():
+    with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
         # What torch's own files do, what the Report says with the line, and what runs as it does in eager.
@@ -290,30 +292,6 @@ def capturing(*, whole: bool) -> Iterator[None]:
         finally:
             for name in _LOUD:
                 logging.getLogger(name).removeFilter(_is_news)
-
-
-@contextlib.contextmanager
-def _finding_vectors() -> Iterator[None]:
-    """Have Inductor find out beside the capture which vectors the C++ compiler has: seconds, and not this core's.
-
-    It asks the compiler once in a process. On the way out the answer is there: nobody asks in a folder that is gone.
-    """
-    from torch._inductor import cpu_vec_isa
-
-    if cpu_vec_isa.valid_vec_isa_list.cache_info().currsize or torch.cuda.is_available():
-        yield
-        return
-
-    def ask() -> None:
-        with contextlib.suppress(Exception):  # who needs the answer asks again, and meets the reason
-            cpu_vec_isa.valid_vec_isa_list()
-
-    thread = threading.Thread(target=ask, name="tessera-vectors", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 # A call that eager refuses too fails first in the capture, and these two loggers print its whole inner traceback.
@@ -850,8 +828,72 @@ def inductor_settings(*, guarded: bool = True) -> Iterator[None]:
     """
     from torch._inductor import config
 
-    with config.patch(fallback_random=True, size_asserts=not guarded, nan_asserts=False):
+    settings: dict[str, Any] = {"fallback_random": True, "size_asserts": not guarded, "nan_asserts": False}
+    if config.cpp.vec_isa_ok is None:
+        settings["cpp.vec_isa_ok"] = _compiler_has_vectors()
+    with config.patch(settings), _kernels_in_libraries():
         yield
+
+
+@functools.cache
+def _compiler_has_vectors() -> bool | None:
+    """True where the C++ compiler takes the flags of all vectors of this processor; None: Inductor has to find out.
+
+    It would compile torch's headers for one after the other, which takes seconds.
+    """
+    from torch._inductor import cpu_vec_isa
+
+    processor = cpu_vec_isa.x86_isa_checker()
+    vectors = [isa for isa in cpu_vec_isa.supported_vec_isa_list if set(str(isa).split()) <= set(processor)]
+    compiler = cpp_compiler()
+    if not vectors or not compiler:
+        return None
+    flags = shlex.split(" ".join(isa.build_arch_flags() for isa in vectors))
+    command = [compiler, *flags, "-fsyntax-only", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0 or None  # noqa: S603
+
+
+@contextlib.contextmanager
+def _kernels_in_libraries() -> Iterator[None]:
+    """Have Inductor write wrappers for the CPU that make a ``KernelLibrary`` where they would make an ``AsyncCompile``.
+
+    The wrapper of a device is what Inductor lets other backends register.
+    """
+    from torch._inductor.codegen import common
+    from torch._inductor.codegen.wrapper import PythonWrapperCodegen
+
+    class Wrapper(PythonWrapperCodegen):
+        @staticmethod
+        def create(is_subgraph: bool, *rest: Any) -> PythonWrapperCodegen:
+            return PythonWrapperCodegen.create(is_subgraph, *rest) if is_subgraph else Wrapper()
+
+        def write_header(self) -> None:
+            super().write_header()
+            self.header.splice(
+                """
+                    from tessera.backend.kernel_library import KernelLibrary
+                    async_compile = KernelLibrary()
+                """,
+                strip=True,
+            )
+
+    with _registration:
+        common.init_backend_registration()
+        registered = common.device_codegens["cpu"]
+        if not _in_libraries:
+            common.device_codegens["cpu"] = dataclasses.replace(registered, wrapper_codegen=Wrapper)
+        _in_libraries.append(registered)
+    try:
+        yield
+    finally:
+        with _registration:  # another thread may compile as well: the last one restores what the first one found
+            first = _in_libraries[0]
+            _in_libraries.pop()
+            if not _in_libraries:
+                common.device_codegens["cpu"] = first
+
+
+_registration, _in_libraries = threading.Lock(), []  # type: ignore[var-annotated]
 
 
 @dataclass(frozen=True)
@@ -925,13 +967,34 @@ def compiling_with(workers: int) -> Iterator[None]:
         yield
 
 
-def waiting_kernels() -> int:
-    """How many C++ kernels wait for a compiler to be free."""
-    async_compile = sys.modules.get("torch._inductor.async_compile")
-    if async_compile is None or not async_compile.AsyncCompile.pool.cache_info().currsize:
-        return 0
-    waiting: int = async_compile.AsyncCompile.pool()._work_queue.qsize()
-    return waiting
+def compile_threads() -> int:
+    """How many C++ compilers may run at once."""
+    from torch._inductor import config
+
+    return config.compile_threads or 1
+
+
+def async_compile() -> Any:
+    """What Inductor's wrappers have kernels compiled by."""
+    from torch._inductor.async_compile import AsyncCompile
+
+    return AsyncCompile()
+
+
+def kernel_compiler() -> list[str]:
+    """The command that compiles a source of C++ kernels: the compiler and its flags, without the names of files."""
+    from torch._inductor import config
+    from torch._inductor.cpp_builder import CppBuilder, CppTorchDeviceOptions
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
+
+    with config.patch(cpp_cache_precompile_headers=False):  # reading them compiled takes no less than compiling them
+        options = CppTorchDeviceOptions(
+            vec_isa=pick_vec_isa(), include_pytorch=False, shared=True, compile_only=False, device_type="cpu"
+        )
+        command = shlex.split(CppBuilder(name="library", sources="source.cpp", BuildOption=options).get_command_line())
+    output = command.index("-o")
+    # What it would warn of stands in torch's headers.
+    return [part for part in command[:output] + command[output + 2 :] if part != "source.cpp"] + ["-w"]
 
 
 @contextlib.contextmanager
@@ -1145,34 +1208,6 @@ def compute_before_use(node: fx.Node) -> bool:
     marked = bool(node.meta.get("inductor_realize_to_strides"))
     node.meta["inductor_realize_to_strides"] = True
     return not marked
-
-
-def kernel_address(kernel: Any) -> int:
-    """Address of the C++ function behind a kernel that Inductor compiled and bound to Python."""
-    library = ctypes.CDLL(kernel.__self__.__file__)
-    return ctypes.cast(library.kernel, ctypes.c_void_p).value or 0
-
-
-def kernel_library(kernel: Any) -> bytes:
-    """The library that holds a kernel which Inductor compiled and bound to Python."""
-    return Path(kernel.__self__.__file__).read_bytes()
-
-
-def is_kernel(value: Any) -> bool:
-    """Whether a global name of a wrapper is a C++ kernel that Inductor compiled."""
-    return isinstance(value, types.BuiltinFunctionType) and str(getattr(value.__self__, "__file__", "")).endswith(".so")
-
-
-def load_kernel(library: Path) -> Any:
-    """A kernel from the library that held it, as Inductor itself loads it."""
-    import importlib.util
-
-    pointer = str(torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr)
-    os.environ["_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"] = pointer  # read by the library while it is loaded
-    spec = importlib.util.spec_from_file_location(f"{library.stem}.kernel", library)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module.kernel
 
 
 def wrapper_names() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One line on the terminal while something is compiled that takes more than a moment.
 
-    compiling training step of GPT: C++ kernels, 8 wait, 12 s
+    compiling training step of GPT: 8 C++ kernels, 12 s
 
 It is written to standard error and gone when the compilation is over. Without a terminal the stages go to the log.
 """
@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
-
-from tessera import torch_internals
 
 logger = logging.getLogger("tessera")
 QUIET_S = 2.0  # a compilation that is shorter says nothing
@@ -64,10 +62,8 @@ class _Line:
                 logger.info("%s", self._text())
 
     def _text(self) -> Text:
-        waiting = torch_internals.waiting_kernels()
-        kernels = f", {waiting} wait" if waiting else ""
         seconds = time.perf_counter() - self._began
-        return Text(f"compiling {self._name}: {self._stage}{kernels}, {seconds:.0f} s", no_wrap=True)
+        return Text(f"compiling {self._name}: {self._stage}, {seconds:.0f} s", no_wrap=True)
 
 
 _running: list[_Line | None] = []  # innermost last; None: nobody wants to see it

@@ -37,6 +37,7 @@ static PyObject* bind(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     Py_RETURN_NONE;
 }
 """
+_TOLD = 2_000  # characters of what a compiler says
 _DIGEST = 32  # bytes of the SHA-256 that an entry of the cache begins with
 
 
@@ -62,13 +63,24 @@ def load_cpp_extension(
     source = f"#define ADDRESSES {len(addresses) + 1}\n{HEADER}{source}"
     flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
     flags += ["-O3", "-march=native", "-ffp-contract=fast"] if fast else ["-O1"]
-    compiler = torch_internals.cpp_compiler()
-    key = hashlib.sha256("\0".join([source, compiler, _version(compiler), *flags]).encode()).hexdigest()
+    return import_library(name, compiled_library(name, source, [torch_internals.cpp_compiler(), *flags]), addresses)
+
+
+def compiled_library(name: str, source: str, command: Sequence[str]) -> bytes:
+    """What ``command`` makes of a source, which is compiled only where the cache has not got it.
+
+    Args:
+        command: the compiler and its flags, without the names of files.
+
+    Raises:
+        RuntimeError: the compiler refuses, and what it says.
+    """
+    key = hashlib.sha256("\0".join([source, _version(command[0]), *command]).encode()).hexdigest()
     library = _cached(f"{name}-{key}")
     if library is None:
-        library = _compiled([compiler, *flags], source)
+        library = _compiled(command, source)
         _keep(f"{name}-{key}", library)
-    return import_library(name, library, addresses)
+    return library
 
 
 def import_library(name: str, library: bytes, addresses: Sequence[int] = ()) -> Extension:
@@ -87,7 +99,10 @@ def _compiled(command: Sequence[str], source: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tessera_") as folder:
         written, library = Path(folder) / "source.cpp", Path(folder) / "library.so"
         written.write_text(source)
-        subprocess.run([*command, str(written), "-o", str(library)], check=True, capture_output=True)  # noqa: S603
+        command = [command[0], str(written), *command[1:], "-o", str(library)]  # libraries stand behind what needs them
+        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")  # noqa: S603
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[:_TOLD]}")
         return library.read_bytes()
 
 

@@ -16,6 +16,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.backend.kernel_library import address_of
 from tessera.backend.wrapper_reader import Buffer, Schedule, read_wrapper
 
 NAME = "tessera_native"
@@ -79,7 +80,7 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
     if size > LARGEST_ARENA:
         return None
     names = list(dict.fromkeys(call.kernel for call in schedule.calls))
-    addresses = [torch_internals.kernel_address(output.names[name]) for name in names]
+    addresses = [address_of(output.names[name]) for name in names]
     source = _source(schedule, places, size, names)
     extension = load_cpp_extension(NAME, source, [torch_internals.tensor_data_pointer_function(), *addresses])
     results = tuple(schedule.buffers[name] for name in schedule.outputs)

@@ -10,9 +10,7 @@ is given: see ``tessera.artefact`` for whose they are.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +20,7 @@ from tessera import torch_internals
 from tessera.artefact.archive import Members
 from tessera.backend.cpp_extension import import_library
 from tessera.backend.inductor import Executable
+from tessera.backend.kernel_library import address_of, is_kernel, library_of, loaded_kernels
 from tessera.backend.loops import loop
 from tessera.backend.loops.body import Like
 from tessera.backend.loops.compiled_loop import CompiledLoop
@@ -75,9 +74,9 @@ def load_executable(saved: dict[str, Any], read: Read, compilation: Compilation)
         output = _load_wrapper(saved["wrapper"], read)
         return Executable(torch_internals.without_gradients(output.call), output, None, compilation)
     parts = saved["native"]
-    with _kernels(parts["kernels"], read) as kernels:
-        addresses = [torch_internals.tensor_data_pointer_function(), *map(torch_internals.kernel_address, kernels)]
-        extension = import_library(NATIVE, read(parts["library"]), addresses)
+    kernels = _load_kernels(parts["kernels"], read)
+    addresses = [torch_internals.tensor_data_pointer_function(), *map(address_of, kernels)]
+    extension = import_library(NATIVE, read(parts["library"]), addresses)
     results = tuple(Buffer(tuple(shape), tuple(strides), _dtype(dtype)) for shape, strides, dtype in parts["results"])
     native = NativeProgram(results, extension, tuple(kernels))
     return Executable(native, torch_internals.InductorOutput(native, "", {}), native, compilation)
@@ -91,8 +90,8 @@ def _save_wrapper(output: torch_internals.InductorOutput, members: Members) -> d
     kernels, constants = {}, {}
     for name in sorted(names - {"extern_kernels"}):
         value = output.names.get(name)
-        if torch_internals.is_kernel(value):
-            kernels[name] = members.add(torch_internals.kernel_library(value), "code", ".so")
+        if is_kernel(value):
+            kernels[name] = _save_kernel(value, members)
         elif isinstance(value, torch.Tensor):
             constants[name] = _save_tensor(value, members)
         elif name not in known:
@@ -118,35 +117,33 @@ def _load_wrapper(saved: dict[str, Any], read: Read) -> torch_internals.Inductor
         "extern_kernels": with_products(library) if prefers_onednn() else library,
         "empty_strided_cpu": MemoryPool().allocate,
     }
-    with _kernels(saved["kernels"].values(), read) as kernels:
-        names |= zip(saved["kernels"], kernels, strict=True)
+    names |= zip(saved["kernels"], _load_kernels(saved["kernels"].values(), read), strict=True)
     names |= {name: _load_tensor(entry, read) for name, entry in saved["constants"].items()}
     source = read(saved["source"]).decode()
     exec(compile(source, f"<{saved['source']}>", "exec"), names)  # noqa: S102 - its hash was checked: see archive.py
     return torch_internals.InductorOutput(names["call"], source, names)
 
 
-def _save_kernels(kernels: Sequence[Any], members: Members) -> list[str]:
-    return [members.add(torch_internals.kernel_library(kernel), "code", ".so") for kernel in kernels]
+def _save_kernels(kernels: Sequence[Any], members: Members) -> list[tuple[str, int]]:
+    return [_save_kernel(kernel, members) for kernel in kernels]
 
 
-class _kernels:  # noqa: N801 - used like a function
-    """Kernels in files of their own for as long as their addresses are asked for; a loaded library stays mapped."""
+def _save_kernel(kernel: Any, members: Members) -> tuple[str, int]:
+    library, number = library_of(kernel)
+    return members.add(library, "code", ".so"), number
 
-    def __init__(self, saved: Any, read: Read) -> None:
-        self._libraries = [read(name) for name in saved]
-        self._folder = tempfile.TemporaryDirectory(prefix="tessera_")
 
-    def __enter__(self) -> list[Any]:
-        kernels = []
-        for number, library in enumerate(self._libraries):
-            path = Path(self._folder.name) / f"kernel{number}.so"
-            path.write_bytes(library)
-            kernels.append(torch_internals.load_kernel(path))
-        return kernels
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+def _load_kernels(saved: Iterable[tuple[str, int]], read: Read) -> list[Any]:
+    """Kernels in the order in which they were saved; each library is loaded once."""
+    wanted: dict[str, set[int]] = {}
+    for library, number in saved:
+        wanted.setdefault(library, set()).add(number)
+    found = {
+        (library, number): kernel
+        for library, numbers in wanted.items()
+        for number, kernel in zip(numbers, loaded_kernels(read(library), numbers), strict=True)
+    }
+    return [found[library, number] for library, number in saved]
 
 
 def _save_tensor(value: torch.Tensor, members: Members) -> dict[str, Any]:
@@ -172,8 +169,8 @@ def _save_update(formula: str, members: Members) -> dict[str, Any]:
 
 def _load_update(formula: str, saved: dict[str, Any], read: Read) -> None:
     if formula not in UPDATE_KERNELS:
-        with _kernels(saved["kernels"], read) as kernels:
-            extension = import_library(UPDATE, read(saved["library"]), bound_to(kernels))
+        kernels = _load_kernels(saved["kernels"], read)
+        extension = import_library(UPDATE, read(saved["library"]), bound_to(kernels))
         UPDATE_KERNELS[formula] = UpdateKernel(extension, tuple(kernels))
 
 
@@ -224,8 +221,8 @@ def _load_loop(name: str, saved: dict[str, Any], read: Read) -> None:
         if "library" not in saved:
             loop.COMPILED[name] = CompiledLoop(carries, ys, _load_wrapper(saved["wrapper"], read))
             return
-        with _kernels(saved["kernels"], read) as kernels:
-            extension = import_library(LOOP, read(saved["library"]), addresses_of_loop(kernels))
+        kernels = _load_kernels(saved["kernels"], read)
+        extension = import_library(LOOP, read(saved["library"]), addresses_of_loop(kernels))
         loop.COMPILED[name] = CompiledLoop(carries, ys, native=NativeLoop(extension, tuple(kernels)))
 
 

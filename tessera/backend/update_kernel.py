@@ -18,6 +18,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.backend.kernel_library import address_of
 from tessera.backend.wrapper_reader import Schedule, read_wrapper
 
 NAME = "tessera_update"
@@ -153,7 +154,7 @@ def _compile(formula: Formula) -> UpdateKernel | None:
 
 def bound_to(kernels: Sequence[Any]) -> list[int]:
     """The addresses that the extension of an `UpdateKernel` is bound to."""
-    return [torch_internals.tensor_data_pointer_function(), *map(torch_internals.kernel_address, kernels)]
+    return [torch_internals.tensor_data_pointer_function(), *map(address_of, kernels)]
 
 
 def _run(

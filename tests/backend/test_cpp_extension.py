@@ -91,5 +91,5 @@ def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch):
 
 
 def test_a_source_that_does_not_compile_raises():
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(RuntimeError, match="error"):
         load_cpp_extension("small", "this is no C++")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tessera import torch_internals
 from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.backend.kernel_library import address_of
 from tessera.backend.loops.body import Body, Like
 from tessera.backend.loops.packed_product import SOURCE
 from tessera.backend.wrapper_reader import Buffer, Pointer, Product, Schedule, read_wrapper
@@ -67,7 +68,7 @@ def make_native_loop(body: Body, output: torch_internals.InductorOutput, parts: 
 
 def bound_to(kernels: Sequence[Any]) -> list[int]:
     """The addresses that a loop is bound to when it is loaded."""
-    return [torch_internals.tensor_data_pointer_function(), *map(torch_internals.kernel_address, kernels)]
+    return [torch_internals.tensor_data_pointer_function(), *map(address_of, kernels)]
 
 
 def _layout(one: Like) -> Buffer:
