@@ -91,9 +91,18 @@ def _fits(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> bool:
     )
 
 
-def by_onednn(*tensors: torch.Tensor) -> None:
-    """The product of the first two into the third."""
-    _onednn().multiply(*map(torch_internals.tensor_handle, tensors))
+def by_onednn(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor, *, add: bool = False) -> None:
+    """``out = a @ b``, or ``out += a @ b``."""
+    _onednn().multiply(*map(torch_internals.tensor_handle, (a, b, out)), add)
+
+
+def add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """``total[i, k] += sum_j a[i, j] * b[j, k]`` in place, without the product by itself."""
+    ours = total.dtype is torch.float32 and total.device.type == "cpu" and is_large(a, b) and _fits(a, b, total)
+    if ours and prefers_onednn() and torch.backends.mkldnn.enabled:
+        by_onednn(a, b, total, add=True)
+    else:
+        total.addmm_(a, b)
 
 
 def prefers_onednn() -> bool:
@@ -121,12 +130,13 @@ typedef void (*Matmul)(void* const&, void* const&, void* const&, float beta, flo
 
 static PyObject* multiply(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     void* tensors[3];
-    for (int i = 0; i < 3 && count == 3; i++) tensors[i] = PyLong_AsVoidPtr(args[i]);
-    if (count != 3 || PyErr_Occurred()) return NULL;
+    for (int i = 0; i < 3 && count == 4; i++) tensors[i] = PyLong_AsVoidPtr(args[i]);
+    if (count != 4 || PyErr_Occurred()) return NULL;
+    const float beta = args[3] == Py_True ? 1.0f : 0.0f;
     PyThreadState* state = PyEval_SaveThread();
     const char* failed = NULL;
     try {
-        ((Matmul)address[0])(tensors[0], tensors[1], tensors[2], 0.0f, 1.0f);
+        ((Matmul)address[0])(tensors[0], tensors[1], tensors[2], beta, 1.0f);
     } catch (const std::exception&) {
         failed = "a matrix product failed in oneDNN";
     }

@@ -182,7 +182,12 @@ def _save_region(region: str, members: Members) -> dict[str, Any]:
         "with_rows": [[shape, _dtype_name(dtype)] for shape, dtype in known.with_rows],
         "sums": [[shape, _dtype_name(dtype)] for shape, dtype in known.sums],
         "steps": [
-            {"wrapper": _save_wrapper(step.output, members), "strides": step.strides, "bounds": step.bounds}
+            {
+                "wrapper": _save_wrapper(step.output, members),
+                "strides": step.strides,
+                "bounds": step.bounds,
+                "products": step.products,
+            }
             for step in known.steps
         ],
     }
@@ -197,6 +202,7 @@ def _load_region(region: str, saved: dict[str, Any], read: Read) -> None:
             _load_wrapper(step["wrapper"], read),
             [tuple(stride) for stride in step["strides"]],
             [(start, end) for start, end in step["bounds"]],
+            step["products"],
         )
         for step in saved["steps"]
     ]

@@ -6,7 +6,7 @@ import torch
 
 from tessera.backend import products
 from tessera.backend.inductor import compile_program
-from tessera.backend.products import MEASURED, SMALLEST, Products, is_large, prefers_onednn, with_products
+from tessera.backend.products import MEASURED, SMALLEST, Products, add_product, is_large, prefers_onednn, with_products
 from tests.backend.hand_made import program
 
 needs_onednn = pytest.mark.skipif(not prefers_onednn(), reason="this processor multiplies as fast in MKL")
@@ -140,3 +140,23 @@ def test_a_program_multiplies_there(monkeypatch):
 
 def seen_by(seen):
     return lambda *pointers: seen.append(pointers)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+@pytest.mark.parametrize("size", [3, 160])
+def test_a_product_is_added_in_place(dtype, turned, size):
+    generator = torch.Generator().manual_seed(size)
+    a, b, total = (torch.randn(size, size, generator=generator).to(dtype) for _ in range(3))
+    if turned:
+        a, b = a.t(), b.t()
+    expected = total.double() + a.double() @ b.double()
+    before = total.data_ptr()
+    add_product(total, a, b)
+    assert total.data_ptr() == before
+    torch.testing.assert_close(
+        total.double(),
+        expected,
+        rtol=2e-2 if dtype == torch.bfloat16 else 1e-4,
+        atol=1e-1 if dtype == torch.bfloat16 else 1e-4,
+    )

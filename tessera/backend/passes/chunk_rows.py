@@ -53,10 +53,11 @@ def chunk_rows(program: Program, smallest: int = 0, chunk: int = 0) -> int:
 
 
 def _rows_at_a_time(product: fx.Node, chunk: int) -> int:
-    """As even as they can be, so that one compiled graph does all but the last."""
+    """Chunks are alike where half again as many are enough for that; else the last needs a graph of its own."""
     rows, bytes_ = product.meta["val"].shape[0], product.meta["val"].nbytes
     chunks = -(-bytes_ // chunk)
-    return -(-rows // chunks)
+    alike = next((count for count in range(chunks, chunks + chunks // 2 + 1) if rows % count == 0), chunks)
+    return -(-rows // alike)
 
 
 def _replace(program: Program, region: Region, name: str, results: list[fx.Node], order: dict[fx.Node, int]) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, fx
 
 from tessera import torch_internals
 from tessera.backend.graph_compiler import compile_graph
+from tessera.backend.products import add_product
 from tessera.backend.rows.region import Region
 from tessera.backend.rows.rules import SHARED, SUMMED, TRANSPOSED
 
@@ -25,11 +26,16 @@ _HALF = (torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True)
 class Step:
-    """A compiled graph, the strides of its operands, and the bounds of the chunks that it computes."""
+    """A compiled graph, the strides of its operands, and the bounds of the chunks that it computes.
+
+    ``products`` are the sums that matrix products are added to; behind its results the graph returns the two factors
+    of each.
+    """
 
     output: torch_internals.InductorOutput
     strides: list[tuple[int, ...]]
     bounds: list[tuple[int, int]]
+    products: list[int]
 
     @cached_property
     def call(self) -> Callable[[list[Any]], Sequence[Any]]:
@@ -56,8 +62,13 @@ class Chunked:
                     _laid_out(_part(value, lead, start, end), stride)
                     for value, lead, stride in zip(operands, self.leads, step.strides, strict=False)
                 ]
-                for result, part in zip(results, step.call([*inputs, *sums]), strict=True):
+                others = [total for place, total in enumerate(sums) if place not in step.products]
+                parts = step.call([*inputs, *others])
+                for result, part in zip(results, parts, strict=False):
                     result.view(self.rows, *part.shape[1:])[start:end] = part
+                factors = parts[len(results) :]
+                for place, a, b in zip(step.products, factors[::2], factors[1::2], strict=True):
+                    add_product(sums[place], a, b)
         return [*results, *(s.to(dtype) for s, (_, dtype) in zip(sums, self.sums, strict=True))]
 
 
@@ -94,9 +105,10 @@ def compile_region(region: Region, chunk: int) -> tuple[str, list[fx.Node]]:
     if name not in CHUNKED:
         steps, inputs = [], []
         for count, graph in graphs.items():
+            products = _take_products_out(graph, len(sums))
             examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
             output = compile_graph(graph, examples)[0]
-            steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count]))
+            steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count], products))
             inputs.append(examples)
         leads = [lead for _, lead in region.operands]
         CHUNKED[name] = Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
@@ -133,6 +145,38 @@ def _graph(region: Region, count: int, with_rows: Sequence[fx.Node], sums: Seque
     for node, example in zip(traced.graph.find_nodes(op="placeholder"), examples, strict=True):
         node.meta["val"] = example
     return traced
+
+
+def _take_products_out(graph_module: fx.GraphModule, sums: int) -> list[int]:
+    """Return the factors of each matrix product that is only added to a sum; returns which of the sums those are.
+
+    A library adds the product to what is there. Inductor would make the whole product, and then add it.
+    """
+    graph = graph_module.graph
+    found: list[int] = []
+    factors: list[Any] = []
+    total: fx.Node
+    totals = graph.find_nodes(op="placeholder")[-sums:] if sums else []
+    for place, total in enumerate(totals):
+        write = next(user for user in total.users if user.target is torch.ops.aten.copy_.default)
+        added: Any = write.args[1]
+        if not isinstance(added, fx.Node) or added.target is not torch.ops.aten.add.Tensor or added.kwargs:
+            continue
+        product: Any = added.args[1]
+        if not isinstance(product, fx.Node) or product.target is not torch.ops.aten.mm.default:
+            continue
+        if len(total.users) > 2 or len(added.users) > 1 or len(product.users) > 1 or added.args[0] is not total:
+            continue
+        found.append(place)
+        factors += product.args
+        for node in (write, added, product):
+            graph.erase_node(node)
+        graph.erase_node(total)
+    if found:
+        output = graph.output_node()
+        output.args = ([*output.args[0], *factors],)  # type: ignore[misc]
+        graph_module.recompile()
+    return found
 
 
 @dataclass(frozen=True)

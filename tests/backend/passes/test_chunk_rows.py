@@ -129,3 +129,14 @@ def test_small_and_narrow_products_are_left_alone(monkeypatch):
             patch.setattr(module, name, value)
             assert chunk_rows(program(lambda x, w: ((x @ w).exp().sum(),), x, w)) == 0
     assert chunk_rows(program(lambda x, w: ((x @ w).exp().sum(),), x, w)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(2048, 256), (1000, 125), (1009, 145)],
+    ids=["eighths", "eighths that are odd", "a prime number"],
+)
+def test_chunks_are_alike_where_they_can_be(rows, expected):
+    product = torch.fx.Graph().placeholder("logits")
+    product.meta["val"] = torch.empty(rows, 100, device="meta")
+    assert module._rows_at_a_time(product, -(-product.meta["val"].nbytes // 7)) == expected

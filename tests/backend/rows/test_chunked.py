@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tessera.backend.rows.chunked import IN_CHUNKS, compile_region
+from tessera.backend.rows.chunked import CHUNKED, IN_CHUNKS, compile_region
 from tests.backend.rows.test_region import W, X, gradients, region_of
 
 TARGET = torch.randint(50, (24,))
@@ -58,3 +58,17 @@ def test_the_same_region_is_compiled_once():
     again, _, _ = compiled(gradients, (X, W, TARGET), 8)
     other, _, _ = compiled(gradients, (X, W, TARGET), 12)
     assert first == again != other
+
+
+def test_a_weights_gradient_is_added_by_the_library_that_multiplies():
+    name, results, _ = compiled(gradients, (X, W, TARGET), 8)
+    ((weight,),) = [step.products for step in CHUNKED[name].steps]
+    sums = [shape for shape, _ in CHUNKED[name].sums]
+    assert sums[weight] == W.shape
+    assert "extern_kernels.addmm" not in CHUNKED[name].steps[0].output.source
+
+
+def test_a_sum_that_is_no_product_stays_in_the_graph():
+    name, _, operands = compiled(lambda x, w: ((x @ w).sum(0),), (X, W), 8)
+    assert all(not step.products for step in CHUNKED[name].steps)
+    torch.testing.assert_close(IN_CHUNKS(name, operands)[0], (X @ W).sum(0))
