@@ -61,7 +61,7 @@ def test_the_same_region_is_compiled_once():
 
 
 def test_a_weights_gradient_is_added_by_the_library_that_multiplies():
-    name, results, _ = compiled(gradients, (X, W, TARGET), 8)
+    name, _, _ = compiled(gradients, (X, W, TARGET), 8)
     ((weight,),) = [step.products for step in CHUNKED[name].steps]
     sums = [shape for shape, _ in CHUNKED[name].sums]
     assert sums[weight] == W.shape
