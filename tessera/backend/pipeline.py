@@ -11,6 +11,7 @@ from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
+from tessera.backend.passes.merge_projections import MERGE_PROJECTIONS
 from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
 from tessera.backend.passes.recompute import RECOMPUTE
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
@@ -28,6 +29,7 @@ PIPELINE = (
     WRITE_OUT_ATTENTION,  # attention on a CPU becomes products and a softmax
     CANCEL_PERMUTES,  # permutes that undo each other are none
     CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
+    MERGE_PROJECTIONS,  # products of one operand become one product, where that is measured to be faster
     GATHER_UPDATES,  # parameters that are updated by the same formula are updated by one kernel
     SETTLE_SCALARS,  # arithmetic on single numbers happens once, not once for every element
     SEPARATE_BIAS,  # the bias of a large product is added by the kernel that follows

@@ -4,9 +4,12 @@ import time
 from functools import partial
 
 import pytest
+import torch
 
 from tessera.backend import fastest as module
-from tessera.backend.fastest import fastest
+from tessera.backend.fastest import fastest, seconds_of
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +46,26 @@ def test_another_problem_other_threads_and_unknown_ways_are_measured_anew(monkey
     assert fastest("a", {"slow": slow, "new": quick}, "slow") == "new"
     monkeypatch.setattr(module, "_machine", str)
     assert fastest("a", {"slow": quick, "quick": slow}, "quick") == "slow"
+
+
+def test_seconds_are_measured_once(monkeypatch):
+    found = seconds_of("a", {"slow": slow, "quick": quick}, CPU)
+    assert found["quick"] < found["slow"] < 0.1
+    monkeypatch.setattr(module, "_timed", None)  # whoever measured again would fall over it
+    assert seconds_of("a", {"slow": slow, "quick": quick}, CPU) == found
+
+
+def test_on_a_busy_machine_nothing_is_measured_nor_remembered(monkeypatch):
+    runs = iter(range(1, 1000))
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
+    monkeypatch.setattr(module, "_timed", lambda ways, *_: {way: [next(runs) ** 2.0 for _ in "abc"] for way in ways})
+    assert seconds_of("a", {"one": quick}, CPU) is None
+    monkeypatch.setattr(module, "_timed", lambda ways, *_: {way: [2.0, 1.0, 1.01] for way in ways})
+    assert seconds_of("a", {"one": quick}, CPU) == {"one": 1.0}
+
+
+def test_what_there_is_no_memory_for_is_not_measured():
+    def too_large():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert seconds_of("a", {"one": quick, "other": too_large}, CPU) is None

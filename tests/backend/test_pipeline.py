@@ -9,10 +9,11 @@ from tessera import torch_internals
 from tessera.backend import passes
 from tessera.backend.loops.loop import run_loop
 from tessera.backend.memory.liveness import Liveness, size_of
-from tessera.backend.passes import chunk_rows
+from tessera.backend.passes import chunk_rows, merge_projections
 from tessera.backend.passes.recompute import RECOMPUTE
 from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
 from tessera.backend.precision_choice import ATTENTION
+from tessera.backend.projections.worth import Verdict
 from tessera.backend.runner import run_pipeline
 from tessera.program import MemoryBudget, Phase, copy_graph, resolve_precision
 from tests.backend.hand_made import program, run, write_back
@@ -27,8 +28,9 @@ INPUTS = (A, B, T, *LARGE, ROWS, WIDE, HEADS, *WEIGHTS)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """What is worth chunks begins at a size that a test can afford."""
+    """What is worth chunks begins at a size that a test can afford, and what is measured is faster."""
     monkeypatch.setattr(chunk_rows, "SMALLEST", 1 << 24)
+    monkeypatch.setattr(merge_projections, "verdict_on", lambda _: Verdict(1.0, 2.0, "said"))
 
 
 def something_for_every_pass():
@@ -43,8 +45,10 @@ def something_for_every_pass():
         rows = (rows + waits[0, 0] / 128).permute(1, 0).permute(1, 0)
         most = torch.cos(torch.mm(rows, wide)).amax(1)  # likewise
         late = waits * most[:128]
+        together = torch.mm(a, b.sin()).sin() + torch.mm(a, b.cos()).cos()
         updated = [w - scale * w for w in weights]
-        return (torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, late, attended, z, *running, *updated)
+        results = [torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, late, attended, z, together]
+        return (*results, *running, *updated)
 
     made = program(function, *INPUTS)
     made.precision = resolve_precision("bf16")

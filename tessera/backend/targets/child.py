@@ -72,7 +72,7 @@ def _emit(program: Program, device: Device, *, workers: int, tf32: bool) -> Emis
         library_calls=calls_of(output, device, tf32=tf32),
         host_calls=sum(launch.kind == "host" for launch in output.launches),
         compile_seconds=time.perf_counter() - started,
-        notes=[f"pass {record}" for record in passes] + _repeated(program),
+        notes=[*(f"pass {record}" for record in passes), *program.notes, *_repeated(program)],
         sources=sources | {f"{name}.ptx": binary.ptx for name, binary in chosen.items()},
         cubins={f"{name}.cubin": binary.cubin for name, binary in chosen.items()},
     )
