@@ -632,6 +632,11 @@ def is_view(target: Any) -> bool:
     return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
 
 
+def conjugate() -> Any:
+    """The operator that marks a complex tensor as conjugate and computes nothing."""
+    return torch.ops.aten._conj.default
+
+
 def call_subgraph() -> Any:
     """The operator ``(subgraph, name, *operands)``: Inductor compiles a subgraph once, however often it is called."""
     return torch.ops.higher_order.invoke_subgraph

@@ -15,6 +15,7 @@ from tessera import torch_internals
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
+from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_complex
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.unsafe_graphs import why_unsafe
@@ -44,8 +45,8 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
 def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes: Sequence[Pass] = ()) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
-    Products are lowered to ``precision`` before forward and backward are parted, so that what is kept between them is
-    low too. ``own_passes`` are the user's, which run over each piece.
+    Products are lowered to ``precision``, and complex numbers written out, before forward and backward are parted, so
+    that what is kept between them is low and real too. ``own_passes`` are the user's, which run over each piece.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -54,7 +55,7 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
             node.meta["phase"] = Phase.BACKWARD if torch_internals.joint_metadata_is_backward(node) else Phase.FORWARD
         program = _program(copy_graph(joint), f"graph of {report.subject}")
         program.precision = precision
-        lowered.append((run_pipeline(program, [LOWER_PRECISION]), program.notes))
+        lowered.append((run_pipeline(program, [WRITE_OUT_COMPLEX, LOWER_PRECISION]), program.notes))
         joint.graph = program.graph
 
     def compile_one(
@@ -79,6 +80,7 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
             report.add(StepDown("eager", reason))
             return graph_module.forward
         captured = Captured(report.subject, looping, inputs)
+        whole = lower if precision.changes_something or has_complex(looping) else None
         lowered[:] = [(run_before_autograd(captured), captured.notes)]
         for graph, patterns in (
             (captured.graph_module, contextlib.nullcontext()),
@@ -86,9 +88,7 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
         ):
             try:
                 with patterns:
-                    return torch_internals.compile_graph_pieces(
-                        copy_graph(graph), inputs, compile_one, lower if precision.changes_something else None
-                    )
+                    return torch_internals.compile_graph_pieces(copy_graph(graph), inputs, compile_one, whole)
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
                 reason = torch_internals.compiler_reason(error)
                 lowered.clear()

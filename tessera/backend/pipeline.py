@@ -17,6 +17,7 @@ from tessera.backend.passes.recompute import RECOMPUTE
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
 from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
+from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX
 
 BEFORE_AUTOGRAD = (
     FUSE_ATTENTION,  # attention in any spelling becomes the fused operator, which has a backward of its own
@@ -25,6 +26,7 @@ BEFORE_AUTOGRAD = (
 
 PIPELINE = (
     MERGE_DUPLICATES,  # the same computation twice becomes once
+    WRITE_OUT_COMPLEX,  # complex numbers become pairs of real ones, which a kernel can hold
     LOWER_PRECISION,  # products take operands of the precision that was asked for
     WRITE_OUT_ATTENTION,  # attention on a CPU becomes products and a softmax
     CANCEL_PERMUTES,  # permutes that undo each other are none

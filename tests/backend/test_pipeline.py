@@ -46,8 +46,11 @@ def something_for_every_pass():
         most = torch.cos(torch.mm(rows, wide)).amax(1)  # likewise
         late = waits * most[:128]
         together = torch.mm(a, b.sin()).sin() + torch.mm(a, b.cos()).cos()
+        turned = torch.view_as_real(
+            torch.view_as_complex(a.view(3, 2, 2)) * torch.view_as_complex(a.exp().view(3, 2, 2))
+        )
         updated = [w - scale * w for w in weights]
-        results = [torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, late, attended, z, together]
+        results = [torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, late, attended, z, together, turned]
         return (*results, *running, *updated)
 
     made = program(function, *INPUTS)
