@@ -18,6 +18,7 @@ from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_complex
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
+from tessera.backend.tuning import made_up
 from tessera.backend.unsafe_graphs import why_unsafe
 from tessera.program import (
     PassRecord,
@@ -42,11 +43,14 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
     return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
 
 
-def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes: Sequence[Pass] = ()) -> Backend:
+def compile_pieces(
+    report: Report, precision: Precision = _AS_IT_IS, own_passes: Sequence[Pass] = (), tune: float | None = None
+) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
     Products are lowered to ``precision``, and complex numbers written out, before forward and backward are parted, so
     that what is kept between them is low and real too. ``own_passes`` are the user's, which run over each piece.
+    ``tune`` is how many seconds other ways to compile a piece may be tried.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -63,7 +67,9 @@ def compile_pieces(report: Report, precision: Precision = _AS_IT_IS, own_passes:
     ) -> Callable[[list[Any]], Sequence[Any]]:
         program = _program(piece, f"{kind} of {report.subject}")
         try:
-            executable = compile_program(program, inductor=inductor, own_passes=own_passes)
+            if tune is not None:
+                program.examples = made_up(program)
+            executable = compile_program(program, inductor=inductor, own_passes=own_passes, tune=tune)
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
             return _eagerly(piece)

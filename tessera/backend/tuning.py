@@ -94,7 +94,11 @@ def tuned(
                 raise
             failed.append(f"{way}: {torch_internals.compiler_reason(error)}")
         longest = max(longest, time.perf_counter() - began)
-    times = measured({way: run_of(one) for way, one in built.items()}, program.examples)
+    try:
+        with torch_internals.outside_captures():
+            times = measured({way: run_of(one) for way, one in built.items()}, program.examples)
+    except Exception as error:  # what was made up may be no input for it
+        return built[USUAL], [f"not tuned: {torch_internals.compiler_reason(error)}"]
     winner = choose(times)
     if not any(note.endswith("no time left") for note in failed):
         _KNOWN.put(name, winner)
@@ -114,6 +118,25 @@ def measured(runs: Mapping[str, Run], examples: Sequence[Any]) -> dict[str, list
                 if round_:  # the first one warms up
                     times[way].append(time.perf_counter() - began)
     return times
+
+
+def made_up(program: Program) -> list[Any]:
+    """Inputs of the shapes, layouts and dtypes of a Program's, for where there are no real ones to measure with.
+
+    Their numbers are halves, or zeros, which are an index into anything. A symbol becomes the number it was captured
+    for; where there is none, there are no inputs.
+    """
+    with torch_internals.outside_captures(), contextlib.suppress(Exception):
+        return [_made_up(node.meta["val"]) for node in program.placeholders]
+    return []
+
+
+def _made_up(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return torch_internals.size_hint(value)
+    shape, strides = ([torch_internals.size_hint(one) for one in sizes] for sizes in (value.shape, value.stride()))
+    empty = torch.empty_strided(shape, strides, dtype=value.dtype, device=value.device)
+    return empty.fill_(0.5 if value.dtype.is_floating_point or value.dtype.is_complex else 0)
 
 
 def choose(times: Mapping[str, Sequence[float]]) -> str:

@@ -13,6 +13,7 @@ from tessera import torch_internals
 from tessera.backend.entry import compile_pieces
 from tessera.backend.own_passes import resolve_passes
 from tessera.backend.rewrite import Pass
+from tessera.backend.tuning import resolve_tune
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.errors import SettingError
@@ -29,6 +30,7 @@ def compile(
     mode: Mode = "default",
     precision: str | Mapping[str, str] = "fp32",
     passes: Sequence[Pass] = (),
+    tune: str | float | None = None,
 ) -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
@@ -41,9 +43,12 @@ def compile(
         mode: ``"inference"`` runs without recording gradients; ``"default"`` is differentiable.
         precision: of float32 products, as in ``train_step``; results keep their dtypes.
         passes: of your own, as in ``train_step``.
+        tune: how long other ways to compile each graph, forward and backward, may be tried, ``"30s"`` or seconds;
+            they are measured with made-up values of the shapes that the function is called with.
 
     Raises:
-        SettingError: there is no such mode, precision or layer, or ``passes`` holds something else than passes.
+        SettingError: there is no such mode, precision or layer, ``passes`` holds something else than passes, or
+            ``tune`` is no time.
 
     Example:
         >>> fast = tessera.compile(model)
@@ -57,13 +62,14 @@ def compile(
             "It is 'default', which is differentiable, or 'inference', which records no gradients.",
             "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
         )
-    asked, own_passes = resolve_precision(precision), resolve_passes(passes)
+    asked, own_passes, seconds = resolve_precision(precision), resolve_passes(passes), resolve_tune(tune)
     if function is None:
-        return cast("F", functools.partial(compile, mode=mode, precision=precision, passes=passes))
+        return cast("F", functools.partial(compile, mode=mode, precision=precision, passes=passes, tune=tune))
     if isinstance(function, torch.nn.Module):
         asked.check_layers(module := plain_module(function))
-        return cast("F", _compiled_module(module, mode, asked, own_passes))
-    run = _Compiled(function, getattr(function, "__qualname__", type(function).__name__), mode, asked, own_passes)
+        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds))
+    name = getattr(function, "__qualname__", type(function).__name__)
+    run = _Compiled(function, name, mode, asked, own_passes, seconds)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -82,12 +88,19 @@ class _Compiled:
     """A callable behind capture and compilation."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, mode: Mode, precision: Precision, own_passes: Sequence[Pass]
+        self,
+        function: Callable[..., Any],
+        name: str,
+        mode: Mode,
+        precision: Precision,
+        own_passes: Sequence[Pass],
+        tune: float | None,
     ) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
-        self._dispatch = Dispatch(_call, _bind, compile_pieces(self.report, precision, own_passes), whole=False)
+        pieces = compile_pieces(self.report, precision, own_passes, tune)
+        self._dispatch = Dispatch(_call, _bind, pieces, whole=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -150,15 +163,17 @@ class _CompiledModule:
     _mode: ClassVar[Mode]
     _precision: ClassVar[Precision]
     _own_passes: ClassVar[Sequence[Pass]]
+    _tune: ClassVar[float | None]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
-        return _compiled_module(copy.deepcopy(self._original, memo), self._mode, self._precision, self._own_passes)
+        copied = copy.deepcopy(self._original, memo)
+        return _compiled_module(copied, self._mode, self._precision, self._own_passes, self._tune)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _compiled_module, (self._original, self._mode, self._precision, self._own_passes)
+        return _compiled_module, (self._original, self._mode, self._precision, self._own_passes, self._tune)
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -171,15 +186,20 @@ class _CompiledModule:
 
 
 def _compiled_module(
-    module: torch.nn.Module, mode: Mode, precision: Precision, own_passes: Sequence[Pass] = ()
+    module: torch.nn.Module,
+    mode: Mode,
+    precision: Precision,
+    own_passes: Sequence[Pass] = (),
+    tune: float | None = None,
 ) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes),
+        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune),
         "_original": module,
         "_mode": mode,
         "_precision": precision,
         "_own_passes": own_passes,
+        "_tune": tune,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

@@ -21,7 +21,7 @@ from tessera.backend.targets.emit import emit_programs
 from tessera.capture.bound_update import parameters_of
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, line_of_error
 from tessera.capture.step_program import StepProgram
-from tessera.capture.train_step import TrainStep, _forward_and_loss
+from tessera.capture.train_step import TrainStep
 from tessera.capture.update import record_update
 from tessera.capture.whole_step import WholeStep
 from tessera.errors import ExportError
@@ -77,9 +77,9 @@ def captured(function: Callable[..., Any], *args: Any, **named: Any) -> tuple[Pr
         name = getattr(function, "__qualname__", type(function).__name__)
         with torch.no_grad():
             return _captured(name, _called, (function, args, named), functools.partial(_inference, name))
-    job, arguments = function._job, function._arguments(args, named)  # noqa: SLF001 - one capture, in two files
+    forward_and_loss, arguments = function.to_capture(*args, **named)
     with torch.enable_grad():
-        return _captured(job.name, _forward_and_loss, arguments, functools.partial(_Recording, job))
+        return _captured(function.job.name, forward_and_loss, arguments, functools.partial(_Recording, function.job))
 
 
 class _Captured(Exception):

@@ -257,6 +257,14 @@ class TrainStep:
         names = _forward_and_loss.__globals__
         self._whole = LoadedSteps(programs, origin, self._job, names, absent, otherwise)
 
+    def to_capture(self, *batch: Any, **named: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """What is captured for a batch: forward and loss, as a function, and its arguments.
+
+        Raises:
+            BatchError: the batch has fewer values than the loss takes.
+        """
+        return _forward_and_loss, self._arguments(batch, named)
+
     @property
     def job(self) -> TrainingJob:
         """What the step is about, and what it keeps from call to call."""

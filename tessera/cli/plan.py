@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tessera.backend.tuning import resolve_tune
 from tessera.checkpoint.finding import snapshots
 from tessera.checkpoint.manifest import read_manifest
 from tessera.cli.config import Config
@@ -48,6 +49,7 @@ def _steps(job: Job) -> str:
     check_counts(epochs=epochs, steps=steps, batch_size=batch_size)
     resolve_precision(job.settings.get("precision", "fp32")).check_layers(job.module)
     resolve_memory_budget(job.settings.get("memory_budget"))
+    resolve_tune(job.settings.get("tune"))
     reader = BatchReader.of(job.module, whole=job.settings.get("loss", "auto") is None)
     each = source(job.data, reader, TRAINING_DATA, batch_size, shuffle=False).steps
     inside = f"{each:,} an epoch" if each else "as many an epoch as the data has"

@@ -6,7 +6,7 @@ A door has a few lines and imports what is behind it when it is opened: defining
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,7 @@ from tessera.nn.losses import LossFunction
 from tessera.nn.summary import summarize
 
 if TYPE_CHECKING:
+    from tessera.backend.rewrite import Pass
     from tessera.capture.loss_scale import LossScale
     from tessera.export.example import Dims, Inputs
     from tessera.export.exported import Exported
@@ -40,6 +41,8 @@ class Module(torch.nn.Module):
         validate_every: int | None = None,
         precision: str | Mapping[str, str] = "fp32",
         memory_budget: str | float | None = None,
+        passes: Sequence[Pass] = (),
+        tune: str | float | None = None,
         clip_norm: float | None = None,
         accumulate: int = 1,
         loss_scale: str | float | LossScale | None = "auto",
@@ -71,6 +74,8 @@ class Module(torch.nn.Module):
             validate_every=validate_every,
             precision=precision,
             memory_budget=memory_budget,
+            passes=passes,
+            tune=tune,
             clip_norm=clip_norm,
             accumulate=accumulate,
             loss_scale=loss_scale,

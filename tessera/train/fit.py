@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+from tessera.backend.own_passes import resolve_passes
+from tessera.backend.rewrite import Pass
+from tessera.backend.tuning import resolve_tune
 from tessera.capture.compile import plain_module
 from tessera.capture.loss_scale import LossScale
 from tessera.capture.train_step import TrainStep
@@ -57,6 +60,8 @@ def fit(
     validate_every: int | None = None,
     precision: str | Mapping[str, str] = "fp32",
     memory_budget: str | float | None = None,
+    passes: Sequence[Pass] = (),
+    tune: str | float | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
     loss_scale: str | float | LossScale | None = "auto",
@@ -98,6 +103,8 @@ def fit(
             ``train_step``.
         memory_budget: ``"24GiB"``, ``"auto"`` or a part of what activations take, see ``train_step``; activations that
             there is no room for are computed again in the backward.
+        passes: of your own, ``tessera.Pass``, behind Tessera's, see ``train_step``.
+        tune: how long other ways to compile the step may be tried, ``"30s"`` or seconds, see ``train_step``.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
         loss_scale: of float16 gradients, see ``train_step``; by default it is found and followed where there are any.
@@ -138,6 +145,7 @@ def fit(
     )  # fmt: skip
     check_seed(seed)
     asked, budget = resolve_precision(precision), resolve_memory_budget(memory_budget)
+    own_passes, seconds = resolve_passes(passes), resolve_tune(tune)
     asked.check_layers(plain_module(module))
     check_measures(loss, metrics)
     check_company(
@@ -180,6 +188,8 @@ def fit(
             loss_scale=loss_scale,
             precision=asked,
             memory_budget=budget,
+            passes=own_passes,
+            tune=seconds,
             metrics=in_step,
             targets=2 if weighted else 1,
             # What a resumed run compiles depends on what this one has compiled, and on nothing before it.

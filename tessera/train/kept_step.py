@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tessera.backend.rewrite import Pass
 from tessera.capture.train_step import TrainStep, train_step
 from tessera.nn.losses import LossFunction
 from tessera.train.metrics import Metric
@@ -26,6 +27,8 @@ def kept_step(
     loss_scale: Any = "auto",
     precision: Any = "fp32",
     memory_budget: Any = None,
+    passes: Sequence[Pass] = (),
+    tune: float | None = None,
     fresh: bool = False,
 ) -> TrainStep:
     """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
@@ -34,7 +37,7 @@ def kept_step(
         fresh: make a new one in any case.
     """
     made_for: tuple[Any, ...] = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
-    made_for += (targets, loss_scale, precision, memory_budget)
+    made_for += (targets, loss_scale, precision, memory_budget, passes, tune)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -50,6 +53,8 @@ def kept_step(
             loss_scale=loss_scale,
             precision=precision,
             memory_budget=memory_budget,
+            passes=passes,
+            tune=tune,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

@@ -7,7 +7,7 @@ import torch
 
 import tessera
 from tessera.backend import tuning
-from tessera.backend.tuning import USUAL, choose, measured, resolve_tune, tuned
+from tessera.backend.tuning import USUAL, choose, made_up, measured, resolve_tune, tuned
 from tessera.errors import SettingError
 from tests.backend.hand_made import program
 
@@ -128,6 +128,35 @@ def test_without_real_inputs_nothing_is_measured(ways):
     assert tuned(found, build_with({}, []), lambda run: run, 30)[1] == [
         "not tuned: there are no real inputs to measure with"
     ]
+
+
+def test_inputs_are_made_up_where_there_are_none():
+    found = program(lambda x, i: (x.t()[i],), torch.rand(3, 4).t(), torch.tensor([1]))
+    halves, zero = made_up(found)
+    assert torch.equal(halves, torch.full((4, 3), 0.5))
+    assert halves.stride() == (1, 4)
+    assert torch.equal(zero, torch.tensor([0]))
+    assert type(halves) is torch.Tensor
+    del found.placeholders[0].meta["val"]
+    assert made_up(found) == []
+
+
+def test_a_function_is_tuned_forward_and_backward(ways):
+    fast = tessera.compile(lambda x: (x.sin() * x).sum(), tune="30s")
+    x = torch.rand(64, requires_grad=True)
+    fast(x).backward()
+    torch.testing.assert_close(x.grad, x.cos() * x + x.sin())
+    for compilation in fast.report.compilations:
+        assert any(note.startswith("tuned: ") for note in compilation.notes)
+
+
+def test_what_cannot_be_measured_is_compiled_the_usual_way(ways):
+    def fails(inputs):
+        raise RuntimeError("no input for it")
+
+    run, notes = tuned(made(), lambda: fails, lambda run: run, 30)
+    assert run is fails
+    assert notes == ["not tuned: RuntimeError: no input for it"]
 
 
 def test_inputs_and_the_random_stream_stay_as_they_are():

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, TensorDataset
 
+from tessera.backend.rewrite import Pass
 from tessera.checkpoint import latest
 from tessera.errors import (
     BatchError,
@@ -154,6 +155,25 @@ def test_everything_at_once(tmp_path, capsys):
     assert torch.equal(load_file(tmp_path / "best.safetensors")["0.weight"], module[0].weight)
     assert history.report.subject == "training step of Sequential"
     assert capsys.readouterr().out == ""
+
+
+def test_the_users_own_passes_and_the_time_for_tuning_reach_the_step():
+    seen = []
+
+    def look(program):
+        seen.append(program.name)
+        return 0
+
+    model, look_on = torch.nn.Linear(3, 1), Pass("look_on", "bitwise", look)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    data = (torch.randn(8, 3), torch.randn(8, 1))
+    fit(model, data, optimizer=optimizer, batch_size=4, passes=[look_on], tune="0s", progress=False)
+    assert seen == ["training step of Linear"]
+    _, step = vars(optimizer)["_step_of_last_fit"]
+    assert any("tuned: " in note or "tuned before: " in note for note in step.report.compilations[0].notes)
+    for wrong in ({"passes": [look]}, {"tune": "soon"}):
+        with pytest.raises(SettingError, match=next(iter(wrong))):
+            fit(model, data, **wrong)
 
 
 def test_keyword_inputs():
