@@ -10,6 +10,7 @@ from tessera.errors import SettingError
 
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_FEWEST_BYTES = 1 << 20  # of a number without a unit; a smaller number is not meant as bytes
 _TEXT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]+)\s*")
 
 
@@ -50,16 +51,20 @@ def resolve_memory_budget(given: str | float | MemoryBudget | None) -> MemoryBud
         size = int(float(found[1]) * _UNITS[found[2]])
         if size > 0:
             return MemoryBudget(size=size)
-    size = 24 << 30  # for the advice
-    if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given):
-        if 0 < given <= 1:
-            return MemoryBudget(share=float(given))
-        size = int(given) if given > 1 else size
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given <= 1:
+        return MemoryBudget(share=float(given))
     raise SettingError(
         f"memory_budget={given!r} was passed.",
         "It is 'auto', a size with its unit, or a part of what the step's activations take, above 0 and at most 1.",
-        f"Write memory_budget={in_words(size)!r}, or memory_budget=0.5.",
+        _advice(given),
     )
+
+
+def _advice(given: object) -> str:
+    size = "24GiB"
+    if isinstance(given, int | float) and not isinstance(given, bool) and 1 < given < math.inf:
+        size = in_words(int(given)) if given >= _FEWEST_BYTES else f"{given:g}GiB"
+    return f"Write memory_budget={size!r}, or memory_budget=0.5 for half of what the step takes without one."
 
 
 def in_words(size: int) -> str:

@@ -26,7 +26,9 @@ def test_none_is_none():
 
 
 @pytest.mark.parametrize(
-    "given", ["", "much", "24", "24 gigs", "-1GiB", "0MiB", 0, -0.5, float("nan"), True, 7, [1]], ids=str
+    "given",
+    ["", "much", "24", "24 gigs", "-1GiB", "0MiB", 0, -0.5, float("nan"), True, 7, 2.5, 1e400, -1e400, [1]],
+    ids=str,
 )
 def test_anything_else_is_an_error_with_an_example_that_works(given):
     with pytest.raises(SettingError) as caught:
@@ -34,6 +36,14 @@ def test_anything_else_is_an_error_with_an_example_that_works(given):
     example = caught.value.fix.split("memory_budget=")[1].split("'")[1]
     assert resolve_memory_budget(example).size > 0
     assert repr(given) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(2.5, "2.5GiB"), (7, "7GiB"), (24 << 30, "24GiB"), (1.5e9, "1430.6MiB")], ids=str
+)
+def test_the_advice_is_what_was_probably_meant(given, meant):
+    with pytest.raises(SettingError, match=f"Write memory_budget='{meant}', or memory_budget=0.5 for half"):
+        resolve_memory_budget(given)
 
 
 @pytest.mark.parametrize("size", [1, 1023, 10240, 123_456_789, 24 << 30, (24 << 30) + 1], ids=str)
