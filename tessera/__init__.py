@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tessera import checkpoint as checkpoint
     from tessera import data as data
     from tessera import errors as errors
     from tessera import nn as nn
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tessera.capture.scan import scan as scan
     from tessera.capture.step_file import load as load
     from tessera.capture.train_step import train_step as train_step
+    from tessera.checkpoint.callable import checkpoint as checkpoint
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
     from tessera.nn.function import function as function
@@ -36,7 +36,7 @@ __version__ = "0.1.0"
 _CONTENTS = {
     "Pass": "tessera.backend.rewrite:Pass",
     "benchmark": "tessera.train.benchmark:benchmark",
-    "checkpoint": "tessera.checkpoint",
+    "checkpoint": "tessera.checkpoint.callable:checkpoint",
     "compile": "tessera.capture.compile:compile",
     "data": "tessera.data",
     "dropout": "tessera.nn.dropout:dropout",

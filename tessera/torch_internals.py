@@ -1093,6 +1093,9 @@ def compile_graph_pieces(
         # The strides of what a backward piece receives are those its forward was compiled to produce.
         for node, value in zip(piece.graph.find_nodes(op="placeholder"), example_inputs, strict=True):
             node.meta["val"] = value
+        for node in piece.graph.nodes:  # AOTAutograd does not say what random numbers are that a backward draws again
+            if node.op == "call_function" and "val" not in node.meta:
+                node.meta["val"] = computed_anew(node, fake_mode_of(example_inputs))
         if "get_decomp_fn" in options:  # 2.12 passes a local function, which ends Inductor's cache key with a warning
             options["get_decomp_fn"] = inductor_decompositions
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"

@@ -54,10 +54,16 @@ def training_mode() -> bool:
 
         captured = torch_internals.captured_training_mode()
         return uncaptured.training_mode() if captured is None else captured
+    module = running_module()
+    return True if module is None else module.training
+
+
+def running_module() -> torch.nn.Module | None:
+    """The module whose method runs, the innermost; a function with a module as its first argument counts as one."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
     while frame is not None:
         code = frame.f_code
         if code.co_argcount and isinstance(module := frame.f_locals.get(code.co_varnames[0]), torch.nn.Module):
-            return module.training
+            return module
         frame = frame.f_back
-    return True
+    return None
