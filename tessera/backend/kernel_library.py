@@ -10,10 +10,12 @@ The wrapper that Inductor writes makes a ``KernelLibrary`` where it would make a
 
 from __future__ import annotations
 
+import contextlib
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +56,35 @@ class KernelLibrary:
     def wait(self, scope: dict[str, Any]) -> None:
         """Put a function in the place of each source among the global names of a wrapper."""
         self._inductor.wait(scope)
-        waiting = [value for value in scope.values() if isinstance(value, KernelSource)]
-        if not waiting:
-            return
-        found = compiled_kernels(dict.fromkeys(waiting), torch_internals.compile_threads())
-        for name, value in list(scope.items()):
-            if isinstance(value, KernelSource):
-                scope[name] = found[value]
+        waiting = _waiting.get()
+        if waiting is None:
+            _fill([scope])
+        else:
+            waiting.append(scope)
+
+
+# Global names of wrappers whose kernels are compiled later.
+_waiting: ContextVar[list[dict[str, Any]] | None] = ContextVar("waiting", default=None)
+
+
+@contextlib.contextmanager
+def compiled_together() -> Iterator[None]:
+    """Compile the kernels of all wrappers that are made inside at the end: nobody may call them, or ask, before."""
+    waiting: list[dict[str, Any]] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+    _fill(waiting)
+
+
+def _fill(scopes: Sequence[dict[str, Any]]) -> None:
+    places = [(scope, name, v) for scope in scopes for name, v in scope.items() if isinstance(v, KernelSource)]
+    if places:
+        found = compiled_kernels(dict.fromkeys(kernel for _, _, kernel in places), torch_internals.compile_threads())
+        for scope, name, kernel in places:
+            scope[name] = found[kernel]
 
 
 def compiled_kernels(kernels: Iterable[KernelSource], workers: int) -> dict[KernelSource, Any]:

@@ -18,7 +18,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.cpp_extension import Extension, load_cpp_extension
-from tessera.backend.kernel_library import address_of
+from tessera.backend.kernel_library import address_of, compiled_together
 from tessera.backend.wrapper_reader import Schedule, read_wrapper
 
 NAME = "tessera_update"
@@ -130,11 +130,10 @@ def _compile(formula: Formula) -> UpdateKernel | None:
     all_operands = [torch.empty(shape_of(o), dtype=o.dtype) for o in formula.operands]
     results = [torch.empty((), dtype=n.meta["val"].dtype) for n in needed]
     fake_mode = torch_internals.fake_mode_of([node.meta["val"] for node in formula.nodes])
-    inner = _compile_part(update, [*all_operands, *results], fake_mode)
-    if inner is None:
-        return None
-    outer = _compile_part(prepare, [all_operands[i] for i in single], fake_mode) if numbers else None
-    if numbers and outer is None:
+    with compiled_together():
+        inner = _compile_part(update, [*all_operands, *results], fake_mode)
+        outer = _compile_part(prepare, [all_operands[i] for i in single], fake_mode) if numbers and inner else None
+    if inner is None or (numbers and outer is None):
         return None
     names = [f"a[{i}]" for i, _ in operands] + [f"s[{i}]" for i in range(len(needed))]
     source = _TEMPLATE.format(

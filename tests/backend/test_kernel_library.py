@@ -15,6 +15,7 @@ from tessera.backend.kernel_library import (
     KernelSource,
     address_of,
     compiled_kernels,
+    compiled_together,
     grouped,
     is_kernel,
     library_of,
@@ -146,3 +147,29 @@ def test_inductor_is_itself_again_after_a_compilation():
 
 def test_other_kinds_of_kernels_are_inductors():
     assert KernelLibrary().triton.__self__.__class__.__module__.startswith("torch.")
+
+
+def test_wrappers_that_are_made_together_share_a_library():
+    one, other = {"a": fill(7)}, {"b": fill(8), "number": 1}
+    with compiled_together():
+        KernelLibrary().wait(one)
+        KernelLibrary().wait(other)
+        assert not is_kernel(one["a"])
+    assert library_of(one["a"])[0] is library_of(other["b"])[0]
+    assert other["number"] == 1
+    alone = {"a": fill(7)}
+    KernelLibrary().wait(alone)
+    assert is_kernel(alone["a"])
+
+
+def test_nothing_is_compiled_for_those_who_failed():
+    scope = {"a": fill(9)}
+
+    def fails():
+        with compiled_together():
+            KernelLibrary().wait(scope)
+            raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        fails()
+    assert isinstance(scope["a"], KernelSource)

@@ -17,6 +17,7 @@ from torch import Tensor, fx
 
 from tessera import torch_internals
 from tessera.backend.graph_compiler import compile_graph
+from tessera.backend.kernel_library import compiled_together
 from tessera.backend.products import add_product
 from tessera.backend.rows.region import Region
 from tessera.backend.rows.rules import SHARED, SUMMED, TRANSPOSED
@@ -104,12 +105,13 @@ def compile_region(region: Region, chunk: int) -> tuple[str, list[fx.Node]]:
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     if name not in CHUNKED:
         steps, inputs = [], []
-        for count, graph in graphs.items():
-            products = _take_products_out(graph, len(sums))
-            examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
-            output = compile_graph(graph, examples)[0]
-            steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count], products))
-            inputs.append(examples)
+        with compiled_together():
+            for count, graph in graphs.items():
+                products = _take_products_out(graph, len(sums))
+                examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
+                output = compile_graph(graph, examples)[0]
+                steps.append(Step(output, [tuple(e.stride()) for e in examples], sizes[count], products))
+                inputs.append(examples)
         leads = [lead for _, lead in region.operands]
         CHUNKED[name] = Chunked(leads, region.rows, [_like(n) for n in with_rows], [_like(n) for n in sums], steps)
         _INPUTS[name] = inputs
