@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.loops.captured import without_scans
+from tessera.backend.loops.captured import with_loops
 from tessera.backend.rewrite import Captured
 from tessera.backend.runner import run_before_autograd
 from tessera.backend.targets.check import check_program
@@ -95,9 +95,6 @@ class _Recording(WholeStep):
 
     _abroad = True
 
-    def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
-        return without_scans(graph_module)  # a GPU has no compiled loop
-
     def _compile(self, started: float) -> NoReturn:
         job, inputs = self.job, self._inputs
         updates = [record_update(o, parameters_of(o, self.trained)) for o in job.optimizers]
@@ -115,7 +112,7 @@ def _inference(name: str, graph_module: fx.GraphModule, inputs: Sequence[Any]) -
         results = [Value(f"output {i}", Role.RESULT) for i in range(len(returned))]  # type: ignore[arg-type]
         raise _Captured(Program(f"forward of {name}", copy_graph(piece), named, results), inputs)
 
-    captured = Captured(name, without_scans(graph_module), inputs, abroad=True)
+    captured = Captured(name, with_loops(graph_module), inputs, abroad=True)
     run_before_autograd(captured)
     torch_internals.compile_graph_pieces(copy_graph(captured.graph_module), inputs, end)
     raise AssertionError

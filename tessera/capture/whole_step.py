@@ -48,7 +48,7 @@ class WholeStep(BoundStep):
             raise CannotCapture("a parameter is updated twice in one step: it stands in two groups or optimizers")
         self.expected = [(i, p) for i, p in enumerate(inputs) if isinstance(p, torch.nn.Parameter)]
         self._hook_count = torch_internals.hook_count()
-        graph_module = self._looping(graph_module)
+        graph_module = with_loops(graph_module)
         _refuse(graph_module, inputs, self._owned)
         _refuse_second_evaluation(job.optimizers)
         self._joint = self._joint_graph(Captured(job.name, graph_module, inputs, abroad=self._abroad))
@@ -83,10 +83,6 @@ class WholeStep(BoundStep):
             raise
         self._begin()
         del self._joint, self._inputs
-
-    def _looping(self, graph_module: fx.GraphModule) -> fx.GraphModule:
-        """How loops over time are traced."""
-        return with_loops(graph_module)
 
     def _joint_graph(self, captured: Captured) -> torch_internals.JointGraph:
         plain = captured.graph_module

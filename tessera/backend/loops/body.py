@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx
@@ -22,6 +22,10 @@ class Like:
     shape: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+
+    def on(self, device: torch.device) -> Like:
+        """The same on another device."""
+        return replace(self, device=device)
 
     def empty(self, *leading: int) -> Tensor:
         """Memory for such a tensor, or for a stack of them."""

@@ -55,7 +55,7 @@ class CompiledLoop:
                 return CompiledLoop(body.carries, body.ys, *_compile(body))
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the loop still runs
             note = f"the turns of a time loop run eagerly: {torch_internals.compiler_reason(error)}"
-            eagerly = functools.partial(_eagerly, _writing(body))
+            eagerly = functools.partial(_eagerly, writing_turn(body))
             return CompiledLoop(body.carries, body.ys, eagerly=eagerly, note=note)
 
     def __call__(
@@ -90,7 +90,7 @@ def _compile(body: Body) -> tuple[torch_internals.InductorOutput | None, NativeL
 
 
 def _compiled(body: Body, threads: int) -> torch_internals.InductorOutput:
-    graph = _writing(body)
+    graph = writing_turn(body)
     examples = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
     inductor = functools.partial(torch_internals.compile_with_inductor, threads=threads)
     return compile_graph(graph, examples, inductor)[0]
@@ -101,7 +101,7 @@ def _eagerly(graph: fx.GraphModule, inputs: list[Tensor]) -> Sequence[Tensor]:
     return results
 
 
-def _writing(body: Body) -> fx.GraphModule:
+def writing_turn(body: Body) -> fx.GraphModule:
     """The turn with its results written into tensors that it is given."""
     last = len(body.operands)
 

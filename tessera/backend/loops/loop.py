@@ -97,6 +97,16 @@ class _Differentiable(torch.autograd.Function):
         return None, None, None, *of
 
 
+def body_of(name: str) -> Body:
+    """The turn of a loop, by what the operator calls it."""
+    return _BODIES[name]
+
+
+def keep_body(name: str, body: Body) -> None:
+    """Make a turn known that was traced elsewhere, under the name that it has there."""
+    _BODIES[name] = body
+
+
 def compiled_loop(name: str) -> CompiledLoop:
     """The compiled form of the body with that name, which is compiled now if it was not before."""
     if name not in COMPILED:

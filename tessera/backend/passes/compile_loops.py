@@ -17,11 +17,13 @@ from tessera.program import Program
 
 def compile_loops(program: Program) -> int:
     """Returns how many loops there are that it had not seen."""
-    loops = [n for n in program.graph.find_nodes(op="call_function", target=LOOP) if "loop_is_compiled" not in n.meta]
+    found = program.graph.find_nodes(op="call_function", target=LOOP)
+    loops = [node for node in found if "loop_is_compiled" not in node.meta]
     steps = Counter(str(node.args[4]) for node in loops)
     for count, number in steps.items():
         program.notes.append(f"time loop of {count} steps as one loop" + (f", {number} times" if number > 1 else ""))
-    notes = [compiled_loop(str(node.args[0])).note for node in loops]
+    here = [node for node in loops if node.meta["val"][0].device.type == "cpu"]  # for others see targets/time_loops.py
+    notes = [compiled_loop(str(node.args[0])).note for node in here]
     program.notes += dict.fromkeys(filter(None, notes))
     for node in loops:
         node.meta["loop_is_compiled"] = True

@@ -16,6 +16,7 @@ from tessera.backend.targets.attention import ATTENTION
 from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emit import need_triton, run_child
 from tessera.backend.targets.graph_json import program_to_json
+from tessera.backend.targets.time_loops import loops_to_json
 from tessera.errors import ExportError
 from tessera.program import Program
 from tessera.program.provenance import describe, source_line
@@ -78,11 +79,14 @@ def run_interpreted(program: Program, values: Sequence[torch.Tensor], target: st
     device = find_device(target)
     need_triton(target)
     described, constants = program_to_json(program)
+    loops, of_loops = loops_to_json(program)
     names = [node["name"] for node in described["nodes"] if node["op"] == "placeholder"]
     given = {name: value.contiguous().clone() for name, value in zip(names, values, strict=True)}
     with tempfile.TemporaryDirectory(prefix="tessera-check-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps({"target": device.name, "programs": [described]}), encoding="utf-8")
+        job = {"target": device.name, "programs": [described], "loops": [loops]}
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        save_file(of_loops, folder / "loops.safetensors")
         save_file(constants, folder / "constants.safetensors")
         save_file(given, folder / "values.safetensors")
         run_child(folder, program.name, device.name, interpreted=True)

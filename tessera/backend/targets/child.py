@@ -16,16 +16,18 @@ import torch
 from safetensors.torch import load_file
 
 from tessera import torch_internals
+from tessera.backend.loops.loop import LOOP
 from tessera.backend.rows.chunked import IN_CHUNKS
 from tessera.backend.runner import run_pipeline
 from tessera.backend.targets.absent import Properties
 from tessera.backend.targets.costs import calls_of, kernels_of
 from tessera.backend.targets.device import DEVICES, Device
 from tessera.backend.targets.emission import Emission
-from tessera.backend.targets.files import write
+from tessera.backend.targets.files import LOOP_FILE, write
 from tessera.backend.targets.graph_json import program_from_json
 from tessera.backend.targets.retarget import retarget
 from tessera.backend.targets.schedules import compile_kernels
+from tessera.backend.targets.time_loops import compile_turn, loops_from_json, turns_of
 from tessera.errors import TesseraError
 from tessera.program import Program, copy_graph
 
@@ -39,6 +41,7 @@ def main(arguments: list[str]) -> int:
     for number, described in enumerate(job["programs"]):
         place = folder / str(number)
         try:
+            loops_from_json(job["loops"][number], load_file(place / "loops.safetensors"), torch.device("cuda", 0))
             program = program_from_json(described, load_file(place / "constants.safetensors"))
             emission = _emit(program, device, workers=job["workers"], tf32=job["tf32"])
         except TesseraError as error:
@@ -60,8 +63,11 @@ def _emit(program: Program, device: Device, *, workers: int, tf32: bool) -> Emis
     with torch_internals.recording_triton() as output:
         passes = run_pipeline(program)
         wrapper = torch_internals.compile_with_inductor(copy_graph(program.graph_module), inputs).source
+        turns = _compile_turns(program, output)
     compiled = compile_kernels(output.kernels, workers)
-    sources = {f"{name}.py": text.lstrip("\n") for name, text in output.kernels.items()} | {"wrapper.py": wrapper}
+    sources = (
+        {f"{name}.py": text.lstrip("\n") for name, text in output.kernels.items()} | {"wrapper.py": wrapper} | turns
+    )
     chosen = {name: found.binaries[0] for name, found in compiled.items() if found.binaries}
     return Emission(
         program=program.name,
@@ -76,6 +82,17 @@ def _emit(program: Program, device: Device, *, workers: int, tf32: bool) -> Emis
         sources=sources | {f"{name}.ptx": binary.ptx for name, binary in chosen.items()},
         cubins={f"{name}.cubin": binary.cubin for name, binary in chosen.items()},
     )
+
+
+def _compile_turns(program: Program, output: torch_internals.TritonOutput) -> dict[str, str]:
+    """Wrappers of the turns of its loops, by file name; what they launch is launched in every turn."""
+    output.launches[:] = [launch for launch in output.launches if launch.name != f"torch.ops.{LOOP}"]
+    wrappers = {}
+    for name, turns in turns_of(program).items():
+        first = len(output.launches)
+        wrappers[f"{LOOP_FILE}{name}.py"] = compile_turn(name).source
+        output.launches.extend(output.launches[first:] * (turns - 1))
+    return wrappers
 
 
 def _repeated(program: Program) -> list[str]:

@@ -19,6 +19,7 @@ from tessera.backend.targets.device import find_device
 from tessera.backend.targets.emission import Emission
 from tessera.backend.targets.files import read
 from tessera.backend.targets.graph_json import program_to_json
+from tessera.backend.targets.time_loops import loops_to_json
 from tessera.errors import ExportError, MissingDependencyError, SourceLine
 from tessera.program import Program
 
@@ -40,18 +41,21 @@ def emit_programs(programs: Sequence[Program], target: str) -> list[Emission]:
     device = find_device(target)
     need_triton(target)
     described = [program_to_json(program) for program in programs]
+    loops = [loops_to_json(program) for program in programs]
     job = {
         "target": device.name,
         "programs": [told for told, _ in described],
+        "loops": [told for told, _ in loops],
         "workers": len(os.sched_getaffinity(0)),
         "tf32": torch.get_float32_matmul_precision() != "highest",
     }
     with tempfile.TemporaryDirectory(prefix="tessera-emit-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        for number, (_, constants) in enumerate(described):
+        for number, ((_, constants), (_, of_loops)) in enumerate(zip(described, loops, strict=True)):
             (folder / str(number)).mkdir()
             save_file(constants, folder / str(number) / "constants.safetensors")
+            save_file(of_loops, folder / str(number) / "loops.safetensors")
         run_child(folder, ", ".join(program.name for program in programs), device.name)
         return [read(folder / str(number)) for number in range(len(programs))]
 

@@ -10,6 +10,7 @@ from tessera.backend.targets.emission import Emission, Kernel, LibraryCall, Sche
 from tessera.errors import ExportError
 
 INDEX, JSON = "index.md", "emission.json"
+LOOP_FILE = "loop_"  # begins the name of what launches the kernels of one turn of a time loop
 
 
 def write(emission: Emission, folder: Path) -> list[Path]:
@@ -56,6 +57,7 @@ def read(folder: Path) -> Emission:
         calls = [LibraryCall(**one) for one in told.pop("library_calls")]
         names = [f"{kernel.name}.{end}" for kernel in kernels for end in ("py", "ptx", "cubin")]
         found = {name: folder / name for name in ["wrapper.py", *names] if (folder / name).exists()}
+        found |= {path.name: path for path in sorted(folder.glob(f"{LOOP_FILE}*.py"))}
         return Emission(
             **told,
             kernels=kernels,

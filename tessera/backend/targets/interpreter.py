@@ -20,6 +20,7 @@ from tessera.backend.targets.absent import Properties
 from tessera.backend.targets.device import DEVICES
 from tessera.backend.targets.graph_json import program_from_json
 from tessera.backend.targets.retarget import retarget
+from tessera.backend.targets.time_loops import interpret_loops, loops_from_json
 from tessera.program import copy_graph
 
 aten = torch.ops.aten
@@ -34,12 +35,15 @@ def main(arguments: list[str]) -> int:
     implementation.impl("_scaled_dot_product_efficient_attention", efficient_attention, "CPU")
     implementation.impl("_scaled_dot_product_efficient_attention_backward", efficient_attention_backward, "CPU")
     constants = load_file(folder / "constants.safetensors")
-    program = retarget(program_from_json(job["programs"][0], constants), torch.device("cuda", 0))
+    device = torch.device("cuda", 0)
+    of_loops = loops_from_json(job["loops"][0], load_file(folder / "loops.safetensors"), device)
+    program = retarget(program_from_json(job["programs"][0], constants), device)
     fakes = [node.meta["val"] for node in program.placeholders]
     given = load_file(folder / "values.safetensors") | constants
     values = [_laid_out(given[node.name], fake) for node, fake in zip(program.placeholders, fakes, strict=True)]
     with torch_internals.interpreting_triton():
         run_pipeline(program)
+        interpret_loops(program, of_loops)
         # A library that lays out its result otherwise than the device's would be found by the assertions.
         compiled = torch_internals.compile_with_inductor(copy_graph(program.graph_module), fakes, guarded=False)
         results = torch_internals.without_gradients(compiled.call)(list(values))

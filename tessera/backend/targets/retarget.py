@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.loops.loop import LOOP
 from tessera.backend.targets.attention import ATTENTION, Attention
 from tessera.backend.targets.lowering import check_lowering
 from tessera.errors import ExportError
@@ -80,7 +81,8 @@ class _Retargeting:
         if make := ATTENTION.get(node.target):
             return make(self._attention, *args, **kwargs)
         if torch_internals.is_operator(node.target):
-            check_lowering(node)
+            if node.target is not LOOP:  # its turn is a Program of its own
+                check_lowering(node)
             if torch_internals.takes_device(node.target) and not node.all_input_nodes:
                 kwargs = dict(kwargs) | {"device": self._device}  # it makes a tensor of none, as ``full`` does
         elif isinstance(args[0], tuple | list):  # a result that stands in the place of several
