@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 
@@ -37,7 +39,8 @@ def fastest(problem: str, ways: Mapping[str, Callable[[], object]], usual: str) 
 def seconds_of(problem: str, ways: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float] | None:
     """What each way takes, measured once on this machine; None where that fails.
 
-    It does for want of memory, and where the machine is so busy that the best two runs of a way differ.
+    It does for want of memory, and where others keep the machine busy: rounds in which more wants to run than there
+    are cores do not count, and the best two runs of a way have to agree.
 
     Args:
         problem, ways: as for ``fastest``.
@@ -67,24 +70,41 @@ def _measured(ways: Mapping[str, Callable[[], object]], usual: str) -> str:
 def _timed(
     ways: Mapping[str, Callable[[], object]], device: torch.device, patience: float = 0.0
 ) -> dict[str, list[float]]:
-    """Seconds of each run; ``patience`` is how many of them may go into more rounds until the best ones agree."""
+    """Seconds of each run; ``patience`` is how many of them may go into more rounds until the best ones agree.
+
+    With patience, only runs count during which nobody else had to wait for a core.
+    """
     times: dict[str, list[float]] = {way: [] for way in ways}
     for run in ways.values():
         run()
     end = time.perf_counter() + patience
-    while len(next(iter(times.values()))) < ROUNDS or (not _settled(times) and time.perf_counter() < end):
+    rounds = 0
+    while rounds < ROUNDS or (not _settled(times) and time.perf_counter() < end):
+        rounds += 1
         for way, run in ways.items():  # in turns: whatever else the machine does hits all of them
             _wait_for(device)
             began = time.perf_counter()
             run()
             _wait_for(device)
-            times[way].append(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            if not (patience and _is_crowded()):
+                times[way].append(seconds)
     return times
 
 
 def _settled(times: Mapping[str, list[float]]) -> bool:
     """Whether the best two runs of each way agree; the best is then what it takes when nothing else runs."""
-    return all(second <= _AGREE * best for best, second, *_ in map(sorted, times.values()))
+    best = [sorted(runs)[:2] for runs in times.values()]
+    return all(len(two) == 2 and two[1] <= _AGREE * two[0] for two in best)
+
+
+def _is_crowded() -> bool:
+    """Whether more threads want to run at this moment than there are cores, where the system tells."""
+    try:
+        running = int(Path("/proc/loadavg").read_text(encoding="utf-8").split()[3].split("/")[0])
+    except (OSError, IndexError, ValueError):
+        return False
+    return running > (os.cpu_count() or 1)
 
 
 def _wait_for(device: torch.device) -> None:
