@@ -1198,6 +1198,14 @@ def attention_operators() -> tuple[Any, Any]:
     return forward.default, torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 
 
+@functools.cache
+def traces_double_attention() -> bool:
+    """Whether torch knows while tracing that float64 attention on a CPU has sums in float64; up to 2.12 it does not."""
+    q = torch.empty(1, 1, 2, 8, dtype=torch.float64, device="meta")
+    sums: torch.Tensor = attention_operators()[0](q, q, q)[1]
+    return sums.dtype is torch.float64
+
+
 def cpu_product_instructions() -> dict[torch.dtype, str]:
     """Low-precision dtypes that this processor multiplies faster than float32, and the instructions for them."""
     found = {}

@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import fx
 
+from tessera import torch_internals
+
 RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample has fewer labels than classes"
+DOUBLE_ATTENTION = "torch compiles attention in float64 on a CPU wrongly, up to 2.12"
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
 
@@ -27,6 +30,8 @@ def traced_wrongly(graph_module: fx.GraphModule) -> str:
     """The reason why tracing would make something else of a captured graph, or an empty string."""
     if _loses_recurrent_dropout(graph_module):
         return RECURRENT_DROPOUT
+    if _has_double_attention(graph_module) and not torch_internals.traces_double_attention():
+        return DOUBLE_ATTENTION
     # Its decomposition adds the padding behind a sample's labels to the loss (seen in 2.11 to 2.13).
     called = {getattr(node.target, "__name__", "") for node in graph_module.graph.nodes}
     return MULTILABEL_MARGIN if "multilabel_margin_loss" in called else ""
@@ -43,6 +48,15 @@ def _loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:
             # has_biases, num_layers, dropout, train, bidirectional[, batch_first]; numbers may be symbols
             _, layers, dropout, training, *_ = node.args[weights + 1 :]
             if training and layers != 1 and dropout != 0:
+                return True
+    return False
+
+
+def _has_double_attention(graph_module: fx.GraphModule) -> bool:
+    for node in graph_module.graph.nodes:
+        if node.target is torch.nn.functional.scaled_dot_product_attention:
+            value = node.meta.get("example_value")
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float64 and value.device.type == "cpu":
                 return True
     return False
 

@@ -2,10 +2,18 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 import tessera
-from tessera.backend.unsafe_graphs import MULTILABEL_MARGIN, RECURRENT_DROPOUT, SHARED_MEMORY, why_unsafe
+from tessera import torch_internals
+from tessera.backend.unsafe_graphs import (
+    DOUBLE_ATTENTION,
+    MULTILABEL_MARGIN,
+    RECURRENT_DROPOUT,
+    SHARED_MEMORY,
+    why_unsafe,
+)
 
 
 def captured(function, *inputs):
@@ -59,3 +67,17 @@ def test_indexed_assignment_counts_as_a_write():
     base = torch.zeros(4)
     graph = captured(assign, torch.zeros(3), torch.zeros(3))
     assert why_unsafe(graph, [base[:3], base[1:]]) == SHARED_MEMORY
+
+
+def test_attention_in_float64_runs_eagerly_where_torch_traces_it_wrongly():
+    q = torch.randn(1, 2, 4, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def attend(q):
+        return F.scaled_dot_product_attention(q, q, q, is_causal=True)
+
+    wrong = not torch_internals.traces_double_attention()
+    assert why_unsafe(captured(attend, q), [q]) == (DOUBLE_ATTENTION if wrong else "")
+    assert why_unsafe(captured(attend, q.detach().float()), [q]) == ""
+    (expected,) = torch.autograd.grad(attend(q).sin().sum(), q)
+    (found,) = torch.autograd.grad(tessera.compile(attend)(q).sin().sum(), q)
+    torch.testing.assert_close(found, expected)
