@@ -86,17 +86,17 @@ def _child(
             importlib.import_module(name)
         except ModuleNotFoundError:  # the way itself says what is missing
             break
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     (timing,) = work().values()
     if isinstance(timing, Absent):
         answer.send(timing)
     else:
-        answer.send(Alone(timing, _on_gpu(on) if on.type == "cuda" else _resident("VmHWM") - before))
+        answer.send(Alone(timing, _on_gpu(on) if on.type == "cuda" else resident("VmHWM") - before))
     answer.close()
     time.sleep(_LONGEST_S)  # until the parent has read it and ends this: compile workers need not be waited for
 
 
-def _resident(which: str) -> int:
+def resident(which: str) -> int:
     """Bytes of this process now (VmRSS) or at its peak (VmHWM); what a parent had before ``exec`` is not in it."""
     found = re.search(rf"{which}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found[1]) << 10 if found else 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import (
+    budget,
     call,
     checkpoint,
     compilations,
@@ -50,6 +51,7 @@ FAMILIES: Families = {
     "images": images.measure,
     "lstm": lstm.measure,
     "alone": gpt_alone.measure,
+    "budget": budget.measure,
     "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "import": import_time.measure,

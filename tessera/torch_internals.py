@@ -1012,6 +1012,15 @@ def inductor_options(options: dict[str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def in_graph_order() -> Iterator[None]:
+    """Inductor without an order of its own, in which it does not know what regions hold nor what fences are for."""
+    from torch._inductor import config
+
+    with config.patch(reorder_for_peak_memory=False):
+        yield
+
+
+@contextlib.contextmanager
 def without_patterns() -> Iterator[None]:
     """Inductor without its own graph patterns, one of which may fail on a graph that is right."""
     from torch._inductor import config

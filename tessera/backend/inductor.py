@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 import time
@@ -15,7 +16,7 @@ from tessera.backend.compile_progress import compiling, stage
 from tessera.backend.compile_workers import compile_workers
 from tessera.backend.executables import register
 from tessera.backend.graph_compiler import compile_graph
-from tessera.backend.memory.together import keep_together
+from tessera.backend.memory.together import Together, keep_together
 from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
@@ -69,12 +70,12 @@ def compile_program(
         stage("kernels")
 
         def build() -> _Built:
-            output, notes = compile_graph(program.graph_module, inputs, inductor)
-            if limited:
-                notes += keep_together(output, inputs)
+            with torch_internals.in_graph_order() if limited else contextlib.nullcontext():
+                output, notes = compile_graph(program.graph_module, inputs, inductor)
             # One C call has memory of its own for every buffer.
             native = None if limited else make_native(output, inputs)
-            return native or torch_internals.without_gradients(output.call), output, native, notes
+            together = keep_together(output, inputs) if limited else None
+            return together or native or torch_internals.without_gradients(output.call), output, native, notes
 
         built, tried = (build(), []) if tune is None else tuned(program, build, operator.itemgetter(0), tune)
     call, output, native, notes = built
@@ -94,6 +95,8 @@ def compile_program(
         compilation.calls, compilation.memory = records_of(output.source, program)
     except Exception as error:  # a wrapper may be written otherwise than it ever was: the Report alone is poorer
         compilation.notes.append(f"what its calls were made of is not known: {type(error).__name__}: {error}")
+    if isinstance(call, Together):
+        call.tell(compilation)
     if native is not None:
         compilation.notes.append("runs as one C call")
     return Executable(call, output, native, compilation)

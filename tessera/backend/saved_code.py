@@ -11,6 +11,7 @@ is given: see ``tessera.artefact`` for whose they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ from tessera.backend.loops.native_loop import NAME as LOOP
 from tessera.backend.loops.native_loop import NativeLoop
 from tessera.backend.loops.native_loop import bound_to as addresses_of_loop
 from tessera.backend.memory import fence as fence
+from tessera.backend.memory.together import Layout, Together, put_together
 from tessera.backend.memory_pool import MemoryPool
 from tessera.backend.native import NAME as NATIVE
 from tessera.backend.native import NativeProgram
@@ -53,7 +55,8 @@ def save_executable(executable: Executable, members: Members) -> dict[str, Any]:
     """
     native = executable.native
     if native is None:
-        return {"wrapper": _save_wrapper(executable.wrapper, members)}
+        together = {"layout": asdict(executable.call.layout)} if isinstance(executable.call, Together) else {}
+        return {"wrapper": _save_wrapper(executable.wrapper, members), **together}
     return {
         "native": {
             "library": members.add(native.extension.library, "code", ".so"),
@@ -72,7 +75,11 @@ def load_executable(saved: dict[str, Any], read: Read, compilation: Compilation)
     """
     if "native" not in saved:
         output = _load_wrapper(saved["wrapper"], read)
-        return Executable(torch_internals.without_gradients(output.call), output, None, compilation)
+        if "layout" not in saved:
+            return Executable(torch_internals.without_gradients(output.call), output, None, compilation)
+        together = put_together(output, Layout(**saved["layout"]))
+        together.tell(compilation)
+        return Executable(together, output, None, compilation)
     parts = saved["native"]
     kernels = _load_kernels(parts["kernels"], read)
     addresses = [torch_internals.tensor_data_pointer_function(), *map(address_of, kernels)]

@@ -49,6 +49,8 @@ class Compilation:
         milliseconds: measured by a profile, one call; None before.
         share_of_peak: FLOPs of its products a second, over the device's measured ``peak`` (in words).
         origin: the file that it was loaded from, if it was.
+        predicted_peak: bytes that it allocates at its peak, where there is a memory budget.
+        measured_peak: bytes that the process, or the GPU, really held more in a run; None before the second one.
     """
 
     program: str
@@ -66,6 +68,8 @@ class Compilation:
     share_of_peak: float | None = None
     peak: str = ""
     origin: str = ""
+    predicted_peak: int | None = None
+    measured_peak: int | None = None
 
     @property
     def peak_bytes(self) -> int:
@@ -75,7 +79,7 @@ class Compilation:
     def summary(self) -> list[str]:
         """What was compiled, what it became, and what was measured of it."""
         if self.origin:
-            return [f"loaded {self.program} from {self.origin}", "  Nothing was traced or compiled"]
+            return [f"loaded {self.program} from {self.origin}", "  Nothing was traced or compiled", *self._peaks()]
         total = self.capture_seconds + self.pipeline_seconds + self.inductor_seconds
         head = (
             f"compiled {self.program} in {total:.2f} s"
@@ -87,11 +91,19 @@ class Compilation:
         lines = [head, f"  Fused {_counted(self.operations, 'operation')} into {made}"]
         if self.peak_bytes:
             lines.append(f"  Holds {self.peak_bytes / 2**20:.4g} MiB at most besides what it is given")
+        lines += self._peaks()
         if self.milliseconds is not None:
             lines.append(f"  Takes {self.milliseconds:.4g} ms, measured")
         if self.share_of_peak is not None:
             lines.append(f"  Achieved {self.share_of_peak:.0%} of peak FLOPS: {self.peak}")
         return lines
+
+    def _peaks(self) -> list[str]:
+        """Of what is allocated, with a memory budget."""
+        if self.predicted_peak is None:
+            return []
+        seen = "" if self.measured_peak is None else f", {self.measured_peak / 2**20:.4g} MiB measured"
+        return [f"  Allocates {self.predicted_peak / 2**20:.4g} MiB at its peak, predicted{seen}"]
 
     def lines(self) -> list[str]:
         passes = [f"  pass {record}" for record in self.passes]

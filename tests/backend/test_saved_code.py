@@ -14,7 +14,7 @@ from tessera.backend.inductor import Executable, compile_program
 from tessera.backend.portable_wrapper import CannotSave
 from tessera.backend.rows import chunked
 from tessera.backend.saved_code import load_executable, save_executable
-from tessera.program import Compilation
+from tessera.program import Compilation, MemoryBudget
 from tests.backend.hand_made import program
 from tests.capture.saved_steps import CASES
 
@@ -57,6 +57,20 @@ def test_a_wrapper_that_calls_a_library():
     assert saved.keys() == {"wrapper"}
     assert torch.equal(loaded.call([x, y])[0], executable.call([x, y])[0])
     assert torch.is_grad_enabled()
+
+
+def test_buffers_of_a_budget_lie_as_they_did():
+    x = torch.randn(256, 256)
+    made = program(lambda a: (torch.relu(a @ a) @ a,), x)
+    made.memory_budget = MemoryBudget(share=1.0)
+    executable = compile_program(made)
+    loaded, _ = again(executable)
+    assert loaded.call.layout == executable.call.layout
+    assert executable.call.layout.extent >= x.nbytes
+    for _ in range(3):
+        assert torch.equal(loaded.call([x])[0], executable.call([x])[0])
+    assert loaded.compilation.predicted_peak == executable.compilation.predicted_peak
+    assert loaded.compilation.measured_peak is not None
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ NAMES = (
     "images",
     "lstm",
     "alone",
+    "budget",
     "first_step",
     "gpt",
     "import",

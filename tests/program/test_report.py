@@ -49,6 +49,15 @@ def test_a_reason_is_kept_and_logged_once(caplog):
     assert [r.getMessage() for r in caplog.records] == ["f: stepped down to pieces: print"]
 
 
+def test_the_peak_of_a_budget_is_told_predicted_and_measured():
+    made = Compilation("step", predicted_peak=3 << 20)
+    assert "    Allocates 3 MiB at its peak, predicted\n" in f"{Report('x', compilations=[made])}\n"
+    made.measured_peak = 7 << 19
+    assert "Allocates 3 MiB at its peak, predicted, 3.5 MiB measured" in str(Report("x", compilations=[made]))
+    made.origin = "step.tessera"
+    assert "3.5 MiB measured" in str(Report("x", compilations=[made]))
+
+
 def test_what_was_measured_is_told():
     part = Part(SourceLine("/a/net.py", 3, "y = x @ w"), "forward", 1.0, ["aten.mm"])
     calls = [CallRecord("extern_kernels.mm", "library", 4_000_000, 8_000_000, "float32", [part], [], 1.5, 0.71)]

@@ -19,11 +19,11 @@ def recompute_marked(program: Program) -> int:
     regions = {node: torch_internals.checkpoint_region(node) for node in program.graph.nodes}
     if not any(region is not None for region in regions.values()):
         return 0
-    sides = Sides(program)
+    sides = Sides(program.graph)
     stays = {node for node in regions if _stays(node, regions)}
     dropped = [node for node in sides.kept if node not in stays and sides.can_be_repeated(node)]
     if dropped:
-        recompute(program, dropped, stays)
+        recompute(program.graph, dropped, stays)
         program.notes.append(f"torch.utils.checkpoint: {len(dropped)} values are computed again")
     return len(dropped)
 

@@ -19,7 +19,7 @@ from tessera import torch_internals
 from tessera.backend.memory.liveness import Liveness, Peak, owner, size_of
 from tessera.backend.memory.recomputation import recompute
 from tessera.backend.memory.sides import Sides
-from tessera.program import Program, copy_graph
+from tessera.program import Program, copy_nodes
 
 SMALLEST = 1 << 12  # bytes of a value that is worth the calls it costs
 _SHARE = 0.02  # of the first peak: what a plan drops more than the one before, if there is so much
@@ -36,10 +36,11 @@ class Plan:
 
 def plans(program: Program) -> Iterator[Plan]:
     """Plans that drop more and more; the first drops nothing. Their peaks may rise again towards the end."""
-    sides = Sides(program)
+    sides = Sides(program.graph)
     dropped: dict[fx.Node, None] = {}
     again: set[fx.Node] = set()
     liveness, copies = sides.liveness, {node: node for node in program.graph.nodes}
+    costs = {node: cost_of(node) for node in program.graph.nodes}
     enough = None
     while True:
         peak = liveness.peak()
@@ -47,15 +48,15 @@ def plans(program: Program) -> Iterator[Plan]:
         yield Plan(tuple(dropped), peak)
         waits = {node for node in sides.kept if node not in dropped and _waits(node, sides, liveness, copies, peak)}
         saved = 0
-        while saved < enough and (best := _cheapest(sides, waits, dropped, again)) is not None:
+        while saved < enough and (best := _cheapest(sides, waits, dropped, again, costs)) is not None:
             dropped[best] = None
             waits.remove(best)
             again |= sides.repeated(best, dropped)[0]
             saved += size_of(best)
         if not saved:
             return
-        trial, copies = _with(program, dropped)
-        liveness = Liveness(trial.graph)
+        trial, copies = _with(program.graph, dropped)
+        liveness = Liveness(trial)
 
 
 def _waits(node: fx.Node, sides: Sides, liveness: Liveness, copies: dict[fx.Node, fx.Node], peak: Peak) -> bool:
@@ -69,18 +70,21 @@ def _waits(node: fx.Node, sides: Sides, liveness: Liveness, copies: dict[fx.Node
 
 def carry_out(program: Program, plan: Plan) -> Program:
     """A copy of the Program that computes again what the plan drops."""
-    return _with(program, plan.dropped)[0]
+    graph_module = fx.GraphModule(program.graph_module, _with(program.graph, plan.dropped)[0])
+    return replace(program, graph_module=graph_module)
 
 
-def _with(program: Program, dropped: Iterable[fx.Node]) -> tuple[Program, dict[fx.Node, fx.Node]]:
-    """A copy of the Program that computes ``dropped`` again, and node -> its copy."""
-    trial = replace(program, graph_module=copy_graph(program.graph_module))
-    copies = dict(zip(program.graph.nodes, trial.graph.nodes, strict=True))
+def _with(graph: fx.Graph, dropped: Iterable[fx.Node]) -> tuple[fx.Graph, dict[fx.Node, fx.Node]]:
+    """A copy of the graph that computes ``dropped`` again, and node -> its copy."""
+    trial = copy_nodes(graph)
+    copies = dict(zip(graph.nodes, trial.nodes, strict=True))
     recompute(trial, [copies[node] for node in dropped])
     return trial, copies
 
 
-def _cheapest(sides: Sides, waits: set[fx.Node], dropped: Iterable[fx.Node], again: set[fx.Node]) -> fx.Node | None:
+def _cheapest(
+    sides: Sides, waits: set[fx.Node], dropped: Iterable[fx.Node], again: set[fx.Node], costs: dict[fx.Node, float]
+) -> fx.Node | None:
     """Of the values that wait, the one whose bytes cost least; ``again`` is computed anyway."""
     best, lowest = None, float("inf")
     for node in sides.kept:
@@ -89,7 +93,7 @@ def _cheapest(sides: Sides, waits: set[fx.Node], dropped: Iterable[fx.Node], aga
         computed, sources = sides.repeated(node, {*dropped, node})
         owners = {owner(source) for source in sources}
         saved = size_of(node) - sum(size_of(n) for n in owners if n.op == "call_function" and n not in sides.kept)
-        if saved > 0 and (cost := sum(map(cost_of, computed - again)) / saved) < lowest:
+        if saved > 0 and (cost := sum(costs[n] for n in computed - again) / saved) < lowest:
             best, lowest = node, cost
     return best
 

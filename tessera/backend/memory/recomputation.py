@@ -15,27 +15,24 @@ from torch import fx
 
 from tessera.backend.memory.fence import FENCE
 from tessera.backend.memory.sides import Sides
-from tessera.program import Program
 
 
-def recompute(program: Program, dropped: Collection[fx.Node], stays: Collection[fx.Node] = ()) -> list[fx.Node]:
+def recompute(graph: fx.Graph, dropped: Collection[fx.Node], stays: Collection[fx.Node] = ()) -> list[fx.Node]:
     """Compute ``dropped`` again in the backward; changes the graph in place and returns the new computations.
 
     Args:
         stays: what is kept for it where it is needed, although it could be computed again too.
     """
-    rewriting = _Rewriting(program, Sides(program), dropped, stays)
+    rewriting = _Rewriting(graph, Sides(graph), dropped, stays)
     rewriting.run()
-    program.graph.eliminate_dead_code()
-    left = set(program.graph.nodes)
+    graph.eliminate_dead_code()
+    left = set(graph.nodes)
     return [node for node in rewriting.again.values() if node in left]
 
 
 class _Rewriting:
-    def __init__(
-        self, program: Program, sides: Sides, dropped: Collection[fx.Node], stays: Collection[fx.Node]
-    ) -> None:
-        self._graph, self._sides, self._dropped, self._stays = program.graph, sides, set(dropped), stays
+    def __init__(self, graph: fx.Graph, sides: Sides, dropped: Collection[fx.Node], stays: Collection[fx.Node]) -> None:
+        self._graph, self._sides, self._dropped, self._stays = graph, sides, set(dropped), stays
         self._touched: dict[fx.Node, bool] = {}
         self._fences: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
         self.again: dict[fx.Node, fx.Node] = {}

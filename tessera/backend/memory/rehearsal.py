@@ -17,16 +17,8 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.backend.memory.placement import Allocation
 from tessera.backend.rows.chunked import IN_CHUNKS, codes_of
-
-
-@dataclass
-class Allocation:
-    """``size`` bytes from one moment to another; ``end`` is None while nobody has let go of them."""
-
-    size: int
-    start: int
-    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,9 +27,11 @@ class Rehearsal:
 
     Attributes:
         allocations: what was allocated besides the inputs, in order; moments count allocations and releases.
+        buffers: those of them that the wrapper itself asked for.
     """
 
     allocations: list[Allocation]
+    buffers: list[Allocation]
 
     @property
     def peak(self) -> int:
@@ -60,9 +54,9 @@ def rehearse(source: str, inputs: Sequence[Any]) -> Rehearsal | None:
     try:
         exec(compile(_without_kernels(source), "<wrapper>", "exec"), names)  # noqa: S102 - it is to run anyway
         names |= {name: torch.empty_strided for name in names if name.startswith("empty_strided_")}
-        names |= {"empty_strided_cpu": _empty, "reinterpret_tensor": _view}
-        names |= dict.fromkeys(("assert_size_stride", "assert_alignment"), _Kernel())
         ledger = _Ledger()
+        names |= {"empty_strided_cpu": ledger.empty, "reinterpret_tensor": _view}
+        names |= dict.fromkeys(("assert_size_stride", "assert_alignment"), _Kernel())
         with fake_mode, torch.no_grad():
             arguments = [_static(value) for value in inputs]
             ledger.known = {_identity(a) for a in arguments if isinstance(a, torch.Tensor)}
@@ -71,7 +65,7 @@ def rehearse(source: str, inputs: Sequence[Any]) -> Rehearsal | None:
         del results
     except Exception:  # a wrapper may hold anything; one that cannot be rehearsed can still run
         return None
-    return Rehearsal(ledger.allocations)
+    return Rehearsal([*ledger.allocations, *ledger.inside.values()], ledger.buffers)
 
 
 def workspace(operator: Any, args: Sequence[Any]) -> int:
@@ -124,6 +118,8 @@ class _Ledger(torch_internals.DispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.allocations: list[Allocation] = []
+        self.buffers: list[Allocation] = []
+        self.inside: dict[Any, Allocation] = {}  # of operators that keep what they work in for the next time
         self.known: set[int] = set()
         self._moment = 0
         self._watched: dict[int, Any] = {}
@@ -131,11 +127,16 @@ class _Ledger(torch_internals.DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if inside := workspace(func, args):
-            self._moment += 2
-            self.allocations.append(Allocation(inside, self._moment - 1, self._moment))
+            self.inside[func, args[0]] = Allocation(inside, 0)
         for tensor in torch_internals.tensors_in(result):
             self._note(tensor)
         return result
+
+    def empty(self, shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """What a wrapper allocates a buffer by."""
+        made = torch.empty_strided(shape, strides, dtype=dtype)
+        self.buffers.append(self.allocations[-1])
+        return made
 
     def _note(self, tensor: torch.Tensor) -> None:
         identity = _identity(tensor)
@@ -158,10 +159,6 @@ class _Ledger(torch_internals.DispatchMode):
 
 def _identity(tensor: torch.Tensor) -> int:
     return torch_internals.storage_handle(tensor)
-
-
-def _empty(shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    return torch.empty_strided(shape, strides, dtype=dtype)
 
 
 def _view(tensor: torch.Tensor, shape: Sequence[int], strides: Sequence[int], offset: int) -> torch.Tensor:

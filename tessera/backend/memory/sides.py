@@ -22,7 +22,7 @@ from tessera import torch_internals
 from tessera.backend.memory.liveness import Liveness, is_view, owner
 from tessera.backend.rows.chunked import IN_CHUNKS
 from tessera.backend.update_kernel import UPDATE_MANY
-from tessera.program import COPY, Phase, Program
+from tessera.program import COPY, Phase
 
 
 class Sides:
@@ -33,12 +33,12 @@ class Sides:
         kept: values of the forward side that are read in the backward, each with the node that this backward begins at.
     """
 
-    def __init__(self, program: Program) -> None:
-        graph = program.graph
+    def __init__(self, graph: fx.Graph) -> None:
         self.liveness = Liveness(graph)
         written = {destination for node in graph.nodes for destination in _written(node)}
         self._gradient = _gradient_side(graph)
         self._tied: set[fx.Node] = set()
+        self._repeatable: dict[fx.Node, bool] = {}
         for node in graph.nodes:
             if node.op == "placeholder":
                 tied = node not in written and isinstance(node.meta.get("val"), torch.Tensor)
@@ -74,6 +74,11 @@ class Sides:
 
     def can_be_repeated(self, node: fx.Node) -> bool:
         """Whether computing it twice gives the same value twice, and the second time can be put off."""
+        if node not in self._repeatable:
+            self._repeatable[node] = self._can_be_repeated(node)
+        return self._repeatable[node]
+
+    def _can_be_repeated(self, node: fx.Node) -> bool:
         if node.op != "call_function" or node in self._gradient or node not in self._tied:
             return False
         if node.target is operator.getitem:

@@ -20,6 +20,7 @@ from tessera.backend.memory.liveness import Liveness, size_of
 from tessera.backend.memory.marked import recompute_marked
 from tessera.backend.memory.plan import Plan, carry_out, plans
 from tessera.backend.memory.rehearsal import rehearse
+from tessera.backend.memory.together import layout
 from tessera.backend.passes.chunk_rows import chunk_rows
 from tessera.backend.passes.outline_regions import outline_regions
 from tessera.backend.rewrite import Pass
@@ -27,7 +28,8 @@ from tessera.program import MemoryBudget, Program, copy_graph, in_words, source_
 
 _MARGIN = 0.9  # of the memory that is free: what "auto" takes
 _CHUNK = 1 << 23  # bytes of a wide product at a time, where memory is what counts
-_TRIES = 4  # plans of which code is written although it did not keep the budget
+_UNSEEN = 0.13  # of what is allowed: what code may take more than the simulation says
+_TRIES = 3  # plans of which code is written because they should keep the budget, and because nothing smaller is known
 
 
 def recompute(program: Program) -> int:
@@ -48,16 +50,13 @@ def _keep_budget(program: Program) -> int:
         allowed = int((budget.share or 1) * unlimited)
     if unlimited <= allowed:
         return 0
-    found = _search(program, unlimited, allowed)
-    if found.peak > allowed:
-        chunked = replace(program, graph_module=copy_graph(program.graph_module))
-        if chunk_rows(chunked, 2 * _CHUNK, _CHUNK):
-            found = min(_search(chunked, _peak_of_code(chunked), allowed), found, key=lambda one: one.peak)
+    chunked, chunks = _in_small_chunks(program)
+    found = _search(chunked, allowed)
     if found.peak > allowed and not budget.automatic:
         raise impossible_budget(program, budget, found.plan.peak, found.peak, unlimited)
     program.graph_module = found.program.graph_module
     program.notes += _notes(budget, found, unlimited)
-    return len(found.plan.dropped)
+    return len(found.plan.dropped) + chunks
 
 
 @dataclass(frozen=True)
@@ -79,21 +78,32 @@ def _allowed(program: Program, budget: MemoryBudget) -> int | None:
     return None if free is None else int(_MARGIN * free)
 
 
-def _search(program: Program, unlimited: int, allowed: int) -> _Found:
+def _in_small_chunks(program: Program) -> tuple[Program, int]:
+    """Wide products in chunks, where that helps: it costs less than to compute anything again; and how many."""
+    chunked = replace(program, graph_module=copy_graph(program.graph_module))
+    chunks = chunk_rows(chunked, 2 * _CHUNK, _CHUNK)
+    helps = Liveness(chunked.graph).peak().size < Liveness(program.graph).peak().size
+    return (chunked, chunks) if helps else (program, 0)
+
+
+def _search(program: Program, allowed: int) -> _Found:
     """The first plan whose code keeps within ``allowed`` bytes; where none does, that of the smallest peak."""
-    sequence = plans(program)
-    smallest = next(sequence)
-    best = _Found(smallest, program, unlimited)
-    unseen, tries = unlimited - smallest.peak.size, 0  # bytes that the simulation does not see
-    for plan in sequence:
-        if plan.peak.size < smallest.peak.size:
-            smallest = plan
-        if plan.peak.size + unseen <= allowed and tries < _TRIES:
-            found = _carried_out(program, plan)
-            if found.peak <= allowed:
-                return found
-            unseen, tries = found.peak - plan.peak.size, tries + 1
-    return min(best, _carried_out(program, smallest), key=lambda one: one.peak) if smallest.dropped else best
+    unseen = int(_UNSEEN * allowed)
+    untried: list[Plan] = []
+    tried: list[_Found] = []
+    for plan in plans(program):
+        if plan.peak.size + unseen > allowed or len(tried) == _TRIES:
+            untried.append(plan)
+            continue
+        tried.append(_carried_out(program, plan))
+        if tried[-1].peak <= allowed:
+            return tried[-1]
+        unseen = max(unseen, tried[-1].peak - plan.peak.size)
+    for plan in sorted(untried, key=lambda one: one.peak.size)[:_TRIES]:
+        tried.append(_carried_out(program, plan))
+        if tried[-1].peak <= allowed:
+            break
+    return min(tried, key=lambda one: one.peak)
 
 
 def _carried_out(program: Program, plan: Plan) -> _Found:
@@ -107,11 +117,12 @@ def _peak_of_code(program: Program) -> int:
     twin = replace(program, graph_module=copy_graph(program.graph_module), notes=[])
     try:
         outline_regions(twin)  # as will be done with it
-        source = torch_internals.wrapper_source(copy_graph(twin.graph_module), inputs)
+        with torch_internals.in_graph_order(), torch_internals.without_vectors():  # which take time, and no memory
+            source = torch_internals.wrapper_source(copy_graph(twin.graph_module), inputs)
     except Exception:  # one of Inductor's own patterns may fail on a graph that is right
         source = ""
     rehearsal = rehearse(source, inputs)
-    return Liveness(program.graph).peak().size if rehearsal is None else rehearsal.peak
+    return Liveness(program.graph).peak().size if rehearsal is None else layout(rehearsal).peak
 
 
 def _notes(budget: MemoryBudget, found: _Found, unlimited: int) -> list[str]:

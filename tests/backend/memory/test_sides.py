@@ -14,7 +14,7 @@ def nodes(made, target):
 
 def test_the_forward_is_on_one_side_and_gradients_and_updates_on_the_other():
     made = step_program(nn.Sequential(nn.Linear(32, 48), nn.Tanh(), nn.Linear(48, 32)), BATCH)
-    sides = Sides(made)
+    sides = Sides(made.graph)
     for node in nodes(made, aten.copy_.default):
         assert sides.is_gradient(node)
     (tanh,) = nodes(made, aten.tanh.default)
@@ -26,7 +26,7 @@ def test_the_forward_is_on_one_side_and_gradients_and_updates_on_the_other():
 
 def test_random_numbers_are_not_drawn_twice_and_what_follows_from_them_can_be_computed_twice():
     made = step_program(Residual(1, dropout=0.5), BATCH)
-    sides = Sides(made)
+    sides = Sides(made.graph)
     random = nodes(made, aten.native_dropout.default)
     assert random
     assert not any(sides.can_be_repeated(node) for node in random)
@@ -43,7 +43,7 @@ def test_what_is_made_of_updated_parameters_alone_is_not_tied():
             return torch.tanh(x @ torch.tanh(self.weight))
 
     made = step_program(Scaled(), BATCH)
-    sides = Sides(made)
+    sides = Sides(made.graph)
     of_weight, of_all = nodes(made, aten.tanh.default)
     assert not sides.is_tied(of_weight)
     assert not sides.can_be_repeated(of_weight)
@@ -52,7 +52,7 @@ def test_what_is_made_of_updated_parameters_alone_is_not_tied():
 
 def test_computing_again_begins_at_what_is_kept():
     made = step_program(Residual(2), BATCH)
-    sides = Sides(made)
+    sides = Sides(made.graph)
     last = list(sides.kept)[-1]
     for node in sides.kept:
         computed, sources = sides.repeated(node, {node})

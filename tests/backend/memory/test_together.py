@@ -14,5 +14,6 @@ def test_a_step_with_a_budget_lives_in_an_arena_and_says_its_peak():
     x, y = torch.rand(512, 256), torch.rand(512, 256)
     losses = [step(x, y) for _ in range(3)]
     assert losses[2] < losses[1] < losses[0]
-    assert "peak of what is allocated" in str(step.report)
-    assert "predicted" in str(step.report)
+    (compiled,) = step.report.compilations
+    assert f"Allocates {compiled.predicted_peak / 2**20:.4g} MiB at its peak, predicted" in str(step.report)
+    assert 0.8 * compiled.predicted_peak < compiled.measured_peak < 1.5 * compiled.predicted_peak
