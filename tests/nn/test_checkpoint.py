@@ -69,7 +69,7 @@ def test_nothing_is_kept_but_what_went_in():
         kept = set()
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.add(t.data_ptr()) or t, lambda t: t):
             function(X)
-        return kept
+        return kept - {0}  # torch 2.11 keeps a tensor without elements too
 
     block = Block()
     assert len(kept_by(block)) > 3
