@@ -27,6 +27,7 @@ def impossible_budget(
         peak: bytes that the code of that plan allocates.
         unlimited: the same without a budget.
     """
+    peak = min(peak, unlimited)  # where recomputation saves nothing, the smallest budget is none
     inputs: Counter[str] = Counter()
     for node, value in zip(program.placeholders, program.inputs, strict=True):
         inputs[_NAMED.get(value.role, "other inputs")] += size_of(node)

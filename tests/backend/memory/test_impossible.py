@@ -9,10 +9,10 @@ from tessera.program import resolve_memory_budget
 from tests.backend.memory.steps import Residual, step_program
 
 
-def error_for(given):
+def error_for(given, unlimited=2.0):
     made = step_program(Residual(2), (torch.rand(256, 32), torch.rand(256, 32)), make=torch.optim.Adam)
     peak = Liveness(made.graph).peak()
-    return made, impossible_budget(made, resolve_memory_budget(given), peak, peak.size, 2 * peak.size)
+    return made, impossible_budget(made, resolve_memory_budget(given), peak, peak.size, int(unlimited * peak.size))
 
 
 def test_it_says_what_is_needed_and_for_what():
@@ -32,3 +32,8 @@ def test_it_says_what_is_needed_and_for_what():
 def test_a_share_is_answered_by_a_share():
     _, error = error_for(0.01)
     assert "Write memory_budget=0.5," in str(error)
+
+
+def test_where_nothing_is_saved_the_smallest_budget_is_none():
+    _, error = error_for(0.8, unlimited=0.75)
+    assert "Write memory_budget=1," in str(error)
