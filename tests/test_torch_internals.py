@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import functools
-import threading
-
 import pytest
 import torch
 
@@ -80,33 +77,19 @@ def test_a_view_of_memory_counts_as_a_user_of_it():
     assert view.data_ptr() == block.data_ptr()
 
 
-def test_vectors_are_found_beside_a_capture_once(monkeypatch):
-    from torch._inductor import cpu_vec_isa
+def test_the_compiler_is_asked_once_for_the_vectors_of_this_processor():
+    """What is decided in its place is what Inductor finds when it compiles torch's headers for each."""
+    from torch._inductor import config, cpu_vec_isa
 
-    asked = []
-
-    @functools.cache
-    def ask():
-        asked.append(threading.current_thread().name)
-        return []
-
-    monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", ask)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for _ in range(2):
-        with torch_internals.capturing(whole=True):
-            pass
-        assert asked == ["tessera-vectors"]
+    with torch_internals.inductor_settings():
+        assumed = cpu_vec_isa.pick_vec_isa()
+        asked = config.cpp.vec_isa_ok
+    cpu_vec_isa.valid_vec_isa_list.cache_clear()
+    assert config.cpp.vec_isa_ok is None
+    assert cpu_vec_isa.pick_vec_isa() == assumed
+    assert asked in (True, None)
 
 
-def test_a_compiler_that_is_missing_is_met_by_who_needs_it(monkeypatch):
-    from torch._inductor import cpu_vec_isa
-
-    @functools.cache
-    def ask():
-        raise RuntimeError("no compiler")
-
-    monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", ask)
-    with torch_internals.capturing(whole=True):
-        pass
-    with pytest.raises(RuntimeError, match="no compiler"):
-        ask()
+def test_a_compiler_that_refuses_the_vectors_is_left_to_inductor(monkeypatch):
+    monkeypatch.setattr(torch_internals, "cpp_compiler", lambda: "false")
+    assert torch_internals._compiler_has_vectors.__wrapped__() is None
