@@ -7,6 +7,7 @@ import torch
 from torch._inductor.codegen import common
 
 import tessera
+from tessera import torch_internals
 from tessera.backend import kernel_library
 from tessera.backend.kernel_library import (
     LARGEST,
@@ -173,3 +174,24 @@ def test_nothing_is_compiled_for_those_who_failed():
     with pytest.raises(ValueError, match="first"):
         fails()
     assert isinstance(scope["a"], KernelSource)
+
+
+def test_a_wrapper_without_its_kernels_is_made_anew():
+    """Were Inductor to keep the wrapper for the next graph that is equal, that one would have no kernels."""
+
+    def compiled():
+        fake_mode = torch_internals.new_fake_mode()
+        x = torch_internals.fake_copy(fake_mode, torch.empty(32))
+        graph = torch_internals.trace(lambda x: [x.sin() * 0.71875], x, fake_mode=fake_mode)
+        return torch_internals.compile_with_inductor(graph, [x])
+
+    def fails():
+        with compiled_together():
+            compiled()
+            raise ValueError("later")
+
+    with pytest.raises(ValueError, match="later"):
+        fails()
+    x = torch.arange(32.0)
+    (found,) = torch_internals.without_gradients(compiled().call)([x])
+    torch.testing.assert_close(found, x.sin() * 0.71875)

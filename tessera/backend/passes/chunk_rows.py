@@ -28,7 +28,7 @@ from tessera.backend.rows.chunked import IN_CHUNKS, compile_region
 from tessera.backend.rows.region import Region, find_region, wide_products
 from tessera.program import Program, parts_of
 
-SMALLEST = 1 << 27  # bytes of a product that is worth it: adding up the weight's gradient takes a quarter more time
+SMALLEST = 1 << 27  # bytes of a product that is worth it: to add up the weight's gradient takes time for every chunk
 RATIO = 4  # how much wider than its input
 CHUNK = 1 << 26  # bytes of it at a time
 
