@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tessera.capture.scan import scan as scan
     from tessera.capture.step_file import load as load
     from tessera.capture.train_step import train_step as train_step
+    from tessera.check.check import check as check
     from tessera.checkpoint.callable import checkpoint as checkpoint
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tessera.nn.model import model as model
     from tessera.nn.tensor import tensor as tensor
     from tessera.profile.profile import profile as profile
+    from tessera.shapes.annotation import Tensor as Tensor
+    from tessera.shapes.size import dims as dims
+    from tessera.shapes.spec import between as between
     from tessera.train.benchmark import benchmark as benchmark
     from tessera.train.evaluate import evaluate as evaluate
     from tessera.train.fit import fit as fit
@@ -35,11 +39,15 @@ __version__ = "0.1.0"
 
 _CONTENTS = {
     "Pass": "tessera.backend.rewrite:Pass",
+    "Tensor": "tessera.shapes.annotation:Tensor",
     "benchmark": "tessera.train.benchmark:benchmark",
+    "between": "tessera.shapes.spec:between",
+    "check": "tessera.check.check:check",
     "checkpoint": "tessera.checkpoint.callable:checkpoint",
     "compile": "tessera.capture.compile:compile",
     "data": "tessera.data",
     "dropout": "tessera.nn.dropout:dropout",
+    "dims": "tessera.shapes.size:dims",
     "emit": "tessera.capture.emit:emit",
     "errors": "tessera.errors",
     "evaluate": "tessera.train.evaluate:evaluate",

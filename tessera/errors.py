@@ -94,6 +94,32 @@ class LayerError(TesseraError, ValueError, TypeError):
     """A layer or a model class was given sizes or parts that it cannot be built from."""
 
 
+class AnnotationError(TesseraError, TypeError):
+    """An annotation of a tensor cannot be read, or two of them contradict each other."""
+
+
+class ShapeError(TesseraError, TypeError, ValueError, RuntimeError):
+    """A tensor does not fit what was declared of it, or a function cannot be right for all sizes it declares.
+
+    Args:
+        text: the whole message: where, expected and received, why, possible fixes.
+
+    Attributes:
+        findings: what a check found, of type `tessera.check.finding.Finding`; empty for an argument of a call.
+        mismatch: what does not fit in a call, a `tessera.shapes.unify.Mismatch`.
+    """
+
+    def __init__(self, received: str, expected: str, fix: str, where: SourceLine | None = None, text: str = "") -> None:
+        super().__init__(received, expected, fix, where)
+        self.args = (received, expected, fix, where, text)
+        self.text = text
+        self.findings: tuple[Any, ...] = ()
+        self.mismatch: Any = None
+
+    def __str__(self) -> str:
+        return self.text or super().__str__()
+
+
 class StalePredictionError(TesseraError, RuntimeError):
     """A prediction is read for the first time after something that its forward reads has changed."""
 

@@ -751,6 +751,71 @@ def new_fake_mode() -> Any:
     return FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
 
 
+def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any]) -> Any:
+    """A fake tensor mode whose questions about symbolic sizes go through ``answer``.
+
+    Args:
+        answer: is given what is asked, an expression of sympy; the hint that comes with it; and a function that lets
+            torch answer by the hints of its symbols.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    class Environment(ShapeEnv):
+        def evaluate_expr(self, orig_expr: Any, hint: Any = None, *rest: Any, **options: Any) -> Any:
+            usual = super().evaluate_expr
+            return answer(orig_expr, hint, lambda: usual(orig_expr, hint, *rest, **options))
+
+    env = Environment(duck_shape=False)
+    return FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+
+
+def symbolic_size(fake_mode: Any, name: str, hint: int) -> torch.SymInt:
+    """A size with a name, of which nothing is known but that it is 2 or more."""
+    from torch._dynamo.source import ConstantSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic
+
+    source, env = ConstantSource(name), fake_mode.shape_env
+    symbol = env.create_symbol(hint, source=source, dynamic_dim=DimDynamic.DYNAMIC)
+    return env.create_symintnode(symbol, hint=hint, source=source)
+
+
+def needs_data(error: BaseException | None) -> bool:
+    """Whether tensors without data could not be asked for something: their values, a kernel's result."""
+    from torch._subclasses import fake_tensor
+    from torch.fx.experimental import symbolic_shapes
+
+    kinds = (
+        fake_tensor.DataDependentOutputException,
+        fake_tensor.DynamicOutputShapeException,
+        fake_tensor.UnsupportedFakeTensorException,
+        fake_tensor.UnsupportedOperatorException,
+        symbolic_shapes.GuardOnDataDependentSymNode,
+    )
+    return isinstance(error, kinds) or "Cannot access data pointer" in str(error) or ".numpy() is not" in str(error)
+
+
+@contextlib.contextmanager
+def quiet_fake_tensors() -> Iterator[None]:
+    """Keep torch from logging what raises on tensors without data: it is what was asked."""
+    loggers = [
+        logging.getLogger(f"torch.{name}") for name in ("_subclasses.fake_tensor", "fx.experimental.symbolic_shapes")
+    ]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def expression_of(size: Any) -> Any:
+    """What a symbolic size is made of, as an expression of sympy; a number as it is."""
+    return size.node.expr if isinstance(size, (torch.SymInt, torch.SymFloat, torch.SymBool)) else size
+
+
 def fake_copy(fake_mode: Any, tensor: torch.Tensor) -> torch.Tensor:
     """A tensor of the same shape, strides and dtype that holds no data."""
     return fake_mode.from_tensor(tensor, static_shapes=True)

@@ -10,6 +10,8 @@ from tessera.errors import NonFiniteError, NonFiniteStepError, SourceLine, Tesse
 
 # Every error class and the built-in type that an `except` clause written for plain PyTorch would have caught.
 BUILT_IN = {
+    errors.AnnotationError: TypeError,
+    errors.ShapeError: TypeError,
     errors.LossError: ValueError,
     errors.NonFiniteError: ArithmeticError,
     errors.BatchError: ValueError,

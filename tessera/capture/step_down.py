@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 
 from tessera.errors import SourceLine
-from tessera.program.provenance import is_library, line_of_trace
+from tessera.program.provenance import line_of_trace
+from tessera.users_code import is_library
 
 
 class CannotCapture(Exception):

@@ -12,6 +12,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.errors import LayerError, OptimizerError
+from tessera.nn.declared import DeclaredContract, declared_contract
 from tessera.nn.module import Module
 from tessera.nn.own_layers import with_own_layers
 from tessera.nn.running import RUNNING, running_call
@@ -35,8 +36,13 @@ def function(body: Callable[..., Any]) -> Function:
     Args:
         body: a function of tensors. Its layers and their order are the same in every call.
 
+    What its annotations declare (``x: Tensor["B", "S", 512]``) is checked: the body for all sizes at once, here where
+    all that it uses is there already, else in the first call; the arguments and the result in every call.
+
     Raises:
         LayerError: what is decorated is a class, a module or no function.
+        AnnotationError: an annotation of a tensor cannot be read.
+        ShapeError: the body cannot be right for all sizes that it declares.
 
     Example:
         >>> import torch, tessera
@@ -56,7 +62,11 @@ def function(body: Callable[..., Any]) -> Function:
             "It makes a model of a function whose body asks for its layers.",
             "Write def net(x): under it; a class with a forward is for @tessera.model.",
         )
-    return Function(body)
+    contract = declared_contract(body, sys._getframe(1))  # noqa: SLF001 - names around it, for annotations kept as text
+    made = Function(body, contract)
+    if contract is not None and contract.is_whole_at_decoration:
+        made.verify()
+    return made
 
 
 class Function(Module):
@@ -65,12 +75,13 @@ class Function(Module):
     unmade: torch.nn.Parameter
     __name__: str
 
-    def __init__(self, body: Callable[..., Any]) -> None:
+    def __init__(self, body: Callable[..., Any], contract: DeclaredContract | None = None) -> None:
         super().__init__()
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(body, name, type(body).__name__))
-        self._body = _Body(body)
+        self._body, self._contract = _Body(body), contract
         self._structure: Structure | None = None
+        self._is_trial = False
         self._weights: dict[str, torch.Tensor] = {}  # that were loaded before there were layers
         self.register_parameter("unmade", _unmade(torch.empty(0)))
 
@@ -84,6 +95,11 @@ class Function(Module):
         Raises:
             LayerError: the body asks for other layers than in the first call; nothing was changed.
         """
+        if self._contract is not None and not torch.compiler.is_dynamo_compiling():
+            return self._contract.call(self, self._run, args, kwargs)
+        return self._run(args, kwargs)
+
+    def _run(self, args: Any, kwargs: Any) -> Any:
         if self._structure is None:
             if torch.compiler.is_dynamo_compiling():
                 from tessera.nn import uncaptured
@@ -102,8 +118,9 @@ class Function(Module):
     def _first_call(self, args: Any, kwargs: Any) -> Any:
         with _FIRST_CALLS:
             if self._structure is not None:  # another thread was first
-                return self.forward(*args, **kwargs)
-            self._refuse_without_data((args, kwargs))
+                return self._run(args, kwargs)
+            if not self._is_trial:
+                self._refuse_without_data((args, kwargs))
             self._body.prepare()
             asked = None if self.unmade.dtype == torch.get_default_dtype() else self.unmade.dtype
             call, before = FirstCall(self, self._weights, asked), running_call()
@@ -125,6 +142,37 @@ class Function(Module):
                 self.add_module(name, layer)
             self._structure, self._weights = Structure(tuple(call.structure)), {}
             return output
+
+    @property
+    def body(self) -> Callable[..., Any]:
+        """The function that was decorated."""
+        return self._body.function
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the first call was made."""
+        return self._structure is not None
+
+    def verify(self) -> None:
+        """Check the body against its annotations for all sizes at once; see ``tessera.check``.
+
+        Raises:
+            ShapeError: it cannot be right for all sizes that it declares.
+        """
+        from tessera.check.check import check, raise_errors
+
+        if self._contract is not None and not self._contract.verified:
+            self._contract.verified = True
+            raise_errors(check(self))
+
+    def trial(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function on tensors without data, before it has layers too: then a copy gets them, and goes."""
+        if self._structure is not None:
+            return self._run(args, kwargs)
+        with torch_internals.outside_of_modes():
+            copy = Function(self.body)
+        copy._is_trial = True
+        return copy._run(args, kwargs)
 
     def _refuse_without_data(self, given: Any) -> None:
         tensors = torch_internals.tensors_in(given)

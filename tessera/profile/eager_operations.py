@@ -14,7 +14,8 @@ import torch
 
 from tessera import torch_internals
 from tessera.errors import SourceLine
-from tessera.program.provenance import is_library, line_of_trace
+from tessera.program.provenance import line_of_trace
+from tessera.users_code import is_library
 
 MOST_EVENTS = 100_000  # that are held for a trace
 

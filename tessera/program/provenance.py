@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import linecache
 import re
-import sysconfig
-from pathlib import Path
 
-import torch
 from torch import fx
 
 from tessera.errors import SourceLine
+from tessera.users_code import is_library, source_line_at
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-_TORCH = str(Path(torch.__file__).parent) + "/"
-_TESSERA = str(Path(__file__).parent.parent) + "/"
-_PYTHON = sysconfig.get_path("stdlib") + "/"
 
 
 def source_line(node: fx.Node) -> SourceLine | None:
@@ -31,15 +25,8 @@ def line_of_trace(stack_trace: str) -> SourceLine | None:
     frames = [(m["file"], int(m["line"])) for m in _FRAME.finditer(stack_trace)]
     own = [frame for frame in frames if not is_library(frame[0])]
     for file, line in reversed(own or frames):
-        return SourceLine(file, line, linecache.getline(file, line).strip())
+        return source_line_at(file, line)
     return None
-
-
-def is_library(file: str) -> bool:
-    """Whether ``file`` belongs to torch, Tessera or Python itself (installed packages are the user's)."""
-    if file.startswith(("<", _TORCH, _TESSERA)):
-        return True
-    return file.startswith(_PYTHON) and "/site-packages/" not in file
 
 
 def layer_path(node: fx.Node) -> str:

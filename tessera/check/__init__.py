@@ -1,0 +1,1 @@
+"""Verification before anything runs: annotated functions are run on symbols, on every way through them."""

@@ -1,0 +1,228 @@
+"""All worlds in which a function is run: both sides of every ``if``, and sizes that divide where it divides.
+
+A finding is what is wrong in every world that has the same way through the code. What goes away with other numbers -
+even sizes where a size is halved, short ones where a table has an end - is a condition on the sizes, and a note.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from tessera.check.arguments import CannotMake, variants
+from tessera.check.finding import CheckReport, Finding
+from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, refused
+from tessera.check.run import Outcome, Plan, run
+from tessera.check.world import LARGE, SMALL, Question
+from tessera.shapes.signature import Contract, specs_in
+
+_MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
+_DTYPES = (torch.int64, torch.bool, torch.float32)
+
+
+def explore(
+    function: Callable[..., Any],
+    contract: Contract,
+    root: torch.nn.Module | None = None,
+    own_numbers: Sequence[int] = (),
+) -> CheckReport:
+    """Check one function against its contract.
+
+    Args:
+        function: what is called.
+        contract: of it.
+        root: the module that it belongs to, for paths of layers and to be put back as it was.
+        own_numbers: that a declared name may stand for, because the module was made with them as examples.
+    """
+    return _Exploration(function, contract, root, own_numbers).report
+
+
+class _Exploration:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        contract: Contract,
+        root: torch.nn.Module | None,
+        own_numbers: Sequence[int],
+    ) -> None:
+        self._own_numbers = own_numbers
+        self._function, self._contract, self._root = function, contract, root
+        self._runs, self._ends = 0, time.monotonic() + _MOST_SECONDS
+        self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
+        self.report = CheckReport(checked=[contract.name])
+        names = (*contract.names, *(n for n in _names_of_result(contract) if n not in contract.names))
+        self._names = names
+        self._numbers = dict(zip(names, LARGE, strict=False))
+        try:
+            plans = [Plan(self._numbers, choice) for choice in variants(contract)]
+            while plans and self._may_go_on():
+                outcome = self._settle(plans.pop(0))
+                self._warn_of_squeezes(outcome)
+                plans += self._other_sides(outcome)
+        except CannotMake as unknown:
+            self.report.notes.append(str(unknown))
+
+    def _may_go_on(self) -> bool:
+        return self._runs < _MOST_RUNS and time.monotonic() < self._ends
+
+    def _run(self, plan: Plan) -> Outcome:
+        self._runs += 1
+        return run(self._function, self._contract, plan, self._root)
+
+    def _warn_of_squeezes(self, outcome: Outcome) -> None:
+        for where, left in outcome.history.squeezed:
+            why = f"squeeze() removes every dimension of size 1, {' and '.join(left)} too where it is 1."
+            fixes = ("x.squeeze(dim) with the dimension that is meant",)
+            self.report.add(Finding("size", "warning", self._contract.name, where, why, fixes=fixes))
+
+    def _settle(self, plan: Plan) -> Outcome:
+        """Run a plan, and where it fails the same with other dtypes and sizes; reports what stays wrong."""
+        outcome = self._run(plan)
+        found = self._wrong(outcome)
+        if found is None:
+            return outcome
+        for other, condition in self._alternatives(outcome):
+            if not self._may_go_on():
+                break
+            again = self._run(other)
+            if not _same_way(again, outcome):
+                continue
+            still = self._wrong(again)
+            if still is None or (not condition and _further(again, outcome)):
+                if condition:
+                    self._note(condition)
+                if still is None:
+                    return again
+                return self._settle(other)
+        self.report.add(found)
+        return outcome
+
+    def _wrong(self, outcome: Outcome) -> Finding | None:
+        """The finding of a run, if there is one; runs that prove nothing leave a note."""
+        if outcome.error is None:
+            return declared_result(outcome, self._contract)
+        if refused(outcome):
+            return None
+        if (reason := could_not_run(outcome)) is not None:
+            self._note(
+                f"{self._contract.name} was checked only up to {outcome.place and outcome.place.where}: {reason}"
+            )
+            return None
+        return finding_of(outcome, self._contract)
+
+    def _alternatives(self, outcome: Outcome) -> Iterator[tuple[Plan, str]]:
+        """Other plans for the same way through the code, each with what it takes for granted."""
+        plan = outcome.plan
+        for name in outcome.plan.examples:
+            for number in self._own_numbers:
+                if number not in plan.examples.values():
+                    examples = {**plan.examples, name: number}
+                    yield Plan(examples, plan.choice, plan.chosen, plan.dtypes), ""
+        for place in has_own_dtype(outcome, self._contract):
+            for dtype in _DTYPES:
+                if dtype != plan.dtypes.get(place, torch.get_default_dtype()):
+                    yield Plan(plan.examples, plan.choice, plan.chosen, {**plan.dtypes, place: dtype}), ""
+        if (divisible := _divisible(outcome)) is not None:
+            numbers, condition = divisible
+            yield Plan(numbers, plan.choice, plan.chosen, plan.dtypes), f"{self._contract.name}: {condition}"
+        for primes, words in ((SMALL, "small"), (tuple(p * 64 + 1 for p in LARGE), "large")):
+            others: Mapping[str, int] = dict(zip(self._names, primes, strict=False))
+            condition = f"{self._contract.name} is right for {words} sizes alone, such as " + ", ".join(
+                f"{name} = {number}" for name, number in others.items()
+            )
+            yield Plan(others, plan.choice, plan.chosen, plan.dtypes), condition
+
+    def _other_sides(self, outcome: Outcome) -> Iterator[Plan]:
+        """Plans in which a condition that was met goes the way that nobody has gone yet."""
+        questions = outcome.world.questions
+        for question in questions:
+            self._seen.add((question.where, question.answer))
+        for at, question in enumerate(questions):
+            key = (question.where, not question.answer)
+            if key in self._seen:
+                continue
+            plan = outcome.plan
+            if question.of_data:
+                chosen = [q.answer for q in questions[:at] if q.of_data] + [not question.answer]
+                self._seen.add(key)
+                yield Plan(plan.examples, plan.choice, chosen, plan.dtypes)
+            elif (examples := self._examples_for(questions[:at], question, outcome)) is not None:
+                self._seen.add(key)
+                yield Plan(examples, plan.choice, plan.chosen, plan.dtypes)
+
+    def _examples_for(self, before: list[Question], flipped: Question, outcome: Outcome) -> Mapping[str, int] | None:
+        """Numbers for which the conditions before are as they were and one is not."""
+        world = outcome.world
+        symbols = {world.symbol(name): name for name in outcome.plan.examples}
+        constants = {int(c) for q in (*before, flipped) for c in q.asked.atoms() if c.is_Integer and int(c) > 1}
+        near = sorted({number + d for number in constants for d in (-1, 0, 1) if number + d > 1})
+        asked = {symbols[s] for q in (*before, flipped) for s in q.asked.free_symbols if s in symbols}
+        candidates = [*near, *SMALL, *LARGE, *(p * 64 + 1 for p in LARGE), *outcome.plan.examples.values()]
+
+        def fits(examples: Mapping[str, int]) -> bool:
+            numbers = {symbol: examples[name] for symbol, name in symbols.items()}
+            answers = [(q.asked.subs(numbers), q.answer) for q in before if not q.of_data]
+            return (
+                all(bool(a) == answer for a, answer in answers) and bool(flipped.asked.subs(numbers)) != flipped.answer
+            )
+
+        for name in sorted(asked):
+            for number in candidates:
+                if fits(examples := {**outcome.plan.examples, name: number}):
+                    return examples
+        return None
+
+    def _note(self, text: str) -> None:
+        if text not in self.report.notes:
+            self.report.notes.append(text)
+
+
+def _names_of_result(contract: Contract) -> tuple[str, ...]:
+    return tuple(name for spec in specs_in(contract.returns) for name in spec.names)
+
+
+def _same_way(one: Outcome, other: Outcome) -> bool:
+    """Whether a run answered the conditions that another one met as that did."""
+    met = [(question.where, question.answer) for question in other.world.questions]
+    return [(question.where, question.answer) for question in one.world.questions][: len(met)] == met
+
+
+def _further(one: Outcome, other: Outcome) -> bool:
+    """Whether a run came further than the other before it failed."""
+    return other.error is not None and (one.error is None or len(one.history) > len(other.history))
+
+
+def _divisible(outcome: Outcome) -> tuple[Mapping[str, int], str] | None:
+    """Numbers that divide wherever the run divided a size, and what that takes for granted."""
+    world = outcome.world
+    names = {world.symbol(name): name for name in outcome.plan.examples}
+    numbers: dict[str, int] = {}
+    by_name: dict[str, set[str]] = {}
+    for whole, divisor in world.divisors:
+        for symbol in whole.free_symbols:
+            if (name := names.get(symbol)) is None:
+                continue
+            if divisor.is_Integer and int(divisor) > 1:
+                numbers[name] = math.lcm(numbers.get(name, 1), int(divisor))
+            for other in divisor.free_symbols:
+                if other in names and names[other] != name:
+                    by_name.setdefault(name, set()).add(names[other])
+    if not numbers and not by_name:
+        return None
+    examples = dict(outcome.plan.examples)
+    conditions = []
+    for name, number in numbers.items():
+        factor = number**2 if number < 64 else number  # halved again and again
+        examples[name] *= factor
+        conditions.append(f"{name} is a multiple of {number}")
+    for name, others in by_name.items():
+        for other in sorted(others):
+            examples[name] *= examples[other]
+            conditions.append(f"{name} is a multiple of {other}")
+    if any(number > 2**40 for number in examples.values()):
+        return None
+    return examples, f"taken for granted that {' and '.join(conditions)}"

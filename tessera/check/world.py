@@ -1,0 +1,225 @@
+"""One possible world: every declared size is a symbol with an example number, and every question about sizes is noted.
+
+The examples are primes of which none is near another or a usual layer's size. So whatever holds for them holds for all
+sizes but by a rare accident, and what is asked (``S == 512``?) gets the answer of sizes in general. A condition of the
+user's own (``if S > 128``) is noted with its line, so that another world can be chosen where it goes the other way.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from tessera import torch_internals
+from tessera.errors import SourceLine
+from tessera.shapes.size import Size, evaluate
+from tessera.users_code import is_library, source_line_at
+
+LARGE = (97, 131, 173, 227, 293, 367, 449, 547, 653, 769, 887, 1013, 1151, 1297, 1451, 1613)
+SMALL = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67)  # for loops over a size
+
+_TORCH = str(Path(torch.__file__).parent)
+_ASKING = (f"{_TORCH}/__init__.py", f"{_TORCH}/fx/experimental/", f"{_TORCH}/_refs/__init__.py")
+_HISTORY = str(Path(__file__).with_name("history.py"))
+_DIVIDES = ("FloorDiv", "CleanDiv", "Mod", "PythonMod")
+_SAME_QUESTION = 3  # times that a condition on data may be true before it is false: `while x.sum() > 0`
+
+
+@dataclass(frozen=True)
+class Question:
+    """A condition in the user's own code that depends on a size or on data.
+
+    Attributes:
+        asked: the condition, an expression of sympy.
+        answer: what it was in this world.
+        where: the user's line.
+        of_data: whether only data could tell; the answer was chosen.
+    """
+
+    asked: Any
+    answer: bool
+    where: SourceLine
+    of_data: bool
+
+
+@dataclass
+class World:
+    """Symbols, their examples, and what was asked about them.
+
+    Attributes:
+        examples: the number of each name.
+        chosen: answers to conditions on data, in the order in which they come; True once they are used up.
+        questions: conditions of the user's code, in order.
+        fixed: the lines at which a size was turned into a plain number, and the size.
+    """
+
+    examples: Mapping[str, int]
+    chosen: Sequence[bool] = ()
+    questions: list[Question] = field(default_factory=list)
+    fixed: list[tuple[SourceLine, str]] = field(default_factory=list)
+    divisors: list[tuple[Any, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mode = torch_internals.symbolic_mode(self._answer)
+        self.symbols = {
+            name: torch_internals.symbolic_size(self.mode, name, number) for name, number in self.examples.items()
+        }
+        # Kept as they are now: once torch knows a symbol to be a number it shows the number instead.
+        self._expressions = {name: torch_internals.expression_of(symbol) for name, symbol in self.symbols.items()}
+        self._names = {expression: name for name, expression in self._expressions.items()}
+        self._used = set(self.examples.values())
+        self._from_elsewhere: dict[int, torch.Tensor] = {}
+        self._known: dict[Any, bool] = {}
+        self._times: dict[SourceLine, int] = {}
+        self.asking_itself = False
+        self.reading_data = False  # while History passes on bool(tensor), item() and the like
+
+    def size(self, size: Size) -> Any:
+        """A declared size as torch takes it: a number or a symbol."""
+        return evaluate(size, self.symbols)
+
+    def free(self, name: str, number: int) -> Any:
+        """A size that the annotation gives no name of its own: behind ``...`` or ``_``."""
+        key = f"{name}{number}"
+        if key not in self.symbols:
+            example = next(prime for prime in reversed(LARGE) if prime not in self._used)
+            self._used.add(example)
+            self.symbols[key] = torch_internals.symbolic_size(self.mode, key, example)
+            self._expressions[key] = torch_internals.expression_of(self.symbols[key])
+            self._names[self._expressions[key]] = name
+        return self.symbols[key]
+
+    def text(self, size: Any) -> str:
+        """A size in declared names: ``2*H``, ``B*S``, ``512``; ``?`` in place of what depends on data."""
+        expression = torch_internals.expression_of(size)
+        return self.expression_text(expression)
+
+    def expression_text(self, expression: Any) -> str:
+        """The same of an expression of sympy."""
+        symbols = getattr(expression, "free_symbols", ())
+        if not symbols:
+            return str(expression)
+        kind = type(next(iter(symbols)))
+        return str(expression.xreplace({s: kind(self._names.get(s, "?")) for s in symbols})).replace(" ", "")
+
+    def without_data(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor of this world that stands for one that holds data; always the same for the same."""
+        mode = getattr(tensor, "fake_mode", None)
+        if mode is self.mode or torch.nn.parameter.is_lazy(tensor):
+            return tensor
+        if mode is None:
+            return torch_internals.fake_copy(self.mode, tensor)
+        if id(tensor) not in self._from_elsewhere:  # of a module that was made without memory
+            with self.mode:
+                like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+            self._from_elsewhere[id(tensor)] = like.requires_grad_(tensor.requires_grad)
+        return self._from_elsewhere[id(tensor)]
+
+    def symbol(self, name: str) -> Any:
+        """The symbol of sympy that a declared name stands for."""
+        return self._expressions[name]
+
+    @property
+    def has_free_sizes(self) -> bool:
+        """Whether an argument has dimensions of which nothing was declared."""
+        return len(self.symbols) > len(self.examples)
+
+    def is_free(self, size: Any) -> bool:
+        """Whether a size is made of one of which nothing was declared."""
+        free = {symbol for name, symbol in self._expressions.items() if name not in self.examples}
+        return bool(free & getattr(torch_internals.expression_of(size), "free_symbols", set()))
+
+    def message_text(self, message: str) -> str:
+        """A message of torch's with declared names in place of its own."""
+        for symbol, name in self._names.items():
+            message = re.sub(rf"\b{symbol}\b", name, message)
+        return message
+
+    def texts(self, sizes: Sequence[Any]) -> list[str]:
+        return [self.text(size) for size in sizes]
+
+    def number(self, size: Any) -> int | None:
+        """The example of a size; None of one that depends on data."""
+        if not isinstance(size, torch.SymInt):
+            return int(size)
+        hint = torch_internals.size_hint(size)
+        return int(hint) if isinstance(hint, int) else None
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two sizes are the same for all numbers; those that depend on data are taken to be."""
+        a, b = self.number(one), self.number(other)
+        return a is None or b is None or a == b
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Questions asked within are Tessera's own."""
+        before, self.asking_itself = self.asking_itself, True
+        try:
+            yield
+        finally:
+            self.asking_itself = before
+
+    def _answer(self, asked: Any, hint: Any, usual: Any) -> Any:
+        if not getattr(asked, "free_symbols", None) or self.asking_itself:
+            return usual()
+        self._note_divisors(asked)
+        by_user = self._asked_by(sys._getframe(1))  # noqa: SLF001 - the documented way
+        of_data = any(symbol not in self._names for symbol in asked.free_symbols)
+        if of_data and _is_condition(asked):
+            return self._answer_by_choice(asked, by_user, usual)
+        if by_user is None or of_data:
+            return usual()
+        answer = usual()
+        if _is_condition(asked):
+            self.questions.append(Question(asked, bool(answer), by_user, of_data=False))
+        else:
+            self.fixed.append((by_user, self.expression_text(asked)))
+        return answer
+
+    def _answer_by_choice(self, asked: Any, by_user: SourceLine | None, usual: Any) -> Any:
+        if by_user is None:
+            return usual()
+        if asked in self._known:
+            return self._known[asked]
+        number = sum(question.of_data for question in self.questions)
+        self._times[by_user] = self._times.get(by_user, 0) + 1
+        answer = self.chosen[number] if number < len(self.chosen) else self._times[by_user] <= _SAME_QUESTION
+        self._known[asked] = answer
+        self.questions.append(Question(asked, answer, by_user, of_data=True))
+        return answer
+
+    def _asked_by(self, frame: FrameType | None) -> SourceLine | None:
+        """The line, where the user's own code asks: ``if S > 128``, ``range(S)``; None where an operator does."""
+        between = (__file__, torch_internals.__file__, functools.__file__, *([_HISTORY] if self.reading_data else []))
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if not is_library(file):
+                return source_line_at(file, frame.f_lineno)
+            if not file.startswith(_ASKING) and file not in between:
+                return None
+            frame = frame.f_back
+        return None
+
+    def _note_divisors(self, asked: Any) -> None:
+        for part in _parts(asked):
+            if type(part).__name__ in _DIVIDES and len(part.args) >= 2 and (pair := part.args[:2]) not in self.divisors:
+                self.divisors.append(pair)
+
+
+def _parts(expression: Any) -> Iterator[Any]:
+    yield expression
+    for argument in expression.args:
+        yield from _parts(argument)
+
+
+def _is_condition(expression: Any) -> bool:
+    return any(kind.__name__ in ("Relational", "BooleanFunction") for kind in type(expression).__mro__)  # sympy's

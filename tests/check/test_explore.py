@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from tessera import Tensor
+from tessera.check.explore import explore
+from tessera.shapes.signature import read_contract
+
+
+def explored(function, **options):
+    return explore(function, read_contract(function), **options)
+
+
+def test_a_table_that_ends_is_a_condition_on_the_sizes():
+    import torch
+
+    table = torch.zeros(64, 8)
+
+    def f(x: Tensor[B, S, 8]) -> Tensor[B, S, 8]:
+        return x + table[: x.shape[1]]
+
+    report = explored(f)
+    assert report.ok
+    assert "right for small sizes alone" in report.notes[0]
+
+
+def test_sides_that_only_several_conditions_lead_to():
+    def f(x: Tensor[B, S]) -> Tensor[B, S]:
+        if x.shape[0] > 200:  # noqa: SIM102 - one condition after another is what is tested
+            if x.shape[1] == 512:
+                if x.sum() > 0:
+                    return x
+                return x.t()  # BUG
+        return x
+
+    (finding,) = explored(f).errors
+    assert finding.where.code == "return x.t()  # BUG"
+
+
+def test_sizes_that_must_be_equal_are_tried_equal():
+    def f(x: Tensor[B, S]) -> Tensor[B, S]:
+        if x.shape[0] == x.shape[1]:
+            return x[0]
+        return x
+
+    (finding,) = explored(f).errors
+    assert finding.where.code == "return x[0]"
+
+
+def test_a_name_may_stand_for_a_number_that_the_module_was_made_with():
+    def f(x: Tensor[B, D]) -> Tensor[B, 192]:
+        return x
+
+    assert not explored(f).ok
+    assert explored(f, own_numbers=(192,)).ok
+
+
+def test_an_argument_that_cannot_be_made_is_a_note():
+    def f(x: Tensor[B], model) -> Tensor[B]:
+        return model(x)
+
+    report = explored(f)
+    assert report.ok
+    assert "'model'" in report.notes[0]
+
+
+def test_a_size_that_another_divides():
+    def f(x: Tensor[B, D], heads: Tensor[H]) -> Tensor[B, H, D // H]:
+        return x.view(x.shape[0], heads.shape[0], x.shape[1] // heads.shape[0])
+
+    report = explored(f)
+    assert report.ok
+    assert "D is a multiple of H" in report.notes[0]

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from tessera.check.finding import CheckReport
+from tessera.check.instances import instances_of
+
+
+@dataclasses.dataclass
+class Config:
+    width: int
+    drop: float
+    causal: bool
+
+
+class Sized(nn.Module):
+    def __init__(self, dim: int, num_heads, config: Config, hidden: int = 7):
+        super().__init__()
+        self.made = (dim, num_heads, config, hidden)
+        self.weight = nn.Parameter(torch.empty(dim, dim))
+
+
+class Unknown(nn.Module):
+    def __init__(self, tokenizer: str):
+        super().__init__()
+
+
+class Refuses(nn.Module):
+    def __init__(self, dim: int):
+        raise ValueError("not that")
+
+
+def test_sizes_are_examples_and_take_no_memory():
+    seen = []
+
+    def note(module, numbers):
+        seen.append((module, numbers))
+        return CheckReport()
+
+    instances_of(Sized, note)
+    ((module, numbers),) = seen
+    dim, heads, config, hidden = module.made
+    assert dim % heads == 0
+    assert config == Config(192, 0.1, False)
+    assert hidden == 7
+    assert numbers == (dim, heads)
+    assert type(module.weight.data).__name__ == "FakeTensor"
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Unknown, "'tokenizer'"), (Refuses, "ValueError: not that")])
+def test_what_cannot_be_made_is_a_note(kind, words):
+    report = instances_of(kind, lambda module, numbers: CheckReport(checked=["never"]))
+    assert not report.checked
+    assert words in report.notes[0]
+    assert "check an instance of it" in report.notes[0]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import sys
+import typing
+
+import numpy as np
+import torch
+
+from tessera.users_code import is_library, source_line_at, users_frames, users_line
+
+
+def test_torch_python_and_tessera_are_libraries_and_installed_packages_are_not():
+    assert is_library(torch.nn.__file__)
+    assert is_library(typing.__file__)
+    assert is_library(sys.modules["tessera.errors"].__file__)
+    assert is_library("<string>")
+    assert not is_library(np.__file__)
+    assert not is_library(__file__)
+
+
+def test_the_innermost_line_of_the_user():
+    here = users_line(sys._getframe())
+    assert (here.file, here.code) == (__file__, "here = users_line(sys._getframe())")
+    assert users_line(None) is None
+    assert next(users_frames(sys._getframe())).f_code.co_name == "test_the_innermost_line_of_the_user"
+
+
+def test_a_line_comes_with_its_text():
+    assert source_line_at(__file__, 1).code == "from __future__ import annotations"
