@@ -1,0 +1,87 @@
+"""What is in the corpus: every program of a file with the line of its bug, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program. ``broken`` programs have one bug, at ``bug``; plain PyTorch may only notice at one of ``hurts``."""
+
+    name: str
+    file: Path
+    place: int  # in the file's list
+    signature: ast.FunctionDef
+    bug: int | None
+    hurts: tuple[int, ...]
+
+    @property
+    def broken(self) -> bool:
+        return self.bug is not None
+
+    def load(self) -> tuple[ModuleType, Callable[..., Any]]:
+        """Its module, freshly imported, and the function, or an instance of the ``torch.nn.Module``."""
+        spec = importlib.util.spec_from_file_location(f"corpus_{self.file.stem}", self.file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        entry = module.PROGRAMS[self.place]
+        makes = isinstance(entry, type) or getattr(entry, "__name__", "") == "<lambda>"
+        return module, entry() if makes else entry
+
+
+def programs(kind: str) -> list[Program]:
+    """All programs of the files ``broken_*.py`` or ``right_*.py``."""
+    return [program for file in sorted(HERE.glob(f"{kind}_*.py")) for program in programs_of(file)]
+
+
+def programs_of(file: Path) -> list[Program]:
+    text = file.read_text()
+    tree = ast.parse(text)
+    tops = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    found, before = [], 0
+    for place, name in enumerate(_names(tree)):
+        end = tops[name].end_lineno or 0
+        lines = list(enumerate(text.splitlines(), start=1))[before:end]
+        bugs = [number for number, line in lines if re.search(r"# BUG\b", line)]
+        hurts = [number for number, line in lines if re.search(r"# HURTS\b", line)]
+        broken = file.stem.startswith("broken_")
+        assert len(bugs) == broken, f"{file.name}: {name} has {len(bugs)} lines marked as its bug"
+        assert broken or not hurts
+        bug = bugs[0] if bugs else None
+        found.append(Program(name, file, place, _signature(tops, name), bug, tuple(hurts)))
+        before = end
+    return found
+
+
+def _names(tree: ast.Module) -> list[str]:
+    (entries,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROGRAMS" and isinstance(node.value, ast.List)
+    )
+    return [ast.unparse(e.body.func if isinstance(e, ast.Lambda) else e) for e in entries.elts]  # type: ignore[attr-defined]
+
+
+def _signature(tops: dict[str, Any], name: str) -> ast.FunctionDef:
+    node = tops[name]
+    if isinstance(node, ast.FunctionDef):
+        return node
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name in {"forward", "__call__"}:
+            return method
+    return _signature(tops, ast.unparse(node.bases[0]))
+
+
