@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,11 +39,8 @@ class Binder:
         self.leading: dict[str, tuple[int, ...]] = {}
         self.sizes: dict[str, int] = {}
         self.free = self.random.sample(PRIMES, len(PRIMES)) if turn % 2 == 0 else list(OTHERS)
-        self.trees = {
-            node.name: node
-            for node in ast.parse(open(module.__file__ or "").read()).body  # noqa: SIM115 - closed at once by CPython
-            if isinstance(node, ast.ClassDef)
-        }
+        self.lines = ast.parse(Path(module.__file__ or "").read_text()).body
+        self.trees = {node.name: node for node in self.lines if isinstance(node, ast.ClassDef)}
 
     def arguments(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:
         """Every choice of its bools, Nones and literals, with fresh tensors each time."""
@@ -95,7 +92,7 @@ class Binder:
             if head == "Union":
                 return [maker for item in items for maker in self._makers(item, default)]
             if head == "Literal":
-                return [lambda v=ast.literal_eval(item): v for item in items]
+                return [lambda v=v: v for v in map(ast.literal_eval, items)]
             if head in {"list", "List", "Sequence", "Iterable"}:
                 made = self._makers(items[0])
                 return [lambda m=m, n=n: [m() for _ in range(n)] for m in made for n in (3,)]
@@ -104,9 +101,7 @@ class Binder:
             if head in {"tuple", "Tuple"}:
                 if ast.unparse(items[-1]) == "...":
                     return [lambda m=m: tuple(m() for _ in range(3)) for m in self._makers(items[0])]
-                return [
-                    lambda c=c: tuple(m() for m in c) for c in itertools.product(*(self._makers(i) for i in items))
-                ]
+                return [lambda c=c: tuple(m() for m in c) for c in itertools.product(*(self._makers(i) for i in items))]
         shape, dtype = self._spec(node)
         return [lambda: self._tensor(shape, dtype)]
 
@@ -192,7 +187,9 @@ class Binder:
             head, items = ast.unparse(node.value), _items(node)
             if head == "Optional":
                 return "" if value is None else self._complaint(items[0], value)
-            if head in {"list", "List", "Iterator", "Sequence"} or (head == "tuple" and ast.unparse(items[-1]) == "..."):
+            if head in {"list", "List", "Iterator", "Sequence"} or (
+                head == "tuple" and ast.unparse(items[-1]) == "..."
+            ):
                 return self._first((items[0], v) for v in value)
             if head in {"dict", "Dict"}:
                 return self._first((items[1], v) for v in value.values())
@@ -226,7 +223,7 @@ class Binder:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self._resolve(ast.parse(node.value, mode="eval").body)
         if isinstance(node, ast.Name) and node.id in vars(self.module) and node.id not in self.trees:
-            for line in ast.parse(open(self.module.__file__ or "").read()).body:  # noqa: SIM115 - as above
+            for line in self.lines:
                 if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == node.id:
                     return self._resolve(line.value)
         return node

@@ -11,7 +11,9 @@ from tessera import Tensor
 from torch import nn
 
 
-def naive_attention(q: Tensor["B", "S", "D"], k: Tensor["B", "T", "D"], v: Tensor["B", "T", "D"]) -> Tensor["B", "S", "D"]:
+def naive_attention(
+    q: Tensor["B", "S", "D"], k: Tensor["B", "T", "D"], v: Tensor["B", "T", "D"]
+) -> Tensor["B", "S", "D"]:
     scores = q @ k.transpose(0, 1) / math.sqrt(q.shape[-1])  # BUG
     return scores.softmax(-1) @ v
 
@@ -97,7 +99,9 @@ def rotate_half(x):
     return torch.cat((-b, a), dim=1)  # BUG
 
 
-def rotary(x: Tensor["B", "H", "S", "2*K"], cos: Tensor["S", "2*K"], sin: Tensor["S", "2*K"]) -> Tensor["B", "H", "S", "2*K"]:
+def rotary(
+    x: Tensor["B", "H", "S", "2*K"], cos: Tensor["S", "2*K"], sin: Tensor["S", "2*K"]
+) -> Tensor["B", "H", "S", "2*K"]:
     return x * cos + rotate_half(x) * sin  # HURTS
 
 
@@ -121,9 +125,7 @@ def causal(q: Tensor["B", "S", "D"], k: Tensor["B", "S", "D"], v: Tensor["B", "S
     return scores.softmax(-1) @ v
 
 
-def padding_mask(
-    scores: Tensor["B", "H", "S", "T"], lengths: Tensor["B", torch.int64]
-) -> Tensor["B", "H", "S", "T"]:
+def padding_mask(scores: Tensor["B", "H", "S", "T"], lengths: Tensor["B", torch.int64]) -> Tensor["B", "H", "S", "T"]:
     keep = torch.arange(scores.shape[-1])[None, :] < lengths[:, None]
     return scores.masked_fill(~keep[:, None], float("-inf"))  # BUG
 

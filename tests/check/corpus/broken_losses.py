@@ -93,7 +93,9 @@ def pinball(quantiles: Tensor["B", "Q"], y: Tensor["B"], levels: Tensor["Q"]) ->
     return torch.maximum(levels * error, (levels[:, None] - 1) * error)  # BUG
 
 
-def mse_of_sums(prediction: Tensor["B", "T", "D"], target: Tensor["B", "T", "D"], weight: Tensor["T"]) -> Tensor["B", "D"]:
+def mse_of_sums(
+    prediction: Tensor["B", "T", "D"], target: Tensor["B", "T", "D"], weight: Tensor["T"]
+) -> Tensor["B", "D"]:
     error = (prediction - target).square()
     return (error * weight).sum(1)  # BUG
 

@@ -37,7 +37,8 @@ class Deep(nn.Module):
         super().__init__()
         self.first = nn.Linear(20, width)
         self.blocks = nn.ModuleList(
-            nn.Linear(width, width if i < depth - 1 else width // 2) for i in range(depth)  # BUG
+            nn.Linear(width, width if i < depth - 1 else width // 2)
+            for i in range(depth)  # BUG
         )
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, 5)
@@ -71,9 +72,7 @@ class ResidualNet(nn.Module):
         return self.head(self.blocks(x)).squeeze(-1)
 
 
-def swiglu(
-    x: Tensor["B", "S", "D"], w_in: Tensor["D", "2*F"], w_out: Tensor["F", "D"]
-) -> Tensor["B", "S", "D"]:
+def swiglu(x: Tensor["B", "S", "D"], w_in: Tensor["D", "2*F"], w_out: Tensor["F", "D"]) -> Tensor["B", "S", "D"]:
     gate, value = (x @ w_in).chunk(2, dim=1)  # BUG
     return (F.silu(gate) * value) @ w_out  # HURTS
 

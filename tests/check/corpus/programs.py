@@ -70,7 +70,9 @@ def _names(tree: ast.Module) -> list[str]:
     (entries,) = (
         node.value
         for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROGRAMS" and isinstance(node.value, ast.List)
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "PROGRAMS"
+        and isinstance(node.value, ast.List)
     )
     return [ast.unparse(e.body.func if isinstance(e, ast.Lambda) else e) for e in entries.elts]  # type: ignore[attr-defined]
 
@@ -83,5 +85,3 @@ def _signature(tops: dict[str, Any], name: str) -> ast.FunctionDef:
         if isinstance(method, ast.FunctionDef) and method.name in {"forward", "__call__"}:
             return method
     return _signature(tops, ast.unparse(node.bases[0]))
-
-

@@ -62,9 +62,7 @@ class CrossAttentionRight(nn.Module):
         self.to_kv = nn.Linear(context, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor["B", "S", 48], context: Optional[Tensor["B", "T", 80]] = None
-    ) -> Tensor["B", "S", 48]:
+    def forward(self, x: Tensor["B", "S", 48], context: Optional[Tensor["B", "T", 80]] = None) -> Tensor["B", "S", 48]:
         if context is None:
             context = F.pad(x, (0, 32))
         q = self.to_q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -30,7 +30,12 @@ class SmallVGGRight(nn.Module):
         super().__init__()
         layers, channels = [], 3
         for width in widths:
-            layers += [nn.Conv2d(channels, width, 3, padding="same"), nn.GroupNorm(4, width), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [
+                nn.Conv2d(channels, width, 3, padding="same"),
+                nn.GroupNorm(4, width),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
             channels = width
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(64 * 4 * 4, 10)
