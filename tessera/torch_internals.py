@@ -24,6 +24,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar, cast
@@ -751,6 +752,35 @@ def new_fake_mode() -> Any:
     return FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
 
 
+@contextlib.contextmanager
+def symbolic_sizes(marked: Sequence[tuple[torch.Tensor, Sequence[int]]]) -> Iterator[None]:
+    """Within, a capture takes these dimensions of these tensors for symbols, also where they are 0 or 1.
+
+    Dynamo reads an attribute of the tensors; it is taken off them again.
+    """
+    from torch._dynamo.decorators import maybe_mark_dynamic
+    from torch.fx.experimental import _config
+
+    attributes = ("_dynamo_weak_dynamic_indices", "_has_dynamo_dim_marking")
+    if not marked:
+        yield
+        return
+    before = [
+        (tensor, {name: copy(value) for name, value in vars(tensor).items() if name in attributes})
+        for tensor, _ in marked
+    ]
+    for tensor, axes in marked:
+        maybe_mark_dynamic(tensor, list(axes))
+    try:
+        with _config.patch(backed_size_oblivious=True):
+            yield
+    finally:
+        for tensor, marks in before:
+            for name in attributes:
+                vars(tensor).pop(name, None)
+            vars(tensor).update(marks)
+
+
 def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any]) -> Any:
     """A fake tensor mode whose questions about symbolic sizes go through ``answer``.
 
@@ -1142,6 +1172,7 @@ def compile_graph_pieces(
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
     from torch._inductor.custom_graph_pass import CustomGraphPass
     from torch._inductor.output_code import OutputCode
+    from torch.fx.experimental import _config as shapes_config
 
     class Rewrite(CustomGraphPass):
         """``rewrite`` as Inductor wants it."""
@@ -1178,7 +1209,12 @@ def compile_graph_pieces(
             if (context := TracingContext.try_get()) and context.output_strides:
                 context.output_strides.clear()  # what a first compilation of the same piece has put there
             with inductor_settings(guarded=kind != "backward"):
-                return _output(compile_fx_inner(graph, list(values), **options))
+                output = _output(compile_fx_inner(graph, list(values), **options))
+            if shapes_config.backed_size_oblivious and context and context.output_strides:
+                # With sizes that may be 1 torch cannot tell that these numbers are what the symbols stand for, and
+                # would make them constants of the backward.
+                context.output_strides[:] = [None] * len(context.output_strides)
+            return output
 
         return Compiled(compile_one(piece, kind, inductor))
 

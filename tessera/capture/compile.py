@@ -14,6 +14,7 @@ from tessera.backend.entry import compile_pieces
 from tessera.backend.own_passes import resolve_passes
 from tessera.backend.rewrite import Pass
 from tessera.backend.tuning import resolve_tune
+from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.errors import SettingError
@@ -100,7 +101,10 @@ class _Compiled:
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
         pieces = compile_pieces(self.report, precision, own_passes, tune)
-        self._dispatch = Dispatch(_call, _bind, pieces, whole=False)
+        dims = DeclaredDims(function)
+        self._dispatch = Dispatch(
+            _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function

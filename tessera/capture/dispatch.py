@@ -6,11 +6,13 @@ checked in full at every call; only the way there is shorter.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import types
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,10 @@ def _weak(function: Callable[..., Any]) -> Callable[..., Any]:
         return alive(*args)
 
     return called
+
+
+def _nothing(*_: Any) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 def _refuse(args: Sequence[Any]) -> None:
@@ -74,6 +80,7 @@ class Dispatch:
         backend: a torch.compile backend.
         whole: raise when the function cannot be captured in one piece, instead of breaking it up.
         data: position of the first argument that is data, and not what the data are given to.
+        around: is given the arguments of a call that is captured, and is what the capture happens in.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Dispatch:
         *,
         whole: bool,
         data: int = 1,
+        around: Callable[..., AbstractContextManager[None]] = _nothing,
     ) -> None:
         # A code object of its own, for Dynamo keeps captures, and counts them against its limit, for each code object;
         # and a name of its own, for by that it remembers which sizes have changed, whichever model they were seen in.
@@ -92,7 +100,7 @@ class Dispatch:
         # Dynamo keeps every code object it has seen, with its captures; a capture may hold a model.
         weakref.finalize(self, torch_internals.forget_captures, code).atexit = False
         self._bind = bind
-        self._data = data
+        self._data, self._around = data, around
         self._whole = whole
         self._watch = HookWatch(code.co_varnames[0])
         options: dict[str, Any] = {"guard_filter_fn": _weak(self._needed)}
@@ -118,7 +126,7 @@ class Dispatch:
         self._watch.begin(args[0])
         self._assumptions = NOTHING_KNOWN
         process = torch_internals.process_state()
-        with torch_internals.capturing(whole=self._whole):
+        with torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._through_dynamo(*args)
         self._hits = [
             self._hit(guarded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import typing
 from collections.abc import Mapping
@@ -9,11 +10,13 @@ from typing import Any
 
 import torch
 
-from tessera.check.world import World
+from tessera.check.world import UNDECLARED, World
 from tessera.shapes.signature import Contract, Expected, FieldsOf, MappingOf, OptionalOf, SequenceOf, TupleOf
 from tessera.shapes.spec import AnySize, OneOr, Several, TensorSpec
 
+_USUAL = (torch.float32, torch.int64)  # of several dtypes that are allowed
 _EXAMPLES = {int: 4, float: 0.5, str: ""}  # of arguments that are no tensors and have no default
+_ITEMS = 3  # of a list
 _FREE_DIMENSIONS = 2  # that "..." stands for
 
 
@@ -24,7 +27,8 @@ class CannotMake(Exception):
 def variants(contract: Contract) -> list[dict[str, Any]]:
     """Choices for arguments that decide which side of an ``if`` runs: the default ones, then one change at a time.
 
-    A choice is ``True`` or ``False`` for a bool, and whether there is anything for what may be None.
+    A choice is ``True`` or ``False`` for a bool, whether there is anything for what may be None, and a value of a
+    ``Literal`` or an ``Enum``.
     """
     base: dict[str, Any] = {}
     changes: list[tuple[str, Any]] = []
@@ -32,6 +36,13 @@ def variants(contract: Contract) -> list[dict[str, Any]]:
         if isinstance(contract.parameters.get(name), OptionalOf):
             base[name] = True
             changes.append((name, False))
+        elif typing.get_origin(hint := contract.hints.get(name)) is typing.Literal:
+            first, *others = typing.get_args(hint)
+            base[name] = first if parameter.default is parameter.empty else parameter.default
+            changes += [(name, value) for value in (first, *others) if value != base[name]]
+        elif isinstance(hint, type) and issubclass(hint, enum.Enum):
+            base[name] = next(iter(hint)) if parameter.default is parameter.empty else parameter.default
+            changes += [(name, value) for value in hint if value != base[name]]
         elif isinstance(parameter.default, bool) or _type_of(parameter) is bool:
             base[name] = parameter.default if isinstance(parameter.default, bool) else False
             changes.append((name, not base[name]))
@@ -108,7 +119,7 @@ def _make(  # noqa: PLR0911 - one for each kind of annotation
         case OptionalOf(inner):
             return _make(inner, world, place, dtypes)
         case SequenceOf(inner, made_by):
-            return made_by(_make(inner, world, f"{place}[{at}]", dtypes) for at in range(2))
+            return made_by(_make(inner, world, f"{place}[{at}]", dtypes) for at in range(_ITEMS))
         case TupleOf(items):
             return tuple(_make(item, world, f"{place}[{at}]", dtypes) for at, item in enumerate(items))
         case MappingOf(inner):
@@ -122,14 +133,15 @@ def _tensor(spec: TensorSpec, world: World, dtype: torch.dtype | None) -> torch.
     for at, place in enumerate(spec.places if spec.places is not None else (Several(),)):
         match place:
             case Several(name):
-                sizes += [world.free(f"{name or '...'}", n) for n in range(_FREE_DIMENSIONS)]
+                several = name or ("..." if spec.places is not None else UNDECLARED)
+                sizes += [world.free(several, n) for n in range(_FREE_DIMENSIONS)]
             case AnySize():
                 sizes.append(world.free("_", at))
             case OneOr(size):
                 sizes.append(world.size(size))
             case _:
                 sizes.append(world.size(place))
-    dtype = dtype or (spec.dtypes[0] if spec.dtypes else torch.get_default_dtype())
+    dtype = dtype or next((d for d in _USUAL if d in spec.dtypes), *spec.dtypes[:1] or (torch.get_default_dtype(),))
     with world.mode:
         return torch.empty(sizes, dtype=dtype)
 

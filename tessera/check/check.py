@@ -63,6 +63,9 @@ def _check_one(
     contract = _contract(annotated)
     if isinstance(contract, Finding):
         return CheckReport([contract], checked=[contract.function])
+    if root is not None and any(torch.nn.parameter.is_lazy(parameter) for parameter in root.parameters()):
+        unmade = "some of its layers get their sizes in the first call; call it once"
+        return CheckReport(notes=[f"{contract.name} was not checked: {unmade}."])
     if not contract.says_something:
         return CheckReport(notes=[f"{contract.name} was not checked: none of its annotations says a size of a tensor."])
     return explore(call, contract, root, own_numbers)
@@ -92,10 +95,16 @@ def _check_module(module: torch.nn.Module, own_numbers: tuple[int, ...] = ()) ->
         if isinstance(part, Function):
             report.merge(check(part))
         elif has_annotations(part.forward):
-            report.merge(_check_one(part, part.forward, part, own_numbers))
+            report.merge(_check_one(part, part.forward, part, (*own_numbers, *_own_sizes(part))))
     if not report.checked and not report.notes:
         report.notes.append(f"{type(module).__name__} was not checked: no forward in it has an annotated argument.")
     return report
+
+
+def _own_sizes(module: torch.nn.Module) -> set[int]:
+    """Numbers that an instance was made with: sizes of its parameters, and numbers among its attributes."""
+    sizes = {size for tensor in (*module.parameters(), *module.buffers()) for size in tensor.shape}
+    return {number for number in (*sizes, *vars(module).values()) if type(number) is int and number > 1}
 
 
 def _check_class(kind: type) -> CheckReport:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from tessera.check.history import Call
+from tessera.check.call import Call
 from tessera.check.world import World
 from tessera.shapes.spec import shape_text
 
@@ -26,6 +26,7 @@ class Clash:
         expected: the shape that would fit, as text.
         why: one sentence.
         fixes: code, the likeliest first.
+        of_layer: whether ``size`` is that of a layer's parameters.
     """
 
     tensor: torch.Tensor
@@ -34,16 +35,25 @@ class Clash:
     expected: str
     why: str
     fixes: tuple[str, ...] = ()
+    of_layer: bool = False
 
 
-def clashes(call: Call, world: World) -> list[Clash]:
-    """What does not fit in a call that raised; the likeliest operand first. Empty where the call is not understood."""
+def clashes(call: Call, world: World, said: str = "") -> list[Clash]:
+    """What does not fit in a call that raised; the likeliest operand first. Empty where the call is not understood.
+
+    Args:
+        call: the call.
+        world: whose sizes its operands have.
+        said: torch's message.
+    """
     find = _FINDERS.get(call.name)
     found: Iterator[Clash] = iter(())
     try:
         if find is not None:
             found = find(call, world)
-        elif all(isinstance(value, (torch.Tensor, int, float, bool, torch.SymInt)) for value in call.args):
+        elif any(words in said for words in _OF_BROADCASTING) and all(
+            isinstance(value, (torch.Tensor, int, float, bool, torch.SymInt)) for value in call.args
+        ):
             found = _broadcast(call, world)
         return list(found)
     except (TypeError, IndexError, AttributeError, ValueError):  # arguments of another form than the call takes
@@ -57,7 +67,7 @@ def _linear(call: Call, world: World) -> Iterator[Clash]:
         shape = world.texts([*x.shape[:-1], wanted])
         fixes = [_transposed(x, -1, wanted, world), f"in_features={world.text(x.shape[-1])} in the layer"]
         why = f"The layer takes {world.text(wanted)} features in the last dimension, not {world.text(x.shape[-1])}."
-        yield Clash(x, -1, wanted, shape_text(shape), why, _said(fixes))
+        yield Clash(x, -1, wanted, shape_text(shape), why, _said(fixes), of_layer=True)
 
 
 def _product(call: Call, world: World) -> Iterator[Clash]:
@@ -138,7 +148,7 @@ def _convolution(call: Call, world: World) -> Iterator[Clash]:
         received = world.text(x.shape[-spatial - 1])
         why = f"The layer takes {world.text(wanted)} channels, not {received}."
         fixes = _said([_transposed(x, -spatial - 1, wanted, world), f"in_channels={received} in the layer"])
-        yield Clash(x, -spatial - 1, wanted, shape_text(world.texts(shape)), why, fixes)
+        yield Clash(x, -spatial - 1, wanted, shape_text(world.texts(shape)), why, fixes, of_layer=True)
 
 
 def _normalisation(call: Call, world: World) -> Iterator[Clash]:
@@ -149,7 +159,8 @@ def _normalisation(call: Call, world: World) -> Iterator[Clash]:
             shape = [*x.shape[: -len(sizes)], *sizes]
             received = world.text(x.shape[axis]) if x.dim() >= -axis else "none"
             why = f"The layer normalises the last dimensions {world.texts(sizes)}; there is {received}."
-            yield Clash(x, axis, wanted, shape_text(world.texts(shape)), why, (f"normalized_shape={received}",))
+            fixes = (f"normalized_shape={received}",)
+            yield Clash(x, axis, wanted, shape_text(world.texts(shape)), why, fixes, of_layer=True)
             return
 
 
@@ -159,7 +170,7 @@ def _channels(call: Call, world: World) -> Iterator[Clash]:
     if known and x.dim() > 1 and not world.same(x.shape[1], known[0].shape[0]):
         shape = [x.shape[0], known[0].shape[0], *x.shape[2:]]
         why = f"The layer takes {world.text(known[0].shape[0])} channels in dimension 1, not {world.text(x.shape[1])}."
-        yield Clash(x, 1 - x.dim(), known[0].shape[0], shape_text(world.texts(shape)), why)
+        yield Clash(x, 1 - x.dim(), known[0].shape[0], shape_text(world.texts(shape)), why, of_layer=True)
 
 
 def _attention(call: Call, world: World) -> Iterator[Clash]:
@@ -254,6 +265,7 @@ def _said(fixes: Sequence[str | None]) -> tuple[str, ...]:
     return tuple(fix for fix in fixes if fix)
 
 
+_OF_BROADCASTING = ("must match", "broadcast", "non-singleton")
 _FINDERS: dict[str, Callable[[Call, World], Iterator[Clash]]] = {
     "linear": _linear,
     **dict.fromkeys(("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "mv", "dot"), _product),

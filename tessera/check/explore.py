@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.finding import CheckReport, Finding
-from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, refused
+from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
 from tessera.check.run import Outcome, Plan, run
-from tessera.check.world import LARGE, SMALL, Question
+from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question
 from tessera.shapes.signature import Contract, specs_in
 
 _MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
+_VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _DTYPES = (torch.int64, torch.bool, torch.float32)
 
 
@@ -36,7 +38,7 @@ def explore(
         function: what is called.
         contract: of it.
         root: the module that it belongs to, for paths of layers and to be put back as it was.
-        own_numbers: that a declared name may stand for, because the module was made with them as examples.
+        own_numbers: sizes that the module was made with; a name in its annotations may stand for one.
     """
     return _Exploration(function, contract, root, own_numbers).report
 
@@ -51,6 +53,7 @@ class _Exploration:
     ) -> None:
         self._own_numbers = own_numbers
         self._function, self._contract, self._root = function, contract, root
+        self._has_small_numbers = False
         self._runs, self._ends = 0, time.monotonic() + _MOST_SECONDS
         self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
         self.report = CheckReport(checked=[contract.name])
@@ -71,7 +74,14 @@ class _Exploration:
 
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
-        return run(self._function, self._contract, plan, self._root)
+        may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
+        try:
+            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long)
+        except LoopsOverSize:
+            self._has_small_numbers = True
+            self._numbers = dict(zip(self._names, SMALL, strict=False))
+            small = {name: self._numbers.get(name, number) for name, number in plan.examples.items()}
+            return self._run(replace(plan, examples=small))
 
     def _warn_of_squeezes(self, outcome: Outcome) -> None:
         for where, left in outcome.history.squeezed:
@@ -82,6 +92,8 @@ class _Exploration:
     def _settle(self, plan: Plan) -> Outcome:
         """Run a plan, and where it fails the same with other dtypes and sizes; reports what stays wrong."""
         outcome = self._run(plan)
+        if not plan.in_numbers and knows_no_symbols(outcome):
+            return self._settle(replace(plan, in_numbers=True))
         found = self._wrong(outcome)
         if found is None:
             return outcome
@@ -92,12 +104,10 @@ class _Exploration:
             if not _same_way(again, outcome):
                 continue
             still = self._wrong(again)
-            if still is None or (not condition and _further(again, outcome)):
+            if still is None or (_is_of_declaration(plan, other) and _further(again, outcome)):
                 if condition:
                     self._note(condition)
-                if still is None:
-                    return again
-                return self._settle(other)
+                return again if still is None else self._settle(other)
         self.report.add(found)
         return outcome
 
@@ -117,24 +127,23 @@ class _Exploration:
     def _alternatives(self, outcome: Outcome) -> Iterator[tuple[Plan, str]]:
         """Other plans for the same way through the code, each with what it takes for granted."""
         plan = outcome.plan
-        for name in outcome.plan.examples:
-            for number in self._own_numbers:
-                if number not in plan.examples.values():
-                    examples = {**plan.examples, name: number}
-                    yield Plan(examples, plan.choice, plan.chosen, plan.dtypes), ""
+        if outcome.tied is not None and outcome.tied[1] in self._own_numbers:
+            name, number = outcome.tied
+            examples = {**plan.examples, name: number}
+            yield replace(plan, examples=examples), f"{self._contract.name}: {name} is the module's own {number}"
         for place in has_own_dtype(outcome, self._contract):
             for dtype in _DTYPES:
                 if dtype != plan.dtypes.get(place, torch.get_default_dtype()):
-                    yield Plan(plan.examples, plan.choice, plan.chosen, {**plan.dtypes, place: dtype}), ""
+                    yield replace(plan, dtypes={**plan.dtypes, place: dtype}), ""
         if (divisible := _divisible(outcome)) is not None:
             numbers, condition = divisible
-            yield Plan(numbers, plan.choice, plan.chosen, plan.dtypes), f"{self._contract.name}: {condition}"
-        for primes, words in ((SMALL, "small"), (tuple(p * 64 + 1 for p in LARGE), "large")):
+            yield replace(plan, examples=numbers), f"{self._contract.name}: {condition}"
+        for primes, words in () if self._has_small_numbers else ((SMALL, "small"), (_VERY_LARGE, "large")):
             others: Mapping[str, int] = dict(zip(self._names, primes, strict=False))
             condition = f"{self._contract.name} is right for {words} sizes alone, such as " + ", ".join(
                 f"{name} = {number}" for name, number in others.items()
             )
-            yield Plan(others, plan.choice, plan.chosen, plan.dtypes), condition
+            yield replace(plan, examples=others), condition
 
     def _other_sides(self, outcome: Outcome) -> Iterator[Plan]:
         """Plans in which a condition that was met goes the way that nobody has gone yet."""
@@ -149,10 +158,10 @@ class _Exploration:
             if question.of_data:
                 chosen = [q.answer for q in questions[:at] if q.of_data] + [not question.answer]
                 self._seen.add(key)
-                yield Plan(plan.examples, plan.choice, chosen, plan.dtypes)
+                yield replace(plan, chosen=chosen)
             elif (examples := self._examples_for(questions[:at], question, outcome)) is not None:
                 self._seen.add(key)
-                yield Plan(examples, plan.choice, plan.chosen, plan.dtypes)
+                yield replace(plan, examples=examples)
 
     def _examples_for(self, before: list[Question], flipped: Question, outcome: Outcome) -> Mapping[str, int] | None:
         """Numbers for which the conditions before are as they were and one is not."""
@@ -161,7 +170,7 @@ class _Exploration:
         constants = {int(c) for q in (*before, flipped) for c in q.asked.atoms() if c.is_Integer and int(c) > 1}
         near = sorted({number + d for number in constants for d in (-1, 0, 1) if number + d > 1})
         asked = {symbols[s] for q in (*before, flipped) for s in q.asked.free_symbols if s in symbols}
-        candidates = [*near, *SMALL, *LARGE, *(p * 64 + 1 for p in LARGE), *outcome.plan.examples.values()]
+        candidates = [*near, *SMALL, *LARGE, *_VERY_LARGE, *outcome.plan.examples.values()]
 
         def fits(examples: Mapping[str, int]) -> bool:
             numbers = {symbol: examples[name] for symbol, name in symbols.items()}
@@ -183,6 +192,12 @@ class _Exploration:
 
 def _names_of_result(contract: Contract) -> tuple[str, ...]:
     return tuple(name for spec in specs_in(contract.returns) for name in spec.names)
+
+
+def _is_of_declaration(plan: Plan, other: Plan) -> bool:
+    """Whether plans differ in what was left open by the annotations: a dtype, a number of the module's own."""
+    changed = [name for name, number in other.examples.items() if plan.examples[name] != number]
+    return plan.dtypes != other.dtypes or len(changed) <= 1
 
 
 def _same_way(one: Outcome, other: Outcome) -> bool:

@@ -8,14 +8,15 @@ y = self.fc2(h)      # takes 512: here it hurts
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from tessera import torch_internals
+from tessera.check.call import Call, refuse
+from tessera.check.constructors import running_module
 from tessera.check.world import World
 from tessera.errors import SourceLine
 from tessera.users_code import users_line
@@ -24,26 +25,7 @@ from tessera.users_code import users_line
 _READ_DATA = {"__bool__", "__int__", "__float__", "__index__", "item", "tolist", "is_nonzero"}
 
 
-@dataclass
-class Call:
-    """One call of torch from the user's code.
-
-    Attributes:
-        function: what was called.
-        args, kwargs: with what.
-        where: the user's line.
-        tensors: those among the arguments, parameters of layers left out.
-    """
-
-    function: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: dict[str, Any]
-    where: SourceLine | None
-    tensors: list[torch.Tensor] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return getattr(self.function, "__name__", str(self.function))
+_TAKE_APART = {"__iter__", "unbind"}  # into as many tensors as the size is
 
 
 class History(TorchFunctionMode):
@@ -68,8 +50,14 @@ class History(TorchFunctionMode):
         carried = [t for t in tensors if not isinstance(t, torch.nn.Parameter)]
         # What holds data (weights, buffers) is stood for by what holds none: nothing in it is to be changed.
         args, kwargs = torch_internals.on_leaves(self._without_data, (args, kwargs))
-        call = Call(func, args, kwargs, users_line(sys._getframe(1)), carried)  # noqa: SLF001 - the documented way
+        frame = sys._getframe(1)  # noqa: SLF001 - the documented way
+        call = Call(func, args, kwargs, users_line(frame), carried)
+        if len(carried) < len(tensors):
+            call.module = running_module(frame)
         before, self.failing = self.failing, call
+        refuse(call, self._world)
+        if call.name in _TAKE_APART and any(isinstance(size, torch.SymInt) for t in tensors for size in t.shape[:1]):
+            self._world.becomes_number()
         self._world.reading_data = call.name in _READ_DATA
         try:
             result = func(*args, **kwargs)
@@ -113,17 +101,6 @@ class History(TorchFunctionMode):
                 return next((line for line in lines if line >= where.line), None)
         return None
 
-    def rank_born(self, tensor: torch.Tensor) -> Call | None:
-        """The last call that gave ``tensor`` another number of dimensions than what it was made of."""
-        seen: set[int] = set()
-        while (call := self.made_by(tensor)) is not None and id(call) not in seen:
-            seen.add(id(call))
-            alike = [given for given in call.tensors if given.dim() == tensor.dim()]
-            if not alike:
-                return call
-            tensor = alike[0]
-        return None
-
     def comes_of(self, tensors: Sequence[torch.Tensor], argument: torch.Tensor) -> bool:
         """Whether one of ``tensors`` was computed from ``argument``."""
         waiting, seen = list(tensors), set[int]()
@@ -146,24 +123,104 @@ class History(TorchFunctionMode):
         That is the last one at which ``expected`` was lost or moved; where there never was any, the one at which the
         size that is there came to be. None where it came in as an argument.
         """
+        if (outer := self.spread(tensor)) is not None:
+            return outer
         same = self._world.same
         received = tensor.shape[axis] if -tensor.dim() <= axis < tensor.dim() else None
+        for call, made in self._line_of_descent(tensor, lambda t: received is None or _has(t, received, same)):
+            given = [t for t in call.tensors if t.dim()]
+            if axis == _OF_WEIGHTS.get(call.name):
+                return call
+            if expected is not None:
+                has = [t for t in given if _has(t, expected, same)]
+                if has and not _has(made, expected, same):
+                    return call
+                if any(_has_at(t, axis, expected, same) for t in has) and not _has_at(made, axis, expected, same):
+                    return call
+            if not any(received is None or _has(t, received, same) for t in given):
+                return call
+        return None
+
+    def came_in_so(self, tensor: torch.Tensor, axis: int) -> bool:
+        """Whether the size at ``axis`` is that of an argument at the same axis, all the way."""
+        size, same = tensor.shape[axis], self._world.same
+        descent = self._line_of_descent(tensor, lambda t: _has_at(t, axis, size, same))
+        return all(any(_has_at(t, axis, size, same) for t in call.tensors) for call, _ in descent)
+
+    def rank_born(self, tensor: torch.Tensor) -> Call | None:
+        """The last call that gave ``tensor`` another number of dimensions than what it was made of."""
+        if (outer := self.spread(tensor)) is not None:
+            return outer
+        for call, made in self._line_of_descent(tensor, lambda t: t.dim() == tensor.dim()):
+            if all(given.dim() != made.dim() for given in call.tensors):
+                return call
+        return None
+
+    def dtype_born(self, tensor: torch.Tensor) -> Call | None:
+        """The last call that gave ``tensor`` another dtype than what it was made of."""
+        for call, made in self._line_of_descent(tensor, lambda t: t.dtype == tensor.dtype):
+            if all(given.dtype != made.dtype for given in call.tensors):
+                return call
+        return None
+
+    def spread(self, tensor: torch.Tensor) -> Call | None:
+        """The last call before it that laid two tensors out against each other: [B] - [B, 1] is [B, B].
+
+        That is allowed, and is what was meant if the result is what was declared; here it is not.
+        """
+        waiting, seen = [tensor], set[int]()
+        while waiting:
+            one = waiting.pop(0)
+            if id(one) in seen or (call := self.made_by(one)) is None:
+                continue
+            seen.add(id(one))
+            if len(call.tensors) > 1 and call.name in _ELEMENTWISE:
+                twice = [s for n, s in enumerate(one.shape) if any(self._world.same(s, t) for t in one.shape[:n])]
+                if any(all(self._times(s, t) < self._times(s, one) for t in call.tensors) for s in twice):
+                    return call
+            waiting += call.tensors
+        return None
+
+    def _times(self, size: Any, tensor: torch.Tensor) -> int:
+        return sum(self._world.same(size, other) for other in tensor.shape)
+
+    def _line_of_descent(
+        self, tensor: torch.Tensor, carries: Callable[[torch.Tensor], bool]
+    ) -> Iterator[tuple[Call, torch.Tensor]]:
+        """The call that made ``tensor`` and what it made; then that of the operand that ``carries``, and so on."""
         seen: set[int] = set()
         while (call := self.made_by(tensor)) is not None and id(call) not in seen:
             seen.add(id(call))
-            given = [t for t in call.tensors if t.dim()]
-            has = [t for t in given if expected is not None and any(same(size, expected) for size in t.shape)]
-            still = expected is not None and any(same(size, expected) for size in tensor.shape)
-            if has and not still:
-                return call
-            if has and still and any(_has_at(t, axis, expected, same) for t in has):
-                return call
-            carrying = [t for t in given if received is None or any(same(size, received) for size in t.shape)]
-            at_place = [t for t in carrying if received is not None and _has_at(t, axis, received, same)]
-            if not carrying:
-                return call
-            tensor = (at_place or carrying)[0]
-        return None
+            yield call, tensor
+            if (before := next((t for t in call.tensors if t.dim() and carries(t)), None)) is None:
+                return
+            tensor = before
+
+
+_OF_WEIGHTS = {"linear": -1, "conv1d": -2, "conv2d": -3, "conv3d": -4}  # the axis that a layer makes anew
+_ELEMENTWISE = {
+    f"{r}{name}{u}" for name in ("add", "sub", "mul", "truediv", "pow") for r in ("", "__", "__r") for u in ("", "__")
+}
+_ELEMENTWISE |= {
+    "div",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "__eq__",
+    "__lt__",
+    "__gt__",
+    "maximum",
+    "minimum",
+    "where",
+    "rsub",
+}
+
+
+def _has(tensor: torch.Tensor, size: Any, same: Callable[[Any, Any], bool]) -> bool:
+    return any(same(other, size) for other in tensor.shape)
 
 
 def _has_at(tensor: torch.Tensor, axis: int, size: Any, same: Callable[[Any, Any], bool]) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.check.call import Call
+from tessera.check.constructors import constructor_line
 from tessera.check.diagnosis import Clash, clashes
 from tessera.check.finding import Finding
-from tessera.check.history import Call
 from tessera.check.run import Outcome, Place
 from tessera.errors import ShapeError, SourceLine
 from tessera.shapes.message import describe
@@ -24,6 +25,15 @@ from tessera.shapes.unify import Bindings, Mismatch, tensors_of, unify
 from tessera.users_code import source_line_at
 
 _PYTHON_ERRORS = (AttributeError, NameError, TypeError, IndexError, KeyError, ValueError, ZeroDivisionError)
+_NO_SYMBOLS = (
+    "expected to contain only concrete integers",
+    "with symbolic sizes",
+    "modify sizes for customized tensor",
+    "INTERNAL ASSERT FAILED",
+    "SymInt",
+    "SymFloat",
+    "SymBool",
+)
 _DTYPE_WORDS = ("dtype", "type", "Long", "Bool", "bool", "integer", "indices", "Half", "Float")
 
 
@@ -45,10 +55,20 @@ def _raising_lines(file: str) -> frozenset[int]:
     return frozenset(line for node in raising for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 
+def knows_no_symbols(outcome: Outcome) -> bool:
+    """Whether a run ended at an operator of torch, or of Python, that takes plain numbers for sizes alone."""
+    return outcome.error is not None and any(words in str(outcome.error) for words in _NO_SYMBOLS)
+
+
 def could_not_run(outcome: Outcome) -> str | None:
     """Why a run that raised says nothing of the function: it needs data, or what torch cannot do without."""
     error = outcome.error
-    if outcome.place is None or torch_internals.needs_data(error) or isinstance(error, NotImplementedError):
+    if (
+        outcome.place is None
+        or knows_no_symbols(outcome)
+        or torch_internals.needs_data(error)
+        or isinstance(error, NotImplementedError)
+    ):
         return f"{type(error).__name__}: {_first_line(error)}"
     if outcome.place.by_user and not isinstance(error, (*_PYTHON_ERRORS, ShapeError)):
         return f"it raises {type(error).__name__}"
@@ -77,8 +97,8 @@ def finding_of(outcome: Outcome, contract: Contract) -> Finding | None:
 
 def _finding_in_call(outcome: Outcome, contract: Contract, place: Place, call: Call) -> Finding | None:
     world = outcome.world
-    found = clashes(call, world)
-    if any(world.is_free(size) for clash in found for size in (*clash.tensor.shape, clash.size)):
+    found = clashes(call, world, str(outcome.error))
+    if any(world.is_free(size) for clash in found for size in (clash.tensor.shape[clash.axis], clash.size)):
         return None
     if not found:
         if world.has_free_sizes:
@@ -86,11 +106,14 @@ def _finding_in_call(outcome: Outcome, contract: Contract, place: Place, call: C
         shapes = ", ".join(shape_text(world.texts(t.shape)) for t in call.tensors)
         said = world.message_text(_first_line(outcome.error)).rstrip(".")
         why = f"{call.name} does not take this: {said}."
-        return _at(place, "shape", contract, why, "", shapes)
-    return _blamed(outcome, contract, place, found)
+        finding = _at(place, "shape", contract, why, "", shapes)
+        about_dtypes = any(word in said for word in _DTYPE_WORDS)
+        changed = [outcome.history.dtype_born(tensor) for tensor in call.tensors] if about_dtypes else []
+        return _moved(finding, next((one for one in reversed(changed) if one is not None), None), outcome)
+    return _blamed(outcome, contract, place, call, found)
 
 
-def _blamed(outcome: Outcome, contract: Contract, place: Place, found: list[Clash]) -> Finding:
+def _blamed(outcome: Outcome, contract: Contract, place: Place, call: Call, found: list[Clash]) -> Finding:
     """Of the operands that could be wrong the one whose size was changed last, by the line that did."""
     world, history = outcome.world, outcome.history
     candidates = []
@@ -98,16 +121,46 @@ def _blamed(outcome: Outcome, contract: Contract, place: Place, found: list[Clas
         born = history.born(clash.tensor, clash.axis, clash.size)
         candidates.append((-1 if born is None else history.position(born), clash, born))
     _, clash, born = max(candidates, key=lambda candidate: candidate[0])
+    outcome.tied = _tie(outcome, found, [one for _, _, one in candidates])
+    if call.module is not None and clash.of_layer and not isinstance(clash.tensor.shape[clash.axis], torch.SymInt):
+        born = call  # a layer of another size than it is given; no layer is made for a size that may be any
     received = shape_text(world.texts(clash.tensor.shape))
     finding = _at(place, "shape", contract, clash.why, clash.expected, received, clash.fixes)
-    return _moved(finding, born)
+    return _moved(finding, born, outcome)
 
 
-def _moved(finding: Finding, born: Call | None) -> Finding:
-    """The same finding at the line where what is wrong was born."""
-    if born is None or born.where is None or (born.where.file, born.where.line) == (finding.file, finding.line):
+def _moved(finding: Finding, born: Call | None, outcome: Outcome) -> Finding:
+    """The same finding at the line where what is wrong was born: that of a layer is the one that made it."""
+    where = None if born is None or born.name in _COMBINES else born.where
+    made_here = born is not None and (born is outcome.failing or finding.kind == "return" or _same_line(born, finding))
+    if born is not None and born.module is not None and outcome.root is not None and made_here:
+        path = next((name for name, one in outcome.root.named_modules() if one is born.module), "")
+        where = constructor_line(outcome.root, path) or where
+    if where is None or (where.file, where.line) == (finding.file, finding.line):
         return finding
-    return replace(finding, where=born.where, hurts=finding.where, columns=None)
+    return replace(finding, where=where, hurts=finding.where, columns=None)
+
+
+def _tie(outcome: Outcome, found: list[Clash], born: list[Call | None]) -> tuple[str, int] | None:
+    """The name and the number, where all that is wrong is that a size an argument came with should be a number."""
+    for clash, made in zip(found, born, strict=True):
+        name = outcome.world.text(clash.tensor.shape[clash.axis])
+        came_in = made is None and outcome.history.came_in_so(clash.tensor, clash.axis)
+        if came_in and isinstance(clash.size, int) and name in outcome.plan.examples:
+            return name, clash.size
+    return None
+
+
+def _same_line(call: Call, finding: Finding) -> bool:
+    return call.where is not None and (call.where.file, call.where.line) == (finding.file, finding.line)
+
+
+# What makes new sizes of what it is given as it is meant to: what is wrong is how the result is used.
+_COMBINES = {
+    *("__getitem__", "matmul", "__matmul__", "mm", "bmm", "einsum", "topk", "embedding", "index_add", "index_select"),
+    *("gather", "cdist", "diagonal", "unbind", "stack", "scaled_dot_product_attention", "multi_head_attention_forward"),
+    *("index_add_", "bincount", "nonzero", "outer", "cross_entropy", "broadcast_tensors", "meshgrid"),
+}
 
 
 def _at(
@@ -142,13 +195,15 @@ def declared_result(outcome: Outcome, contract: Contract) -> Finding | None:
         return finding
     if wrong.kind in ("size", "rank") and any(world.is_free(size) for size in wrong.given.shape):
         return None
-    return _moved(finding, _born_wrong(outcome, wrong))
+    return _moved(finding, _born_wrong(outcome, wrong), outcome)
 
 
 def _born_wrong(outcome: Outcome, wrong: Mismatch) -> Call | None:
     """The call that made a result what it should not be."""
     if wrong.kind == "rank":
         return outcome.history.rank_born(wrong.given)
+    if wrong.kind == "dtype":
+        return outcome.history.dtype_born(wrong.given)
     if wrong.kind != "size" or wrong.axis is None or not isinstance(wrong.spec, TensorSpec):
         return None
     rank = wrong.given.dim()

@@ -16,7 +16,8 @@ import torch
 
 from tessera import torch_internals
 from tessera.check.arguments import make_arguments
-from tessera.check.history import Call, History
+from tessera.check.call import Call
+from tessera.check.history import History
 from tessera.check.world import World
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
@@ -32,12 +33,14 @@ class Plan:
         chosen: answers to conditions on data.
         choice: of arguments that decide, see ``arguments.variants``.
         dtypes: of tensors whose annotation says none.
+        in_numbers: sizes are the examples themselves, see ``World``.
     """
 
     examples: Mapping[str, int]
     choice: Mapping[str, Any]
     chosen: Sequence[bool] = ()
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
+    in_numbers: bool = False
 
 
 @dataclass
@@ -70,7 +73,8 @@ class Outcome:
     result: Any = None
     error: Exception | None = None
     place: Place | None = None
-    returned_at: SourceLine | None = None
+    root: torch.nn.Module | None = None
+    tied: tuple[str, int] | None = None  # a name of an argument's size, and the number that was expected there
 
     @property
     def failing(self) -> Call | None:
@@ -78,7 +82,14 @@ class Outcome:
         return self.history.failing if self.error is not None else None
 
 
-def run(function: Callable[..., Any], contract: Contract, plan: Plan, root: torch.nn.Module | None) -> Outcome:
+def run(
+    function: Callable[..., Any],
+    contract: Contract,
+    plan: Plan,
+    root: torch.nn.Module | None,
+    *,
+    may_be_long: bool = True,
+) -> Outcome:
     """Call ``function`` on tensors without data and note what happens.
 
     Attributes of modules, Python's random numbers, gradients' mode and default dtype are put back afterwards, and what
@@ -86,13 +97,14 @@ def run(function: Callable[..., Any], contract: Contract, plan: Plan, root: torc
 
     Raises:
         CannotMake: an argument cannot be made.
+        LoopsOverSize: a loop runs over a size, and ``may_be_long`` is False.
     """
-    world = World(plan.examples, plan.chosen)
+    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long)
     history = History(world)
     with _put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)
         bound = contract.signature.bind(*args, **kwargs).arguments
-        outcome = Outcome(plan, world, history, bound)
+        outcome = Outcome(plan, world, history, bound, root=root)
         try:
             with history:
                 outcome.result = function(*args, **kwargs)

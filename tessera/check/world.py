@@ -30,8 +30,14 @@ SMALL = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67)  # for l
 _TORCH = str(Path(torch.__file__).parent)
 _ASKING = (f"{_TORCH}/__init__.py", f"{_TORCH}/fx/experimental/", f"{_TORCH}/_refs/__init__.py")
 _HISTORY = str(Path(__file__).with_name("history.py"))
+UNDECLARED = "?"  # the name of sizes of a bare Tensor
 _DIVIDES = ("FloorDiv", "CleanDiv", "Mod", "PythonMod")
+_NEAR = 8  # how far from a size a number is taken to be made of it
 _SAME_QUESTION = 3  # times that a condition on data may be true before it is false: `while x.sum() > 0`
+
+
+class LoopsOverSize(BaseException):  # no Exception: the user's code must not catch it
+    """A size became a plain number, as in ``range(S)``: numbers for it should be small."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class World:
 
     Attributes:
         examples: the number of each name.
+        in_numbers: whether sizes are the examples themselves, for operators that know no symbols. Conditions on sizes
+            are not seen then, and names are guessed from the numbers.
+        may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
         fixed: the lines at which a size was turned into a plain number, and the size.
@@ -64,24 +73,32 @@ class World:
 
     examples: Mapping[str, int]
     chosen: Sequence[bool] = ()
+    in_numbers: bool = False
+    may_be_long: bool = True
     questions: list[Question] = field(default_factory=list)
     fixed: list[tuple[SourceLine, str]] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mode = torch_internals.symbolic_mode(self._answer)
-        self.symbols = {
-            name: torch_internals.symbolic_size(self.mode, name, number) for name, number in self.examples.items()
-        }
-        # Kept as they are now: once torch knows a symbol to be a number it shows the number instead.
-        self._expressions = {name: torch_internals.expression_of(symbol) for name, symbol in self.symbols.items()}
-        self._names = {expression: name for name, expression in self._expressions.items()}
+        self.symbols: dict[str, Any] = {}
+        self._expressions: dict[str, Any] = {}
+        self._names: dict[Any, str] = {}
+        for name, number in self.examples.items():
+            self._add(name, number, name)
         self._used = set(self.examples.values())
         self._from_elsewhere: dict[int, torch.Tensor] = {}
         self._known: dict[Any, bool] = {}
         self._times: dict[SourceLine, int] = {}
         self.asking_itself = False
         self.reading_data = False  # while History passes on bool(tensor), item() and the like
+
+    def _add(self, key: str, number: int, name: str) -> None:
+        symbol = number if self.in_numbers else torch_internals.symbolic_size(self.mode, key, number)
+        self.symbols[key] = symbol
+        # Kept as it is now: once torch knows a symbol to be a number it shows the number instead.
+        self._expressions[key] = torch_internals.expression_of(symbol)
+        self._names[self._expressions[key]] = name
 
     def size(self, size: Size) -> Any:
         """A declared size as torch takes it: a number or a symbol."""
@@ -93,9 +110,7 @@ class World:
         if key not in self.symbols:
             example = next(prime for prime in reversed(LARGE) if prime not in self._used)
             self._used.add(example)
-            self.symbols[key] = torch_internals.symbolic_size(self.mode, key, example)
-            self._expressions[key] = torch_internals.expression_of(self.symbols[key])
-            self._names[self._expressions[key]] = name
+            self._add(key, example, name)
         return self.symbols[key]
 
     def text(self, size: Any) -> str:
@@ -107,7 +122,7 @@ class World:
         """The same of an expression of sympy."""
         symbols = getattr(expression, "free_symbols", ())
         if not symbols:
-            return str(expression)
+            return name_of(int(expression), self._names) if self.in_numbers else str(expression)
         kind = type(next(iter(symbols)))
         return str(expression.xreplace({s: kind(self._names.get(s, "?")) for s in symbols})).replace(" ", "")
 
@@ -124,23 +139,31 @@ class World:
             self._from_elsewhere[id(tensor)] = like.requires_grad_(tensor.requires_grad)
         return self._from_elsewhere[id(tensor)]
 
+    def becomes_number(self) -> None:
+        """Note that a loop may run over a size.
+
+        Raises:
+            LoopsOverSize: the examples are too large for that.
+        """
+        if not self.may_be_long:
+            raise LoopsOverSize
+
     def symbol(self, name: str) -> Any:
         """The symbol of sympy that a declared name stands for."""
         return self._expressions[name]
 
     @property
     def has_free_sizes(self) -> bool:
-        """Whether an argument has dimensions of which nothing was declared."""
-        return len(self.symbols) > len(self.examples)
+        """Whether there is an argument of whose shape nothing was declared."""
+        return UNDECLARED in self._names.values()
 
     def is_free(self, size: Any) -> bool:
-        """Whether a size is made of one of which nothing was declared."""
-        free = {symbol for name, symbol in self._expressions.items() if name not in self.examples}
-        return bool(free & getattr(torch_internals.expression_of(size), "free_symbols", set()))
+        """Whether a size is made of one that belongs to an argument of whose shape nothing was declared."""
+        return UNDECLARED in self.text(size)
 
     def message_text(self, message: str) -> str:
         """A message of torch's with declared names in place of its own."""
-        for symbol, name in self._names.items():
+        for symbol, name in self._names.items() if not self.in_numbers else ():
             message = re.sub(rf"\b{symbol}\b", name, message)
         return message
 
@@ -176,6 +199,8 @@ class World:
         of_data = any(symbol not in self._names for symbol in asked.free_symbols)
         if of_data and _is_condition(asked):
             return self._answer_by_choice(asked, by_user, usual)
+        if not of_data and not _is_condition(asked):
+            self.becomes_number()
         if by_user is None or of_data:
             return usual()
         answer = usual()
@@ -219,6 +244,20 @@ def _parts(expression: Any) -> Iterator[Any]:
     yield expression
     for argument in expression.args:
         yield from _parts(argument)
+
+
+def name_of(number: int, names: Mapping[Any, str]) -> str:
+    """What a number stands for, guessed: ``S``, ``2*S``, ``S + 1``, ``B*S``; the number itself where nothing fits."""
+    if number in names:
+        return names[number]
+    for size, name in names.items():
+        if number > 1 and number % size == 0 and (times := number // size) in names:
+            return f"{name}*{names[times]}"
+        if number % size == 0 and 1 < number // size <= _NEAR:
+            return f"{number // size}*{name}"
+        if size > 2 * _NEAR and 0 < abs(number - size) <= _NEAR:
+            return f"{name} {'+' if number > size else '-'} {abs(number - size)}"
+    return str(number)
 
 
 def _is_condition(expression: Any) -> bool:

@@ -10,7 +10,7 @@ import types
 import typing
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 import torch
@@ -71,6 +71,7 @@ class Contract:
         parameters: what is expected of those that hold tensors.
         returns: what is expected of the result, if anything.
         where: the line of its ``def``.
+        hints: its annotations as objects.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Contract:
     parameters: Mapping[str, Expected]
     returns: Expected | None
     where: SourceLine | None
+    hints: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def says_something(self) -> bool:
@@ -134,7 +136,7 @@ def read_contract(function: Callable[..., Any], local_names: Mapping[str, Any] |
         if name in hints and (expected := read_expected(hints[name])) is not None
     }
     returns = read_expected(hints["return"]) if "return" in hints else None
-    return Contract(getattr(plain, "__qualname__", repr(plain)), signature, parameters, returns, where)
+    return Contract(getattr(plain, "__qualname__", repr(plain)), signature, parameters, returns, where, hints)
 
 
 def read_expected(annotation: Any, inside: tuple[Any, ...] = ()) -> Expected | None:  # noqa: PLR0911 - one a kind

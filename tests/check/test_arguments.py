@@ -51,7 +51,7 @@ def test_arguments_of_every_kind():
     assert x.dtype == torch.int64
     assert x.shape[1] == 3
     assert isinstance(pair[0], torch.Tensor)
-    assert len(parts) == 2
+    assert len(parts) == 3
     assert (batch.ids.dtype, batch.name) == (torch.int64, "train")
     assert n == 4
     assert len(rest) == 2

@@ -63,7 +63,7 @@ def test_a_loop_over_layers_names_the_layer_and_the_module_stays_as_it_was():
     net = Net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     (finding,) = check(net).errors
-    assert finding.line == line_of(Net.forward)
+    assert finding.hurts.line == line_of(Net.forward)
     assert finding.layer == "blocks.2.0"
     assert net.calls == 0
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())

@@ -46,11 +46,21 @@ def test_sizes_that_must_be_equal_are_tried_equal():
 
 
 def test_a_name_may_stand_for_a_number_that_the_module_was_made_with():
-    def f(x: Tensor[B, D]) -> Tensor[B, 192]:
-        return x
+    import torch
+
+    weight = torch.zeros(192, 192)
+
+    def f(x: Tensor["B", "D"]) -> Tensor["B", "D"]:
+        return x @ weight
+
+    def turned(x: Tensor["B", "D"]) -> Tensor["D", "B"]:
+        return x.t() @ weight
 
     assert not explored(f).ok
-    assert explored(f, own_numbers=(192,)).ok
+    report = explored(f, own_numbers=(192,))
+    assert report.ok
+    assert report.notes[0].endswith("f: D is the module's own 192")
+    assert not explored(turned, own_numbers=(192,)).ok, "what was moved into the wrong place is no such size"
 
 
 def test_an_argument_that_cannot_be_made_is_a_note():

@@ -62,7 +62,7 @@ def test_an_operator_that_is_not_known_speaks_for_itself_with_declared_names():
 
 
 def test_sizes_that_nobody_declared_are_not_blamed():
-    def f(x: Tensor[..., S], y: Tensor[S, B]):
+    def f(x: Tensor, y: Tensor["S", "B"]):
         return x.transpose(0, 1) + x + y
 
     outcome, contract = judged(f)

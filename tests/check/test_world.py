@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 import torch
 
-from tessera.check.world import LARGE, SMALL, World
+from tessera.check.world import LARGE, SMALL, UNDECLARED, LoopsOverSize, World, name_of
 from tessera.shapes.size import read_size
 
 
@@ -76,7 +77,19 @@ def test_what_divides_is_noted():
 def test_sizes_that_nobody_declared_are_known():
     world = World({"B": 97})
     with world.mode:
-        x = torch.empty(world.size(read_size("B")), world.free("_", 1))
-        assert [world.is_free(size) for size in x.shape] == [False, True]
-        assert world.texts(x.shape) == ["B", "_"]
+        x = torch.empty(world.size(read_size("B")), world.free("_", 1), world.free(UNDECLARED, 0))
+        assert [world.is_free(size) for size in x.shape] == [False, False, True]
+        assert world.texts(x.shape) == ["B", "_", "?"]
     assert world.has_free_sizes
+
+
+def test_names_are_guessed_from_numbers_where_operators_know_no_symbols():
+    world = World({"B": 97, "S": 131}, in_numbers=True)
+    assert world.texts([97, 262, 132, 97 * 131, 512]) == ["B", "2*S", "S + 1", "B*S", "512"]
+    assert name_of(3, {97: "B"}) == "3"
+
+
+def test_a_loop_over_a_size_asks_for_small_numbers():
+    world = World({"B": 97}, may_be_long=False)
+    with world.mode, pytest.raises(LoopsOverSize):
+        range(world.size(read_size("B")))

@@ -75,7 +75,7 @@ def _sums(graph: fx.Graph) -> Iterator[Group]:
         for summand in summands_of(total):
             if found := _product_behind(summand):
                 product, way = found
-                alike[way, tuple(product.meta["val"].shape), *_place(product)].append((product, summand))
+                alike[way, str(product.meta["val"].shape), *_place(product)].append((product, summand))
         for pairs in alike.values():
             if len(pairs) > 1:
                 pairs.sort(key=lambda pair: _layer_order(pair[0]))
@@ -100,7 +100,7 @@ def _is_sum(node: fx.Node, like: fx.Node | None = None) -> bool:
         return False
     values = [one.meta.get("val") for one in (node, *node.all_input_nodes)]
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
-    return len(tensors) == 3 and len({(tuple(one.shape), one.dtype) for one in tensors}) == 1
+    return len(tensors) == 3 and len({(str(one.shape), one.dtype) for one in tensors}) == 1
 
 
 def _product_behind(summand: fx.Node) -> tuple[fx.Node, Hashable] | None:

@@ -108,7 +108,7 @@ class RMS(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, x: Tensor["...", 16]) -> Tensor["...", 16]:
+    def forward(self, x: Tensor["...", "D"]) -> Tensor["...", "D"]:
         return (x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)).type_as(x) * self.weight
 
 

@@ -1,0 +1,64 @@
+"""One call of torch, and what torch refuses with data that it lets pass without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tessera.check.world import World
+from tessera.errors import SourceLine
+
+
+@dataclass
+class Call:
+    """One call of torch from the user's code.
+
+    Attributes:
+        function: what was called.
+        args, kwargs: with what.
+        where: the user's line.
+        tensors: those among the arguments, parameters of layers left out.
+        module: the layer whose parameters are among the arguments.
+    """
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    where: SourceLine | None
+    tensors: list[torch.Tensor] = field(default_factory=list)
+    module: torch.nn.Module | None = None
+    result: Any = None
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", str(self.function))
+
+
+def refuse(call: Call, world: World) -> None:
+    """Raise what the kernels raise that do not run on tensors without data.
+
+    Raises:
+        RuntimeError: a bool tensor is subtracted, or a letter of an einsum stands for two sizes.
+    """
+    if call.name in _SUBTRACTIONS:
+        operands = (*call.args, *call.kwargs.values())[:2]
+        plain = all(isinstance(value, (torch.Tensor, int, float)) for value in operands)
+        if plain and any(isinstance(value, torch.Tensor) and value.dtype == torch.bool for value in operands):
+            raise RuntimeError("a bool tensor cannot be subtracted or negated; ~mask or logical_xor is meant")
+    if call.name == "einsum" and isinstance(call.args[0], str) and "." not in call.args[0]:
+        sizes: dict[str, Any] = {}
+        for letter, size in _lettered(*call.args):
+            if world.number(size) != 1 and not world.same(sizes.setdefault(letter, size), size):
+                raise RuntimeError(f"einsum: the letter {letter!r} stands for two sizes")
+
+
+_SUBTRACTIONS = ("sub", "subtract", "rsub", "__sub__", "__rsub__", "neg", "__neg__")
+
+
+def _lettered(equation: str, *operands: Any) -> Iterator[tuple[str, Any]]:
+    tensors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
+    for letters, tensor in zip(equation.partition("->")[0].replace(" ", "").split(","), tensors, strict=False):
+        yield from zip(letters, tensor.shape, strict=False)

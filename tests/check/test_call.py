@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.check.call import Call, refuse
+from tessera.check.world import World
+from tessera.shapes.size import read_size
+
+
+def call(function, *args):
+    return Call(function, args, {}, None)
+
+
+def test_what_kernels_refuse_is_refused_without_data():
+    world = World({"B": 97, "S": 131})
+    with world.mode:
+        mask = torch.empty(world.size(read_size("B")), dtype=torch.bool)
+        x = torch.empty(world.size(read_size("B")), world.size(read_size("S")))
+    for wrong in (call(torch.Tensor.__rsub__, mask, 1), call(torch.sub, mask, mask), call(torch.neg, mask)):
+        with pytest.raises(RuntimeError, match="bool"):
+            refuse(wrong, world)
+    with pytest.raises(RuntimeError, match="letter 'i'"):
+        refuse(call(torch.einsum, "ij,ki->jk", x, x), world)
+    for right in (call(torch.sub, x, x), call(torch.einsum, "ij,ik->jk", x, x), call(torch.add, mask, mask)):
+        refuse(right, world)
+
+
+def test_a_call_has_the_name_of_its_function():
+    assert call(torch.Tensor.__add__, 1, 2).name == "__add__"
