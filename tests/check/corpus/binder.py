@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from tests.check.corpus.programs import tree_of
+
 PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31)
 OTHERS = (6, 4, 9, 8, 10, 12, 14, 15, 16)
 LEADING = ((2, 3), (), (4,))  # what `...` stands for, in turn
@@ -39,7 +41,7 @@ class Binder:
         self.leading: dict[str, tuple[int, ...]] = {}
         self.sizes: dict[str, int] = {}
         self.free = self.random.sample(PRIMES, len(PRIMES)) if turn % 2 == 0 else list(OTHERS)
-        self.lines = ast.parse(Path(module.__file__ or "").read_text()).body
+        self.lines = tree_of(Path(module.__file__ or "")).body
         self.trees = {node.name: node for node in self.lines if isinstance(node, ast.ClassDef)}
 
     def arguments(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from functools import cache
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -33,15 +33,23 @@ class Program:
 
     def load(self) -> tuple[ModuleType, Callable[..., Any]]:
         """Its module, freshly imported, and the function, or an instance of the ``torch.nn.Module``."""
-        spec = importlib.util.spec_from_file_location(f"corpus_{self.file.stem}", self.file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # a dataclass looks its module up
-        spec.loader.exec_module(module)
+        module = ModuleType(f"corpus_{self.file.stem}")
+        module.__file__ = str(self.file)
+        sys.modules[module.__name__] = module  # a dataclass looks its module up
+        exec(compiled(self.file), vars(module))
         entry = module.PROGRAMS[self.place]
         makes = isinstance(entry, type) or getattr(entry, "__name__", "") == "<lambda>"
         return module, entry() if makes else entry
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
+def compiled(file: Path) -> CodeType:
+    return compile(file.read_text(), str(file), "exec", dont_inherit=True)
 
 
 def programs(kind: str) -> list[Program]:
@@ -51,7 +59,7 @@ def programs(kind: str) -> list[Program]:
 
 def programs_of(file: Path) -> list[Program]:
     text = file.read_text()
-    tree = ast.parse(text)
+    tree = tree_of(file)
     tops = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     found, before = [], 0
     for place, name in enumerate(_names(tree)):
