@@ -31,12 +31,17 @@ class Program:
     def broken(self) -> bool:
         return self.bug is not None
 
-    def load(self) -> tuple[ModuleType, Callable[..., Any]]:
-        """Its module, freshly imported, and the function, or an instance of the ``torch.nn.Module``."""
+    def load(self, *, annotated: bool = True) -> tuple[ModuleType, Callable[..., Any]]:
+        """Its module, freshly imported, and the function, or an instance of the ``torch.nn.Module``.
+
+        Without its annotations nothing but PyTorch judges it.
+        """
         module = ModuleType(f"corpus_{self.file.stem}")
         module.__file__ = str(self.file)
         sys.modules[module.__name__] = module  # a dataclass looks its module up
         exec(compiled(self.file), vars(module))
+        if not annotated:
+            getattr(getattr(module, self.name), "__annotations__", {}).clear()
         entry = module.PROGRAMS[self.place]
         makes = isinstance(entry, type) or getattr(entry, "__name__", "") == "<lambda>"
         return module, entry() if makes else entry
@@ -84,7 +89,15 @@ def _names(tree: ast.Module) -> list[str]:
         and ast.unparse(node.targets[0]) == "PROGRAMS"
         and isinstance(node.value, ast.List)
     )
-    return [ast.unparse(e.body.func if isinstance(e, ast.Lambda) else e) for e in entries.elts]  # type: ignore[attr-defined]
+    return [_name(entry) for entry in entries.elts]
+
+
+def _name(entry: ast.expr) -> str:
+    if not isinstance(entry, ast.Lambda):
+        return ast.unparse(entry)
+    assert isinstance(entry.body, ast.Call)
+    made = ast.unparse(entry.body.func)
+    return ast.unparse(entry.body.args[0]) if made == "tessera.function" else made
 
 
 def _signature(tops: dict[str, Any], name: str) -> ast.FunctionDef:

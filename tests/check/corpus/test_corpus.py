@@ -21,7 +21,7 @@ def outcomes(program: Program, turn: int) -> list[str]:
     """What is wrong in each call, one for each choice of the bools and Nones among the arguments; empty: nothing."""
     torch.manual_seed(turn)
     found = []
-    module, entry = program.load()
+    module, entry = program.load(annotated=False)
     hints = getattr(module, "SIZES", {}).get(program.name, {})
     binder = Binder(module, program.signature, hints, turn)
     for positional, named in binder.arguments():
