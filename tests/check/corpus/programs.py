@@ -39,7 +39,7 @@ class Program:
         module = ModuleType(f"corpus_{self.file.stem}")
         module.__file__ = str(self.file)
         sys.modules[module.__name__] = module  # a dataclass looks its module up
-        exec(compiled(self.file), vars(module))
+        exec(_compiled(str(self.file), self.file.read_text()), vars(module))
         if not annotated:
             getattr(getattr(module, self.name), "__annotations__", {}).clear()
         entry = module.PROGRAMS[self.place]
@@ -47,14 +47,18 @@ class Program:
         return module, entry() if makes else entry
 
 
-@cache
 def tree_of(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
+    return _parsed(file.read_text())
 
 
 @cache
-def compiled(file: Path) -> CodeType:
-    return compile(file.read_text(), str(file), "exec", dont_inherit=True)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
+def _compiled(file: str, text: str) -> CodeType:
+    return compile(text, file, "exec", dont_inherit=True)
 
 
 def programs(kind: str) -> list[Program]:
@@ -67,7 +71,7 @@ def programs_of(file: Path) -> list[Program]:
     tree = tree_of(file)
     tops = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     found, before = [], 0
-    for place, name in enumerate(_names(tree)):
+    for place, name in enumerate(names_of(tree)):
         end = tops[name].end_lineno or 0
         lines = list(enumerate(text.splitlines(), start=1))[before:end]
         bugs = [number for number, line in lines if re.search(r"# BUG\b", line)]
@@ -76,12 +80,12 @@ def programs_of(file: Path) -> list[Program]:
         assert len(bugs) == broken, f"{file.name}: {name} has {len(bugs)} lines marked as its bug"
         assert broken or not hurts
         bug = bugs[0] if bugs else None
-        found.append(Program(name, file, place, _signature(tops, name), bug, tuple(hurts)))
+        found.append(Program(name, file, place, signature_of(tree, name), bug, tuple(hurts)))
         before = end
     return found
 
 
-def _names(tree: ast.Module) -> list[str]:
+def names_of(tree: ast.Module) -> list[str]:
     (entries,) = (
         node.value
         for node in tree.body
@@ -100,11 +104,12 @@ def _name(entry: ast.expr) -> str:
     return ast.unparse(entry.body.args[0]) if made == "tessera.function" else made
 
 
-def _signature(tops: dict[str, Any], name: str) -> ast.FunctionDef:
-    node = tops[name]
+def signature_of(tree: ast.Module, name: str) -> ast.FunctionDef:
+    """Its own, or that of its ``forward``."""
+    (node,) = (top for top in tree.body if isinstance(top, (ast.FunctionDef, ast.ClassDef)) and top.name == name)
     if isinstance(node, ast.FunctionDef):
         return node
     for method in node.body:
-        if isinstance(method, ast.FunctionDef) and method.name in {"forward", "__call__"}:
+        if isinstance(method, ast.FunctionDef) and method.name == "forward":
             return method
-    return _signature(tops, ast.unparse(node.bases[0]))
+    return signature_of(tree, ast.unparse(node.bases[0]))
