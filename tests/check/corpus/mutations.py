@@ -70,7 +70,7 @@ def edits_of(program: Program) -> list[Edit]:
     before = nodes[names[program.place - 1]].end_lineno or 0 if program.place else 0
     inside = [node for node in nodes.values() if before < node.lineno <= nodes[program.name].lineno]
     found = [edit for top in inside for node in ast.walk(top) for edit in _edits(node)]
-    return [edit for edit in found if edit.node.lineno == edit.node.end_lineno]
+    return [edit for edit in found if edit.node.lineno == edit.node.end_lineno and edit.text != ast.unparse(edit.node)]
 
 
 def _edits(node: ast.AST) -> Iterator[Edit]:
