@@ -34,17 +34,30 @@ if TYPE_CHECKING:
     from tessera.train.evaluate import evaluate as evaluate
     from tessera.train.fit import fit as fit
     from tessera.train.predict import predict as predict
+    from tessera.transforms.associative_scan import associative_scan as associative_scan
+    from tessera.transforms.cond import cond as cond
+    from tessera.transforms.gradients import grad as grad
+    from tessera.transforms.gradients import value_and_grad as value_and_grad
+    from tessera.transforms.jacobians import hessian as hessian
+    from tessera.transforms.jacobians import jacfwd as jacfwd
+    from tessera.transforms.jacobians import jacrev as jacrev
+    from tessera.transforms.products import jvp as jvp
+    from tessera.transforms.products import vjp as vjp
+    from tessera.transforms.vmap import vmap as vmap
+    from tessera.transforms.while_loop import while_loop as while_loop
 
 __version__ = "0.1.0"
 
 _CONTENTS = {
     "Pass": "tessera.backend.rewrite:Pass",
     "Tensor": "tessera.shapes.annotation:Tensor",
+    "associative_scan": "tessera.transforms.associative_scan:associative_scan",
     "benchmark": "tessera.train.benchmark:benchmark",
     "between": "tessera.shapes.spec:between",
     "check": "tessera.check.check:check",
     "checkpoint": "tessera.checkpoint.callable:checkpoint",
     "compile": "tessera.capture.compile:compile",
+    "cond": "tessera.transforms.cond:cond",
     "data": "tessera.data",
     "dropout": "tessera.nn.dropout:dropout",
     "dims": "tessera.shapes.size:dims",
@@ -54,6 +67,11 @@ _CONTENTS = {
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",
     "function": "tessera.nn.function:function",
+    "grad": "tessera.transforms.gradients:grad",
+    "hessian": "tessera.transforms.jacobians:hessian",
+    "jacfwd": "tessera.transforms.jacobians:jacfwd",
+    "jacrev": "tessera.transforms.jacobians:jacrev",
+    "jvp": "tessera.transforms.products:jvp",
     "load": "tessera.capture.step_file:load",
     "model": "tessera.nn.model:model",
     "nn": "tessera.nn",
@@ -64,6 +82,10 @@ _CONTENTS = {
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",
+    "value_and_grad": "tessera.transforms.gradients:value_and_grad",
+    "vjp": "tessera.transforms.products:vjp",
+    "vmap": "tessera.transforms.vmap:vmap",
+    "while_loop": "tessera.transforms.while_loop:while_loop",
 }
 __all__ = list(_CONTENTS)
 

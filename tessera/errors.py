@@ -136,6 +136,10 @@ class ArtefactError(TesseraError, RuntimeError):
     """An artefact cannot be saved or loaded: damaged, not trusted, or made for another model, machine or torch."""
 
 
+class TransformError(TesseraError, ValueError, TypeError):
+    """A function cannot be transformed as asked: not one number, no such argument, sizes that do not go together."""
+
+
 class MissingDependencyError(TesseraError, ImportError):
     """An optional package is needed for what was asked."""
 

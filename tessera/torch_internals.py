@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import dis
 import functools
+import importlib
 import itertools
 import json
 import logging
@@ -384,6 +385,11 @@ def on_leaves(function: Callable[..., Any], values: Any) -> Any:
     return tree_map(function, values)
 
 
+def on_leaves_of_both(function: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
+    """The same nest with ``function`` of both leaves at every place."""
+    return tree_map(function, first, second)
+
+
 def forward_trace_of_backward() -> str:
     """While a backward node runs under anomaly mode: the stack of the forward line it belongs to, printed."""
     node = torch._C._current_autograd_node()
@@ -665,6 +671,47 @@ def captured_scan(turn: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
     from torch._higher_order_ops import scan
 
     return scan(turn, init, xs, reverse=reverse)
+
+
+def captured_while_loop(condition: Callable[..., Any], body: Callable[..., Any], carried: Any) -> Any:
+    """Torch's own loop, which Dynamo captures as one operator."""
+    from torch._higher_order_ops import while_loop
+
+    return while_loop(condition, body, tuple(carried))
+
+
+def load_forward_mode() -> None:
+    """Load what forward-mode derivatives load in their first use: torch does it by a part of its own that warns."""
+    if not torch.compiler.is_dynamo_compiling():
+        _load_forward_mode()
+
+
+@functools.cache
+def _load_forward_mode() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
+
+
+def is_batched(tensor: torch.Tensor) -> bool:
+    """Whether a tensor stands for one element of a batch, inside ``torch.func.vmap``."""
+    while functorch_tensor(tensor):
+        if torch._C._functorch.is_batchedtensor(tensor):
+            return True
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return False
+
+
+def any_element(flag: torch.Tensor) -> bool:
+    """Whether a truth value holds in any element of the batches that it stands for."""
+    while functorch_tensor(flag):
+        flag = torch._C._functorch.get_unwrapped(flag)
+    return bool(flag.any())
+
+
+def functorch_tensor(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one inside of ``torch.func``'s transforms."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 @functools.cache

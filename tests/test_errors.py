@@ -20,6 +20,7 @@ BUILT_IN = {
     errors.OptimizerError: ValueError,
     errors.WeightsError: ValueError,
     errors.ExportError: RuntimeError,
+    errors.TransformError: (ValueError, TypeError),
     errors.ArtefactError: RuntimeError,
     errors.MissingDependencyError: ImportError,
     errors.ProgramError: RuntimeError,

@@ -32,7 +32,7 @@ Rule = Callable[[Files], Iterator[str]]
 FLOORS = {
     **dict.fromkeys(("errors", "shapes", "torch_internals", "users_code", "__version__"), 1),
     **dict.fromkeys(("program", "artefact", "nn", "optim", "kernels"), 2),
-    **dict.fromkeys(("capture", "backend"), 3),
+    **dict.fromkeys(("capture", "backend", "transforms"), 3),
     **dict.fromkeys(("data", "checkpoint", "train", "profile", "check"), 4),
     **dict.fromkeys(("export", "quantize"), 5),
     **dict.fromkeys(("serve", "cli", "__main__"), 6),

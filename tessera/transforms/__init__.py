@@ -1,0 +1,1 @@
+"""Functions of functions: derivatives, batching, control flow that is captured. They nest in any order."""
