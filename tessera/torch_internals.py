@@ -276,6 +276,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,
     }
+    _leave_alone(_LEFT_ALONE)
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
@@ -294,6 +295,23 @@ def capturing(*, whole: bool) -> Iterator[None]:
         finally:
             for name in _LOUD:
                 logging.getLogger(name).removeFilter(_is_news)
+
+
+_LEFT_ALONE: list[types.CodeType] = []
+
+
+def left_alone(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Dynamo is to run this function, and all that it calls, as they are; decorator."""
+    _LEFT_ALONE.append(function.__code__)  # type: ignore[attr-defined]
+    return function
+
+
+def _leave_alone(codes: Sequence[types.CodeType]) -> None:
+    from torch._C._dynamo import eval_frame
+
+    skip = eval_frame._FrameAction.SKIP
+    for code in codes:
+        eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
 
 
 # A call that eager refuses too fails first in the capture, and these two loggers print its whole inner traceback.
@@ -1285,9 +1303,9 @@ def compiler_reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def is_index_error(error: RuntimeError) -> bool:
+def is_index_error(error: Exception) -> bool:
     """Whether a kernel of Inductor's met an index that is out of range; eager raises IndexError there."""
-    return "index out of bounds" in str(error)
+    return isinstance(error, RuntimeError) and "index out of bounds" in str(error)
 
 
 def graph_breaks() -> list[tuple[str, str]]:

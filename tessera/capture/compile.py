@@ -18,6 +18,7 @@ from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.errors import SettingError
+from tessera.explain.door import explain, passed_compiled_code
 from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
 
@@ -121,14 +122,24 @@ class _Compiled:
             return self._dispatch(self._function, args, kwargs)
         except RunsEagerly as error:
             self.report.add(StepDown("eager", error.reason, error.instead))
-            return self._function(*args, **kwargs)
-        except RuntimeError as error:
-            if torch_internals.is_index_error(error):
-                self._function(*args, **kwargs)  # raises what plain PyTorch raises
+            return self._eagerly(args, kwargs)
+        except Exception as error:
+            if torch_internals.is_index_error(error) or passed_compiled_code(error):
+                self._eagerly(args, kwargs, error)  # raises what plain PyTorch raises
+            explain(error, args, kwargs)
             raise
         finally:
             if self._dispatch.misses != misses:
                 self._explain()
+
+    def _eagerly(self, args: Any, kwargs: Any, before: Exception | None = None) -> Any:
+        try:
+            return self._function(*args, **kwargs)
+        except Exception as error:
+            explain(error, args, kwargs)
+            if before is not None and error.__context__ is before:
+                error.__context__ = None  # how compiled code says the same
+            raise
 
     def _explain(self) -> None:
         known = [entry.where for entry in self.report.step_downs]

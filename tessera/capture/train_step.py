@@ -37,6 +37,7 @@ from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
 from tessera.errors import ArtefactError, BatchError, MemoryBudgetError, OptimizerError, SettingError, TesseraError
+from tessera.explain.door import explain
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import MemoryBudget, Precision, Report, StepDown, resolve_memory_budget, resolve_precision
 from tessera.program.provenance import line_of_trace
@@ -214,7 +215,11 @@ class TrainStep:
                 return self(*batch, **named)
         job = self._job
         before = (job.micro_step, dict(job.accumulators)) if job.options.check_finite else None
-        loss, metrics = self._run(batch, named)
+        try:
+            loss, metrics = self._run(batch, named)
+        except Exception as error:
+            explain(error, batch, named)
+            raise
         extra = job.extra
         if metrics or extra:
             self.metrics = dict(zip(self._metric_names, metrics, strict=True))

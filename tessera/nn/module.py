@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tessera.explain.door import explain
 from tessera.nn.losses import LossFunction
 from tessera.nn.summary import summarize
 
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
 
 
 class Module(torch.nn.Module):
-    """A ``torch.nn.Module`` to everything that takes one."""
+    """A ``torch.nn.Module`` to everything that takes one, whose errors say what was wrong and what to write instead."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            explain(error, args, kwargs)
+            raise
 
     def fit(
         self,

@@ -54,7 +54,8 @@ def outcomes(make, calls, compiled):
         try:
             result = function(*given.args, **given.named)
         except Exception as error:  # noqa: BLE001 - whatever eager raises is the expected outcome
-            result = (type(error).__name__, str(error))
+            explained = getattr(error, "explanation", None)  # which says more than eager, and ends with its words
+            result = (type(error).__name__, explained.said if explained else str(error))
         tensors = _tensors(result), _tensors((given.args, given.named))
         seen.append(
             {

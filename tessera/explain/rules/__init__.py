@@ -1,0 +1,1 @@
+"""What can be wrong with an operation, one family a file; ``table.py`` says which operation each is asked about."""

@@ -1,0 +1,6 @@
+from tests.explain.told import check, of
+
+
+@of("two_devices")
+def test_it_says_what_is_wrong_and_what_to_write(program):
+    check(program)

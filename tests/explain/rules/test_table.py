@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from tessera.explain.failure import Failure
+from tessera.explain.rules.table import explanation_of
+from tessera.explain.scene import scene
+from tests.explain.told import PROGRAMS, texts
+
+
+def test_every_program_has_its_text_and_every_text_its_program():
+    assert sorted(program.name for program in PROGRAMS) == sorted(texts())
+    assert len(PROGRAMS) >= 80
+
+
+def test_no_rule_speaks_where_nothing_is_known():
+    assert explanation_of(Failure(RuntimeError("out of luck"), [])) is None
+
+
+def test_no_rule_speaks_of_an_operation_that_is_right():
+    net = torch.nn.Linear(2, 2)
+    x = torch.ones(3, 2)
+
+    def wrong():
+        y = net(x) @ x.T + torch.cat([x, x], 1)[:, :3]
+        y.view(9).softmax(0)
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError) as raised:
+        wrong()
+    assert explanation_of(scene(raised.value, (), {}).failure) is None
