@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tessera import data as data
+    from tessera import debug as debug
     from tessera import errors as errors
     from tessera import nn as nn
     from tessera import optim as optim
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tessera.capture.train_step import train_step as train_step
     from tessera.check.check import check as check
     from tessera.checkpoint.callable import checkpoint as checkpoint
+    from tessera.debug.mode import debug_mode as debug_mode
     from tessera.export.export import export as export
     from tessera.nn.dropout import dropout as dropout
     from tessera.nn.function import function as function
@@ -59,6 +61,8 @@ _CONTENTS = {
     "compile": "tessera.capture.compile:compile",
     "cond": "tessera.transforms.cond:cond",
     "data": "tessera.data",
+    "debug": "tessera.debug",
+    "debug_mode": "tessera.debug.mode:debug_mode",
     "dropout": "tessera.nn.dropout:dropout",
     "dims": "tessera.shapes.size:dims",
     "emit": "tessera.capture.emit:emit",

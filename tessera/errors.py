@@ -51,6 +51,28 @@ class NonFiniteError(TesseraError, ArithmeticError):
     """The loss or a gradient became NaN or infinite; the weights are those of the last finite step."""
 
 
+class NonFiniteValueError(NonFiniteError):
+    """A value became NaN or infinite where `tessera.debug_mode()` looked on.
+
+    Attributes:
+        operator: such as ``aten.log``.
+        kind: "NaN", "inf" or "-inf".
+        phase: "forward", "backward" or "update".
+        layer: such as ``blocks.3.attn``; "" outside of layers.
+        expression: the part of the user's line that ran; in a backward, whose gradient it is.
+    """
+
+    operator = kind = phase = layer = expression = ""
+
+
+class WatchError(TesseraError, RuntimeError):
+    """What a layer returned, or its gradient, is outside of what a watchpoint allows."""
+
+
+class MismatchError(TesseraError, ArithmeticError):
+    """Compiled and plain results disagree by more than rounding explains, under ``verify="shadow"``."""
+
+
 class NonFiniteStepError(NonFiniteError):
     """The same while `fit` trains, which knows the step and what was trained until then.
 

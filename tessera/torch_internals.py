@@ -33,6 +33,7 @@ from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar, cast
 import numpy as np
 import torch
 from torch import fx
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules import module as _all_modules
 from torch.optim import optimizer as _all_optimizers
 from torch.utils import _python_dispatch
@@ -418,6 +419,42 @@ def forward_trace_of_backward() -> str:
     return ""
 
 
+CALL_OF_A_MODULE = torch.nn.Module._call_impl.__code__  # the frame of every call of a module has this code
+WeakStorage = StorageWeakRef  # whether a tensor's memory is alive, without keeping it alive
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """What memory ``tensor`` lies in, as a number that stands for it while a `WeakStorage` to it exists; 0: in none."""
+    return 0 if tensor.layout is not torch.strided or _has_no_storage(tensor) else tensor.untyped_storage()._cdata
+
+
+def _has_no_storage(tensor: torch.Tensor) -> bool:
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor) or type(tensor) not in _WITH_STORAGE
+
+
+_WITH_STORAGE = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def has_values(tensor: torch.Tensor) -> bool:
+    """Whether numbers can be read: not of what stands for zeros without memory, nor of a tensor inside a transform."""
+    return not (tensor._is_zerotensor() or torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def backward_node() -> Any:
+    """The node of autograd that runs now, in this thread; None outside of a backward."""
+    return torch._C._current_autograd_node()
+
+
+def latest_node() -> int:
+    """``node_number`` of the node that autograd made last, in this thread."""
+    return torch.autograd._get_sequence_nr() - 1
+
+
+def node_number(node: Any) -> int:
+    """The place of a node in the order in which this thread's nodes were made."""
+    return node._sequence_nr()
+
+
 def gradient_dtypes(loss: torch.Tensor) -> set[torch.dtype]:
     """The dtypes of the gradients that the backward of ``loss`` will compute: of all that autograd recorded.
 
@@ -675,6 +712,24 @@ def takes_device(operator: Any) -> bool:
 def writes(operator: Any) -> bool:
     """Whether an operator changes one of its arguments."""
     return bool(operator._schema.is_mutable)
+
+
+def written_arguments(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """What an operator that ``writes`` writes into."""
+    given = list(zip(operator._schema.arguments, args, strict=False))
+    given += [(a, kwargs[a.name]) for a in operator._schema.arguments if a.name in kwargs]
+    return [value for argument, value in given if argument.alias_info is not None and argument.alias_info.is_write]
+
+
+def named_tensors(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
+    """The tensors that an operator is given, by the names of its parameters."""
+    given = named_arguments(operator, args, kwargs)
+    return [(name, tensor) for name, value in given.items() for tensor in tensors_in(value)]
+
+
+def named_arguments(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What an operator is given, by the names of its parameters."""
+    return dict(zip((argument.name for argument in operator._schema.arguments), args, strict=False)) | kwargs
 
 
 def scan_operator() -> Any:

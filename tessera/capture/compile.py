@@ -17,6 +17,7 @@ from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.step_down import RunsEagerly
+from tessera.debug.active import SWITCH
 from tessera.errors import SettingError
 from tessera.explain.door import explain, passed_compiled_code
 from tessera.program import Precision, Report, StepDown, resolve_precision
@@ -113,6 +114,8 @@ class _Compiled:
         if self._inference and torch.is_grad_enabled():
             with torch.no_grad():
                 return self(*args, **kwargs)
+        if SWITCH.entered and SWITCH.mode() is not None:
+            return self._function(*args, **kwargs)
         if not self._has_parameters:  # the first call makes them, which is no part of what is compiled
             result = self._function(*args, **kwargs)
             self._has_parameters = _has_parameters(self._function)

@@ -30,12 +30,14 @@ from tessera.capture.compile import plain_module
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
 from tessera.capture.float16 import graph_has_float16_gradients
+from tessera.capture.line_by_line import run_line_by_line
 from tessera.capture.loss_scale import LossScale, Scaling, resolve_loss_scale
 from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
+from tessera.debug.active import SWITCH
 from tessera.errors import ArtefactError, BatchError, MemoryBudgetError, OptimizerError, SettingError, TesseraError
 from tessera.explain.door import explain
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
@@ -208,6 +210,7 @@ class TrainStep:
         self._compile_for_pieces = compile_pieces(self.report, precision, own_passes)
         self._plain = False
         self._failures = 0
+        self._absent: Sequence[str] = ()
 
     def __call__(self, *batch: Any, **named: Any) -> torch.Tensor:
         if not torch.is_grad_enabled():
@@ -259,7 +262,7 @@ class TrainStep:
         from tessera.capture.loaded_steps import LoadedSteps
 
         otherwise = self._whole if isinstance(self._whole, Dispatch) and not absent else None
-        names = _forward_and_loss.__globals__
+        names, self._absent = _forward_and_loss.__globals__, absent
         self._whole = LoadedSteps(programs, origin, self._job, names, absent, otherwise)
 
     def to_capture(self, *batch: Any, **named: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -313,7 +316,9 @@ class TrainStep:
             ``check_finite`` stopped: the batch behind the last of them has changed nothing, and called with it alone
             the step raises.
         """
-        if self._whole is None or not torch.is_grad_enabled() or not all(t.is_contiguous() for t in stacked):
+        if self._whole is None or SWITCH.mode() is not None or not torch.is_grad_enabled():
+            return None
+        if not all(t.is_contiguous() for t in stacked):
             return None
         first = tuple(t[0] for t in stacked)
         arguments = self._arguments(first, {})
@@ -334,6 +339,8 @@ class TrainStep:
 
     def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         arguments = self._arguments(batch, named)
+        if SWITCH.entered and (debug := SWITCH.mode()) is not None and not self._absent:
+            return run_line_by_line(debug, self._job, _forward_and_loss, arguments)
         if self._whole is None:
             return self._below(arguments)
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from tessera.debug.active import SWITCH
 from tessera.errors import LayerError, SourceLine, StalePredictionError
 from tessera.nn.snapshot import Snapshot, version
 
@@ -49,7 +50,7 @@ class ForwardCall:
     def may_wait(self) -> bool:
         """Whether the call gains by waiting, and gives the same later."""
         values = (*self.args, *self.named.values())
-        return self.module in CALLS_WAIT and bool(values) and same_later(values)
+        return self.module in CALLS_WAIT and SWITCH.mode() is None and bool(values) and same_later(values)
 
     def run_now(self) -> Any:
         """Run at the call, as PyTorch does."""
