@@ -12,6 +12,7 @@ from typing import Any
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.checked import Verification, check
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
@@ -20,6 +21,7 @@ from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.tuning import made_up
 from tessera.backend.unsafe_graphs import why_unsafe
+from tessera.debug.shadow import Shadow
 from tessera.program import (
     PassRecord,
     Phase,
@@ -44,13 +46,17 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
 
 
 def compile_pieces(
-    report: Report, precision: Precision = _AS_IT_IS, own_passes: Sequence[Pass] = (), tune: float | None = None
+    report: Report,
+    precision: Precision = _AS_IT_IS,
+    own_passes: Sequence[Pass] = (),
+    tune: float | None = None,
+    verify: Shadow | None = None,
 ) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
     Products are lowered to ``precision``, and complex numbers written out, before forward and backward are parted, so
     that what is kept between them is low and real too. ``own_passes`` are the user's, which run over each piece.
-    ``tune`` is how many seconds other ways to compile a piece may be tried.
+    ``tune`` is how many seconds other ways to compile a piece may be tried. ``verify`` has every piece checked.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -69,7 +75,9 @@ def compile_pieces(
         try:
             if tune is not None:
                 program.examples = made_up(program)
-            executable = compile_program(program, inductor=inductor, own_passes=own_passes, tune=tune)
+            executable = compile_program(
+                program, inductor=inductor, own_passes=own_passes, tune=tune, keep_original=verify is not None
+            )
         except Exception as error:  # whatever Inductor or the C++ compiler raises, the user's code still runs
             report.add(StepDown("eager", f"{program.name}: {torch_internals.compiler_reason(error)}"))
             return _eagerly(piece)
@@ -78,6 +86,8 @@ def compile_pieces(
             executable.compilation.notes[:0] = notes
         lowered.clear()
         report.add(executable.compilation)
+        if verify is not None:
+            check(executable, Verification(verify, report, own_passes, precision))
         return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:

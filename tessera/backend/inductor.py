@@ -7,7 +7,7 @@ import operator
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tessera import torch_internals
@@ -22,21 +22,23 @@ from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
 from tessera.backend.tuning import Run, tuned
 from tessera.backend.wrapper_calls import records_of
-from tessera.program import Compilation, Program
+from tessera.program import Compilation, Program, copy_graph
 
 
 @dataclass(eq=False)
 class Executable:
     """A compiled Program. ``call`` takes the list of inputs (and empties it) and returns the outputs.
 
-    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where possible. A
-    profile puts another ``call`` in place for as long as it lasts.
+    ``wrapper`` is what Inductor wrote, for those who read it; ``native`` the same as one C call, where possible.
+    ``original`` is the Program before any pass, where somebody asked for it. A profile puts another ``call`` in place
+    for as long as it lasts.
     """
 
     call: Callable[[list[Any]], Sequence[Any]]
     wrapper: torch_internals.InductorOutput
     native: NativeProgram | None
     compilation: Compilation
+    original: Program | None = None
 
     def __post_init__(self) -> None:
         register(self)
@@ -52,12 +54,16 @@ def compile_program(
     inductor: torch_internals.PieceCompiler = torch_internals.compile_with_inductor,
     own_passes: Sequence[Pass] = (),
     tune: float | None = None,
+    *,
+    keep_original: bool = False,
 ) -> Executable:
     """Run the pipeline and the user's ``own_passes`` over ``program``; compile it for the device its inputs are on.
 
-    ``tune`` is how many seconds other ways to compile it may be tried; None: none is.
+    ``tune`` is how many seconds other ways to compile it may be tried; None: none is. ``keep_original`` keeps a copy
+    of the Program as it comes.
     """
     started = time.perf_counter()
+    original = replace(program, graph_module=copy_graph(program.graph_module), notes=[]) if keep_original else None
     record = CacheRecord(program)
     budget = program.memory_budget
     limited = budget is not None and not budget.automatic
@@ -99,7 +105,7 @@ def compile_program(
         call.tell(compilation)
     if native is not None:
         compilation.notes.append("runs as one C call")
-    return Executable(call, output, native, compilation)
+    return Executable(call, output, native, compilation, original)
 
 
 _Built = tuple[Run, torch_internals.InductorOutput, NativeProgram | None, list[str]]

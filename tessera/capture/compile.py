@@ -16,8 +16,10 @@ from tessera.backend.rewrite import Pass
 from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
+from tessera.capture.shadow import ShadowedCalls
 from tessera.capture.step_down import RunsEagerly
 from tessera.debug.active import SWITCH
+from tessera.debug.shadow import Shadow, resolve_verify
 from tessera.errors import SettingError
 from tessera.explain.door import explain, passed_compiled_code
 from tessera.program import Precision, Report, StepDown, resolve_precision
@@ -34,6 +36,7 @@ def compile(
     precision: str | Mapping[str, str] = "fp32",
     passes: Sequence[Pass] = (),
     tune: str | float | None = None,
+    verify: str | Shadow | None = None,
 ) -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
@@ -48,10 +51,15 @@ def compile(
         passes: of your own, as in ``train_step``.
         tune: how long other ways to compile each graph, forward and backward, may be tried, ``"30s"`` or seconds;
             they are measured with made-up values of the shapes that the function is called with.
+        verify: ``"shadow"`` computes the first three calls, and later one in a thousand, twice, compiled and as plain
+            PyTorch from the same state, gradients included. Where they differ by more than rounding explains (measured
+            in double precision), the Report and a warning name the first operation that does, its line and what made
+            it so, and the plain result is returned. A ``tessera.debug.Shadow`` says how many calls, and may raise.
 
     Raises:
-        SettingError: there is no such mode, precision or layer, ``passes`` holds something else than passes, or
-            ``tune`` is no time.
+        SettingError: there is no such mode, precision, layer or ``verify``, ``passes`` holds something else than
+            passes, or ``tune`` is no time.
+        MismatchError: when it is called, under ``verify=Shadow(on_mismatch="raise")``.
 
     Example:
         >>> fast = tessera.compile(model)
@@ -66,13 +74,15 @@ def compile(
             "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
         )
     asked, own_passes, seconds = resolve_precision(precision), resolve_passes(passes), resolve_tune(tune)
+    shadow = resolve_verify(verify)
     if function is None:
-        return cast("F", functools.partial(compile, mode=mode, precision=precision, passes=passes, tune=tune))
+        again = functools.partial(compile, mode=mode, precision=precision, passes=passes, tune=tune, verify=shadow)
+        return cast("F", again)
     if isinstance(function, torch.nn.Module):
         asked.check_layers(module := plain_module(function))
-        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds))
+        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds, shadow))
     name = getattr(function, "__qualname__", type(function).__name__)
-    run = _Compiled(function, name, mode, asked, own_passes, seconds)
+    run = _Compiled(function, name, mode, asked, own_passes, seconds, shadow)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -98,15 +108,19 @@ class _Compiled:
         precision: Precision,
         own_passes: Sequence[Pass],
         tune: float | None,
+        verify: Shadow | None = None,
     ) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
-        pieces = compile_pieces(self.report, precision, own_passes, tune)
+        pieces = compile_pieces(self.report, precision, own_passes, tune, verify)
         dims = DeclaredDims(function)
         self._dispatch = Dispatch(
             _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
         )
+        self._shadow: ShadowedCalls | None = None
+        if verify is not None:
+            self._shadow = ShadowedCalls(function, self, self._is_pure, verify, self.report, precision)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -114,8 +128,8 @@ class _Compiled:
         if self._inference and torch.is_grad_enabled():
             with torch.no_grad():
                 return self(*args, **kwargs)
-        if SWITCH.entered and SWITCH.mode() is not None:
-            return self._function(*args, **kwargs)
+        if (SWITCH.entered or self._shadow is not None) and (other := self._instead()) is not None:
+            return other(*args, **kwargs)
         if not self._has_parameters:  # the first call makes them, which is no part of what is compiled
             result = self._function(*args, **kwargs)
             self._has_parameters = _has_parameters(self._function)
@@ -143,6 +157,18 @@ class _Compiled:
             if before is not None and error.__context__ is before:
                 error.__context__ = None  # how compiled code says the same
             raise
+
+    def _instead(self) -> Callable[..., Any] | None:
+        """What runs in place of compiled code: Python line by line in a ``debug_mode``, or both, to be compared."""
+        if SWITCH.mode() is not None:
+            return self._function
+        if self._shadow is None or not self._has_parameters or not self._shadow.due():
+            return None
+        return self._shadow.verified
+
+    def _is_pure(self, *args: Any, **kwargs: Any) -> bool:
+        """Whether Python does nothing for these arguments but what the graph does."""
+        return self._dispatch.pure(self._function, args, kwargs) is not None
 
     def _explain(self) -> None:
         known = [entry.where for entry in self.report.step_downs]
@@ -182,16 +208,18 @@ class _CompiledModule:
     _precision: ClassVar[Precision]
     _own_passes: ClassVar[Sequence[Pass]]
     _tune: ClassVar[float | None]
+    _verify: ClassVar[Shadow | None]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
         copied = copy.deepcopy(self._original, memo)
-        return _compiled_module(copied, self._mode, self._precision, self._own_passes, self._tune)
+        return _compiled_module(copied, self._mode, self._precision, self._own_passes, self._tune, self._verify)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _compiled_module, (self._original, self._mode, self._precision, self._own_passes, self._tune)
+        settings = self._mode, self._precision, self._own_passes, self._tune, self._verify
+        return _compiled_module, (self._original, *settings)
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -209,15 +237,17 @@ def _compiled_module(
     precision: Precision,
     own_passes: Sequence[Pass] = (),
     tune: float | None = None,
+    verify: Shadow | None = None,
 ) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune),
+        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune, verify),
         "_original": module,
         "_mode": mode,
         "_precision": precision,
         "_own_passes": own_passes,
         "_tune": tune,
+        "_verify": verify,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

@@ -9,6 +9,7 @@ Results and side effects are PyTorch's at every rung, and the Report names the l
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
@@ -34,11 +35,21 @@ from tessera.capture.line_by_line import run_line_by_line
 from tessera.capture.loss_scale import LossScale, Scaling, resolve_loss_scale
 from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
+from tessera.capture.shadowed_steps import ShadowedSteps
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
 from tessera.debug.active import SWITCH
-from tessera.errors import ArtefactError, BatchError, MemoryBudgetError, OptimizerError, SettingError, TesseraError
+from tessera.debug.shadow import Shadow, resolve_verify
+from tessera.errors import (
+    ArtefactError,
+    BatchError,
+    MemoryBudgetError,
+    MismatchError,
+    OptimizerError,
+    SettingError,
+    TesseraError,
+)
 from tessera.explain.door import explain
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import MemoryBudget, Precision, Report, StepDown, resolve_memory_budget, resolve_precision
@@ -67,6 +78,7 @@ def train_step(
     passes: Sequence[Pass] = (),
     memory_budget: str | float | None = None,
     tune: str | float | None = None,
+    verify: str | Shadow | None = None,
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -103,6 +115,8 @@ def train_step(
             one Program has no budget, and the Report says so.
         tune: how long other ways to compile a whole step may be tried, ``"30s"`` or a number of seconds, each measured
             with the first batch. The fastest is kept and remembered; the Report says what was tried.
+        verify: ``"shadow"`` computes the first steps twice, compiled and as plain PyTorch from the same state, and
+            later one in a thousand, as in ``tessera.compile``.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -114,6 +128,7 @@ def train_step(
             targets and no loss, there is no such ``loss_scale``, ``precision``, ``memory_budget`` or layer, or
             ``passes`` holds no passes.
         MemoryBudgetError: when it is called: nothing keeps the budget.
+        MismatchError: when it is called, under ``verify=Shadow(on_mismatch="raise")``: compiled and plain disagree.
 
     References:
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
@@ -169,6 +184,7 @@ def train_step(
         resolve_passes(passes),
         resolve_memory_budget(memory_budget),
         resolve_tune(tune),
+        resolve_verify(verify),
     )
 
 
@@ -192,6 +208,7 @@ class TrainStep:
         own_passes: Sequence[Pass] = (),
         memory_budget: MemoryBudget | None = None,
         tune: float | None = None,
+        verify: Shadow | None = None,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -203,11 +220,13 @@ class TrainStep:
         self._job.own_passes = own_passes
         self._job.memory_budget = memory_budget
         self._job.tune = tune
+        self._job.verify = verify
+        self._shadow = None if verify is None else ShadowedSteps(self, verify)
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
         )
         self._pieces: Dispatch | None = None
-        self._compile_for_pieces = compile_pieces(self.report, precision, own_passes)
+        self._compile_for_pieces = compile_pieces(self.report, precision, own_passes, verify=verify)
         self._plain = False
         self._failures = 0
         self._absent: Sequence[str] = ()
@@ -316,7 +335,7 @@ class TrainStep:
             ``check_finite`` stopped: the batch behind the last of them has changed nothing, and called with it alone
             the step raises.
         """
-        if self._whole is None or SWITCH.mode() is not None or not torch.is_grad_enabled():
+        if self._whole is None or SWITCH.mode() is not None or self._shadow is not None or not torch.is_grad_enabled():
             return None
         if not all(t.is_contiguous() for t in stacked):
             return None
@@ -337,10 +356,16 @@ class TrainStep:
             self.metrics["grad_norm"] = self._job.extra["grad_norm"]
         return losses
 
+    def compiled_step(
+        self, batch: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """One step on the highest rung there is, its loss and metrics; for whoever compares it with another."""
+        return self._run(batch, named)
+
     def _run(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         arguments = self._arguments(batch, named)
-        if SWITCH.entered and (debug := SWITCH.mode()) is not None and not self._absent:
-            return run_line_by_line(debug, self._job, _forward_and_loss, arguments)
+        if (SWITCH.entered or self._shadow is not None) and (other := self._instead(arguments)) is not None:
+            return other(batch, named, arguments)
         if self._whole is None:
             return self._below(arguments)
         try:
@@ -350,7 +375,7 @@ class TrainStep:
             return self._run(batch, named)
         except CannotCapture as error:
             reason = error
-        except ArtefactError:
+        except (ArtefactError, MismatchError):
             raise
         except Exception as error:
             if (found := _cause(error)) is None:
@@ -366,6 +391,15 @@ class TrainStep:
         result = run_in_pieces(self._job, _forward_and_loss, arguments) if once else self._below(arguments)
         self._step_down(reason)
         return result
+
+    def _instead(self, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
+        """What runs in place of compiled code: Python line by line in a ``debug_mode``, or both, to be compared."""
+        if (debug := SWITCH.mode()) is not None and not self._absent:
+            return lambda *_: run_line_by_line(debug, self._job, _forward_and_loss, arguments)
+        if self._shadow is None or self._whole is None or not self._shadow.due():
+            return None
+        is_pure = self._whole.pure(*arguments) is not None
+        return functools.partial(self._shadow.verified, _forward_and_loss) if is_pure else None
 
     def _below(self, arguments: tuple[Any, ...]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         if self._plain:

@@ -10,6 +10,7 @@ import torch
 
 from tessera.backend.rewrite import Pass
 from tessera.capture.loss_scale import Scaling
+from tessera.debug.shadow import Shadow
 from tessera.errors import ResumeError
 from tessera.program import MemoryBudget, Precision, Report
 
@@ -52,6 +53,7 @@ class TrainingJob:
         own_passes: of the user's, behind Tessera's.
         memory_budget: of a step that is one Program.
         tune: seconds for which other ways to compile a whole step are tried.
+        verify: how compiled code is checked, if it is.
     """
 
     name: str
@@ -69,6 +71,7 @@ class TrainingJob:
     own_passes: Sequence[Pass] = ()
     memory_budget: MemoryBudget | None = None
     tune: float | None = None
+    verify: Shadow | None = None
 
     @property
     def scales(self) -> Scaling | None:

@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.checked import Verification, check
 from tessera.backend.compile_progress import compiling
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import compile_program
@@ -107,7 +108,15 @@ class WholeStep(BoundStep):
             made = StepProgram(job, self._joint, self._inputs, updates, final=final)
             made.program.notes += self._notes
             capture_seconds = time.perf_counter() - started
-            executable = compile_program(made.program, capture_seconds, own_passes=job.own_passes, tune=job.tune)
+            executable = compile_program(
+                made.program,
+                capture_seconds,
+                own_passes=job.own_passes,
+                tune=job.tune,
+                keep_original=job.verify is not None,
+            )
+            if job.verify is not None:
+                check(executable, Verification(job.verify, job.report, job.own_passes, job.precision))
             executable.compilation.passes[:0] = self._early
             job.report.add(executable.compilation)
             self.variants[final] = (executable, made.extra)

@@ -19,6 +19,7 @@ from tessera.program.provenance import describe as describe
 from tessera.program.provenance import layer_path as layer_path
 from tessera.program.provenance import source_line as source_line
 from tessera.program.report import Compilation as Compilation
+from tessera.program.report import Mismatch as Mismatch
 from tessera.program.report import PassRecord as PassRecord
 from tessera.program.report import Report as Report
 from tessera.program.report import StepDown as StepDown

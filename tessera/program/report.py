@@ -133,6 +133,27 @@ class StepDown:
 
 
 @dataclass
+class Mismatch:
+    """Compiled and plain results that disagree: the first node that does, and who made it so.
+
+    Attributes:
+        subject: the Program or function.
+        node: the operator, such as ``aten.mul.Tensor``.
+        said: how far they are apart, and what is to blame.
+        where: the user's line.
+    """
+
+    subject: str
+    node: str
+    said: str
+    where: SourceLine | None = None
+
+    def __str__(self) -> str:
+        place = f"\n    at {self.where}" if self.where else ""
+        return f"compiled and plain results of {self.subject} disagree: {self.said}{place}"
+
+
+@dataclass
 class Report:
     """What Tessera did with one callable or training step. ``print(report)`` for people, ``to_json()`` for programs."""
 
@@ -140,13 +161,17 @@ class Report:
     rung: str = "not run yet"
     compilations: list[Compilation] = field(default_factory=list)
     step_downs: list[StepDown] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
 
-    def add(self, entry: Compilation | StepDown) -> None:
-        """Keep an entry and log its first line at INFO (a step down at WARNING); ``tessera report`` shows it later."""
+    def add(self, entry: Compilation | StepDown | Mismatch) -> None:
+        """Keep an entry and log its first line at INFO, or at WARNING; ``tessera report`` shows it later."""
         if isinstance(entry, StepDown):
             if entry in self.step_downs:
                 return
             self.step_downs.append(entry)
+            logger.warning("%s: %s", self.subject, entry)
+        elif isinstance(entry, Mismatch):
+            self.mismatches.append(entry)
             logger.warning("%s: %s", self.subject, entry)
         else:
             self.compilations.append(entry)
@@ -179,7 +204,7 @@ class Report:
         lines = [f"{self.subject}: {self.rung}"]
         for compilation in self.compilations:
             lines += [f"  {line}" for line in compilation.lines()]
-        lines += [f"  {step_down}" for step_down in self.step_downs]
+        lines += [f"  {entry}" for entry in (*self.step_downs, *self.mismatches)]
         return "\n".join(lines)
 
 
