@@ -16,9 +16,10 @@ from tessera.backend.rewrite import Pass
 from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
-from tessera.capture.shadow import ShadowedCalls
+from tessera.capture.shadow import ShadowedCalls, compiled_difference
 from tessera.capture.step_down import RunsEagerly
 from tessera.debug.active import SWITCH
+from tessera.debug.diff import Comparison
 from tessera.debug.shadow import Shadow, resolve_verify
 from tessera.errors import SettingError
 from tessera.explain.door import explain, passed_compiled_code
@@ -89,6 +90,7 @@ def compile(
         return run(*args, **kwargs)
 
     compiled.report = run.report  # type: ignore[attr-defined]
+    compiled.difference_from_eager = run.difference_from_eager  # type: ignore[attr-defined]
     return cast("F", compiled)
 
 
@@ -113,6 +115,7 @@ class _Compiled:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
+        self._settings = mode, precision, own_passes, tune
         pieces = compile_pieces(self.report, precision, own_passes, tune, verify)
         dims = DeclaredDims(function)
         self._dispatch = Dispatch(
@@ -170,6 +173,11 @@ class _Compiled:
         """Whether Python does nothing for these arguments but what the graph does."""
         return self._dispatch.pure(self._function, args, kwargs) is not None
 
+    def difference_from_eager(self, eager: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Comparison:
+        """What ``tessera.debug.diff(eager, compiled, *args)`` finds."""
+        twin = _Compiled(self._function, self.report.subject, *self._settings, Shadow(calls=1, every=None))
+        return compiled_difference(eager, self._function, twin, twin.report, args, kwargs)
+
     def _explain(self) -> None:
         known = [entry.where for entry in self.report.step_downs]
         for reason, stack in torch_internals.graph_breaks():
@@ -224,6 +232,10 @@ class _CompiledModule:
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
         return self._original
+
+    def difference_from_eager(self, eager: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Comparison:
+        """What ``tessera.debug.diff(eager, compiled, *args)`` finds."""
+        return self._run.difference_from_eager(eager, args, kwargs)
 
     @property
     def report(self) -> Report:

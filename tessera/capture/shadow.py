@@ -7,6 +7,7 @@ compute with tensors; elsewhere the check of the Programs is all there is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,8 +21,9 @@ from tessera.capture.dispatch import Dispatch
 from tessera.debug.closeness import Difference, difference
 from tessera.debug.diff import Comparison, compared
 from tessera.debug.doubled import Doubled
+from tessera.debug.operation import Operation
 from tessera.debug.place import Place
-from tessera.debug.recording import Run, modules_of, recorded, state_kept, variables_of
+from tessera.debug.recording import Run, copied, modules_of, recorded, state_kept, variables_of
 from tessera.debug.shadow import Schedule, Shadow
 from tessera.program import Mismatch, Precision, Report, layer_path, source_line
 
@@ -114,6 +116,31 @@ class ShadowedCalls:
             return Mismatch(name, name, said)
         operation = parted.first
         return Mismatch(name, operation.name, f"{operation.place.expression}: {said}", operation.place.where)
+
+
+def compiled_difference(
+    eager: Callable[..., Any],
+    function: Callable[..., Any],
+    compiled: Callable[..., Any],
+    report: Report,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Comparison:
+    """The first operation of ``compiled``, made of ``function`` and verified by itself, that differs from ``eager``."""
+    run = recorded(eager, args, kwargs)
+    found = compared(run, recorded(function, args, kwargs))
+    if found:
+        return found
+    with state_kept(function, args, kwargs), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        args, kwargs = torch_internals.on_leaves(copied, (args, kwargs))
+        compiled(*args, **kwargs)
+    for mismatch in report.mismatches:
+        place = Place(mismatch.where, expression=mismatch.where.code if mismatch.where else "")
+        return Comparison(
+            Operation(0, mismatch.node, place, "forward", (), (), 0.0), None, None, mismatch.said, len(run.steps), ()
+        )
+    return found
 
 
 def parting(function: Callable[..., Any], args: Any, kwargs: Any) -> Comparison | None:

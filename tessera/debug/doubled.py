@@ -32,11 +32,6 @@ class Doubled(torch_internals.DispatchMode):
         self._doubles: dict[tuple[int, torch.dtype], _Double] = {}
         self._limit = 1000
 
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """Capture and compilation go on as if nobody watched."""
-        return True
-
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """Double precision for floats, itself for all else."""
         wide = _wider(tensor.dtype)

@@ -22,7 +22,7 @@ import torch
 from tessera import torch_internals
 from tessera.debug.layers import path_of
 from tessera.errors import SourceLine
-from tessera.program.provenance import is_library
+from tessera.users_code import is_library
 
 _TORCH = Path(torch.__file__).parent
 _ENGINE = str(_TORCH / "autograd" / "graph.py")

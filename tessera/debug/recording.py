@@ -64,7 +64,7 @@ def recorded(
             steps.append(Step(operation, [t.detach().clone() for t in numbers], exact))
 
     with state_kept(function, args, kwargs):
-        args, kwargs = torch_internals.on_leaves(_copied, (tuple(args), kwargs))
+        args, kwargs = torch_internals.on_leaves(copied, (tuple(args), kwargs))
         mode = DebugMode("ignore", "ignore", 0)
         with doubled, mode:
             mode.observers.append(keep)
@@ -94,7 +94,8 @@ def _gradients(results: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) 
     return [gradient for gradient in found if gradient is not None]
 
 
-def _copied(leaf: Any) -> Any:
+def copied(leaf: Any) -> Any:
+    """A tensor of its own with the same values; anything else as it is."""
     if not isinstance(leaf, torch.Tensor):
         return leaf
     return leaf.detach().clone().requires_grad_(leaf.requires_grad)

@@ -22,16 +22,11 @@ _UNREAD = ("empty", "new_empty", "_local_scalar_dense")  # memory that holds any
 
 
 class Watching(torch_internals.DispatchMode):
-    """While it is entered, every operation of this thread goes through it."""
+    """While it is entered, every operation of this thread goes through it; what torch.compile made runs eagerly."""
 
     def __init__(self, mode: DebugMode) -> None:
         super().__init__()
         self._mode = mode
-
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """Capture and compilation go on as if nobody watched."""
-        return True
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

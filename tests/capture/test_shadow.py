@@ -89,3 +89,16 @@ def test_tensors_are_kept_and_put_back():
     kept.restore()
     assert x.tolist() == [1.0, 1.0, 1.0]
     assert torch.equal(torch.rand(1), random)
+
+
+def test_diff_asks_compiled_code_where_it_differs():
+    def f(x):
+        h = x * 2
+        return torch.relu(h).sum(-1)
+
+    x = torch.linspace(-1, 1, 6)
+    found = tessera.debug.diff(f, tessera.compile(f, passes=[Pass("relu_is_abs", "close", relu_is_abs)]), x)
+    assert found.where.code == "return torch.relu(h).sum(-1)"
+    assert "the pass relu_is_abs" in str(found)
+    net = nn.Sequential(nn.ReLU())
+    assert not tessera.debug.diff(net, tessera.compile(net), x)
