@@ -17,6 +17,7 @@ from tessera.debug.birth_error import birth_error
 from tessera.debug.born import Birth
 from tessera.debug.describe import Described, described
 from tessera.debug.gradient_health import GradientHealth, GradientTable
+from tessera.debug.index_arithmetic import IndexArithmetic
 from tessera.debug.layer_hooks import LayerHooks
 from tessera.debug.operation import Operation, Trace
 from tessera.debug.origins import Origins
@@ -42,7 +43,8 @@ def debug_mode(*, nan: Action = "raise", inf: Action = "raise", trace: int = 10_
     (``masked_fill(mask, -inf)``, ``torch.full``), the largest numbers of a dtype and their sums, and what follows from
     an infinity that was there (``exp(-inf)``, a maximum over ``-inf`` alone). NaN that comes of infinities is born too:
     ``0 * inf``, the softmax of a row that is all ``-inf``. In a backward the gradients that leave a formula count, not
-    what it masks itself. Gradients that overflow under a dynamic loss scale are part of its rule and do not stop.
+    what it masks itself. What is born among whole numbers alone (positions, counts) is told when data meets it or
+    nothing puts it away. Gradients that overflow under a dynamic loss scale are part of its rule and do not stop.
 
     Args:
         nan: what to do when NaN is born: ``"raise"``, ``"warn"`` once for each line, or ``"ignore"``.
@@ -103,7 +105,7 @@ class DebugMode:
     def _begin(self) -> None:
         self.trace, self.origins = Trace(self._most), Origins()
         self.found: list[NonFiniteValueError] = []
-        self.health = GradientHealth()
+        self.health, self.indices = GradientHealth(), IndexArithmetic()
         self.observers: list[Callable[[Operation, Sequence[torch.Tensor]], None]] = []
         self.models: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
@@ -119,7 +121,7 @@ class DebugMode:
                 "Write with tessera.debug_mode() as debug: for each block.",
             )
         self._begin()
-        self.backward = Backward(self._act)
+        self.backward = Backward(self.tell)
         self._outer = SWITCH.mode()
         if self._outer is not None:
             self._outer.is_covered = True
@@ -141,6 +143,8 @@ class DebugMode:
             self.backward.close()
             self.health.rests()
             self._layers.close(check=error == (None, None, None))
+        for left in self.indices.left() if error == (None, None, None) else ():
+            self.tell(left)
 
     def info(self, tensor: torch.Tensor) -> Described:
         """What is known of ``tensor``: name, shape, dtype, declared dims, range, the line that made it, its parents.
@@ -237,10 +241,11 @@ class DebugMode:
         error = birth_error(birth, operation, call, results, node, spot, self)
         if node is not None:
             self.backward.bore(node, error)
-        else:
-            self._act(error)
+        elif not self.indices.waits(operation, error):
+            self.tell(error)
 
-    def _act(self, error: NonFiniteValueError) -> None:
+    def tell(self, error: NonFiniteValueError) -> None:
+        """Do what was asked for where something is born: raise, warn or go on."""
         with torch_internals.outside_of_modes():
             forgiven = self._overflowed or (error.phase == "backward" and self._forgives())
         self._overflowed = forgiven

@@ -72,6 +72,8 @@ class Watching(torch_internals.DispatchMode):
         mode.trace.add(operation)
         if spot.model is not None:
             mode.models.add(spot.model)
+        if phase == "forward" and mode.looks_for_births:
+            mode.indices.follow(operation, call.tensors, mode.origins.number, mode.tell)
         for tensor in results:
             if id(tensor) in call.written_ids:
                 mode.origins.wrote(tensor, number)

@@ -233,6 +233,19 @@ def inverse_of_singular():
 
 
 @program
+def weights_of_counts():
+    counts = torch.bincount(torch.tensor([0, 2, 2]))
+    weights = 1.0 / counts  # born
+    return (weights * torch.randn(3)).sum()
+
+
+@program
+def counts_that_nobody_looks_at():
+    counts = torch.tensor([0, 1]).float()
+    return counts.log()  # born
+
+
+@program
 def kl_of_zero():
     p, q = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
     return (p * (p / q).log()).sum()  # born

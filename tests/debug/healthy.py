@@ -397,6 +397,21 @@ def batch_norm():
 
 
 @program
+def buckets_of_positions():
+    distance = torch.arange(6) - 2
+    far = 4 + (torch.log(distance.clamp_min(0).float() / 4) / math.log(8) * 4).to(torch.long)
+    return nn.Embedding(40, 2)(torch.where(distance < 4, distance.clamp_min(0), far))
+
+
+@program
+def degrees_of_nodes():
+    degree = torch.tensor([0, 1, 3]).float()
+    scale = degree.pow(-0.5)
+    scale.masked_fill_(scale == INF, 0)
+    return scale[:, None] * torch.randn(3, 2)
+
+
+@program
 def distributions():
     d = torch.distributions.Categorical(logits=torch.tensor([1.0, -INF]))
     return d.log_prob(d.sample()), torch.distributions.Uniform(0.0, 1.0).entropy()
