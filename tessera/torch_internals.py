@@ -715,10 +715,16 @@ def writes(operator: Any) -> bool:
 
 
 def written_arguments(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """What an operator that ``writes`` writes into."""
+    """What an operator writes into; the running statistics of a batch norm too, of which its schema says nothing."""
+    if operator.overloadpacket.__name__ in _HIDE_THEIR_WRITES:
+        named = named_arguments(operator, args, kwargs)
+        return [named.get(name) for name in ("running_mean", "running_var") if named.get("training")]
     given = list(zip(operator._schema.arguments, args, strict=False))
     given += [(a, kwargs[a.name]) for a in operator._schema.arguments if a.name in kwargs]
     return [value for argument, value in given if argument.alias_info is not None and argument.alias_info.is_write]
+
+
+_HIDE_THEIR_WRITES = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
 
 
 def named_tensors(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:

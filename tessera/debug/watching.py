@@ -99,9 +99,7 @@ class Call:
     def __init__(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.operator, self.args, self.kwargs = operator, args, kwargs
         self.tensors = torch_internals.tensors_in([args, kwargs])
-        self.written: list[torch.Tensor] = []
-        if torch_internals.writes(operator):
-            self.written = torch_internals.tensors_in(torch_internals.written_arguments(operator, args, kwargs))
+        self.written = torch_internals.tensors_in(torch_internals.written_arguments(operator, args, kwargs))
         self.written_ids = {id(tensor) for tensor in self.written}
         self._copies: dict[int, torch.Tensor] = {}
         if self._reads_them():

@@ -344,6 +344,27 @@ def in_a_buffer():
 
 
 @program
+def in_the_statistics_of_a_batch_norm():
+    norm = nn.BatchNorm1d(2)
+    x = torch.tensor([[1e20, 0.0], [-1e20, 0.0]])
+    return norm(x)  # born
+
+
+@program
+def in_a_hook():
+    w = torch.ones(2, requires_grad=True)
+    w.register_hook(lambda g: g / (g - g))  # born
+    (w * 2).sum().backward()
+
+
+@program
+def slope_of_equal_singular_values():
+    a = torch.eye(3, requires_grad=True)
+    u, _, _ = torch.linalg.svd(a)  # born
+    u.sum().backward()
+
+
+@program
 def in_a_checkpointed_block():
     x = torch.zeros(3, requires_grad=True)
     return checkpoint(lambda v: (v * 1).log().sum(), x, use_reentrant=False)  # born
