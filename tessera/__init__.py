@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tessera import errors as errors
     from tessera import nn as nn
     from tessera import optim as optim
+    from tessera import random as random
     from tessera import train as train
     from tessera.backend.rewrite import Pass as Pass
     from tessera.capture.compile import compile as compile
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tessera.nn.model import model as model
     from tessera.nn.tensor import tensor as tensor
     from tessera.profile.profile import profile as profile
+    from tessera.random.seeding import seed as seed
+    from tessera.random.state import random_state as random_state
     from tessera.shapes.annotation import Tensor as Tensor
     from tessera.shapes.size import dims as dims
     from tessera.shapes.spec import between as between
@@ -82,7 +85,10 @@ _CONTENTS = {
     "optim": "tessera.optim",
     "predict": "tessera.train.predict:predict",
     "profile": "tessera.profile.profile:profile",
+    "random": "tessera.random",
+    "random_state": "tessera.random.state:random_state",
     "scan": "tessera.capture.scan:scan",
+    "seed": "tessera.random.seeding:seed",
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",

@@ -807,6 +807,83 @@ def is_fused(operator: Any) -> bool:
 _PRODUCTS = {getattr(torch.ops.aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", "convolution")}
 
 
+_pointwise: dict[Any, Callable[..., Any]] = {}
+
+
+def compute_in_loops(operator: Any, function: Callable[..., Any]) -> None:
+    """Let Inductor compute an operator ``(Tensor [], SymInt[] shape, int) -> Tensor`` of int64 where it is used.
+
+    ``function(number, place, integer)`` is one element: ``place`` is its number in the result. It computes with
+    ``& | ^ + * >> <<`` and ``value.where_below(limit, below, otherwise)``.
+    """
+    _pointwise[operator] = function
+
+
+def _lower_in_loops() -> None:
+    """Tell Inductor, once it is loaded."""
+    from torch._inductor import ir, lowering
+
+    for operator, function in _pointwise.items():
+        if operator in lowering.lowerings:
+            continue
+
+        def lower(number: Any, shape: Any, integer: int, function: Callable[..., Any] = function) -> Any:
+            device, load = number.get_device(), number.make_loader()
+            number_of = ir.FixedLayout(
+                device, torch.int64, [*shape], ir.FlexibleLayout.contiguous_strides([*shape])
+            ).make_indexer()
+
+            def element(index: Any) -> Any:
+                place = _InLoop.of("index_expr", number_of(index), torch.int64)
+                return function(_InLoop(load([])), place, integer).value
+
+            return ir.Pointwise.create(device=device, dtype=torch.int64, inner_fn=element, ranges=[*shape])
+
+        lowering.register_lowering(operator, type_promotion_kind=None)(lower)
+
+
+@dataclass(frozen=True)
+class _InLoop:
+    """An int64 value inside a kernel that Inductor writes; numbers of Python become constants."""
+
+    value: Any
+
+    @staticmethod
+    def of(name: str, *arguments: Any) -> _InLoop:
+        from torch._inductor.virtualized import ops
+
+        return _InLoop(getattr(ops, name)(*arguments))
+
+    def _with(self, name: str, other: _InLoop | int) -> _InLoop:
+        if isinstance(other, int):
+            other = _InLoop.of("constant", other, torch.int64)
+        return _InLoop.of(name, self.value, other.value)
+
+    def __and__(self, other: _InLoop | int) -> _InLoop:
+        return self._with("bitwise_and", other)
+
+    def __or__(self, other: _InLoop | int) -> _InLoop:
+        return self._with("bitwise_or", other)
+
+    def __xor__(self, other: _InLoop | int) -> _InLoop:
+        return self._with("bitwise_xor", other)
+
+    def __add__(self, other: _InLoop | int) -> _InLoop:
+        return self._with("add", other)
+
+    def __mul__(self, other: _InLoop | int) -> _InLoop:
+        return self._with("mul", other)
+
+    def __rshift__(self, other: int) -> _InLoop:
+        return self._with("bitwise_right_shift", other)
+
+    def __lshift__(self, other: int) -> _InLoop:
+        return self._with("bitwise_left_shift", other)
+
+    def where_below(self, limit: int, below: _InLoop, otherwise: _InLoop) -> _InLoop:
+        return _InLoop.of("where", self._with("lt", limit).value, below.value, otherwise.value)
+
+
 # -- tracing further code into a graph ---------------------------------------------------------------------------
 
 
@@ -1054,6 +1131,7 @@ def inductor_settings(*, guarded: bool = True) -> Iterator[None]:
     """
     from torch._inductor import config
 
+    _lower_in_loops()
     settings: dict[str, Any] = {"fallback_random": True, "size_asserts": not guarded, "nan_asserts": False}
     if config.cpp.vec_isa_ok is None:
         settings["cpp.vec_isa_ok"] = _compiler_has_vectors()

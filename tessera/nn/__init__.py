@@ -44,7 +44,6 @@ from torch.nn import CosineSimilarity as CosineSimilarity
 from torch.nn import CrossEntropyLoss as CrossEntropyLoss
 from torch.nn import CrossMapLRN2d as CrossMapLRN2d
 from torch.nn import CTCLoss as CTCLoss
-from torch.nn import Dropout as Dropout
 from torch.nn import Dropout1d as Dropout1d
 from torch.nn import Dropout2d as Dropout2d
 from torch.nn import Dropout3d as Dropout3d
@@ -165,6 +164,7 @@ from torch.nn import functional as functional
 from torch.nn import init as init
 from torch.nn import utils as utils
 
+from tessera.nn.dropout import Dropout as Dropout
 from tessera.nn.functional_layers import batch_norm as batch_norm
 from tessera.nn.functional_layers import conv1d as conv1d
 from tessera.nn.functional_layers import conv2d as conv2d

@@ -7,7 +7,7 @@ import torch
 
 import tessera.nn
 
-OWN = {"GroupedQueryAttention", "Module", "RotaryEmbedding", "Sequential", "SwiGLU", "TransformerBlock"}
+OWN = {"Dropout", "GroupedQueryAttention", "Module", "RotaryEmbedding", "Sequential", "SwiGLU", "TransformerBlock"}
 # Superseded or deprecated in torch itself, or newer than torch 2.11.
 LEFT_OUT = {"Container", "DataParallel", "LinearCrossEntropyLoss", "LinearCrossEntropyOptions", "NLLLoss2d"}
 TORCH = {name for name in dir(torch.nn) if name[0].isupper()} - LEFT_OUT
