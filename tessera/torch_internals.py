@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import dis
 import functools
+import gc
 import importlib
 import itertools
 import json
@@ -20,6 +21,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import threading
 import traceback
 import types
@@ -55,7 +57,7 @@ class GuardedCode:
 
     wrapper: Any
     check: Callable[[dict[str, object]], bool]
-    code: types.CodeType
+    code: Any  # types.CodeType; None where Dynamo leaves such calls alone
 
 
 class Guard(Protocol):
@@ -200,6 +202,65 @@ def capture_has_side_effects() -> bool:
     return bool(changed or effects.tensor_hooks)
 
 
+def unseen_closure() -> str:
+    """A function whose closure the capture that is being compiled uses without seeing it change; "" if there is none.
+
+    Of a function that Dynamo cannot name, a method of a class of an object that was made inside for one, it takes what
+    the closure holds as constant: no guard looks again, and what is appended to a list in it is lost (2.11 to 2.13).
+    """
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables import CellVariable
+
+    effects = InstructionTranslator.current_tx().output.side_effects
+    cells = (cell for cell in effects.keepalive if isinstance(cell, types.CellType))
+    for cell in cells:
+        variable = effects.id_to_variable.get(id(cell))
+        if isinstance(variable, CellVariable) and variable.mutation_type is None:
+            for owner in _functions_around(cell):
+                if not _is_of_a_library(owner.__code__.co_filename):
+                    return owner.__qualname__
+    return ""
+
+
+def traced_functions() -> list[types.FunctionType]:
+    """The user's functions that the capture that is being compiled went through."""
+    from torch._guards import TracingContext
+
+    codes = {code for code in TracingContext.get_traced_code() or () if not _is_of_a_library(code.co_filename)}
+    found = (owner for code in codes for owner in gc.get_referrers(code))
+    return [owner for owner in found if isinstance(owner, types.FunctionType) and owner.__code__ in codes]
+
+
+def uses_result_of_yield_from(code: types.CodeType) -> bool:
+    """Whether a generator does something with what ``yield from`` returns; Dynamo makes None of it (2.13)."""
+    instructions = list(dis.get_instructions(code))
+    pairs = itertools.pairwise(instructions)
+    ends = ("END_SEND",) if sys.version_info >= (3, 12) else ("JUMP_BACKWARD_NO_INTERRUPT",)
+    return any(one.opname in ends and following.opname != "POP_TOP" for one, following in pairs) and any(
+        i.opname == "GET_YIELD_FROM_ITER" for i in instructions
+    )
+
+
+def _functions_around(cell: types.CellType) -> Iterator[types.FunctionType]:
+    for closure in gc.get_referrers(cell):
+        if isinstance(closure, tuple):
+            yield from (owner for owner in gc.get_referrers(closure) if isinstance(owner, types.FunctionType))
+
+
+def _is_of_a_library(file: str) -> bool:
+    return file.startswith(_LIBRARIES) or "site-packages" in file
+
+
+_LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(__file__), os.path.dirname(torch.__file__), "<frozen")  # noqa: PTH120
+
+
+def leave_alone() -> Exception:
+    """What a backend raises for a frame that is to run as it is."""
+    from torch._dynamo.exc import SkipFrame
+
+    return SkipFrame()
+
+
 def call_directly(guarded: GuardedCode, names: dict[str, Any]) -> None:
     """Let Dynamo's code call its compiled graphs themselves instead of through a wrapper that switches Dynamo off.
 
@@ -222,8 +283,10 @@ def forget_captures(code: types.CodeType) -> None:
     reset_code(code)
 
 
-def is_whole(code: types.CodeType) -> bool:
+def is_whole(code: types.CodeType | None) -> bool:
     """Whether Dynamo's code for a function needs no second look by Dynamo: no graph break, nothing to resume."""
+    if code is None:  # Dynamo remembers that it is to leave such calls alone
+        return False
     names = (*code.co_names, *code.co_freevars, *code.co_varnames)
     return not any("__resume_at_" in name for name in names)
 
@@ -233,6 +296,33 @@ def capture_errors() -> tuple[type[Exception], ...]:
     from torch._dynamo import exc
 
     return (exc.TorchDynamoException, exc.InternalTorchDynamoError)
+
+
+def is_of_the_compiler(error: BaseException) -> bool:
+    """Whether an exception was raised while something was captured or compiled, or by what was compiled.
+
+    Not one that the user's own code raised, which ran in between: the frames say so. What autograd refuses may be
+    the doing of compiled code that gave it less of a graph.
+    """
+    if isinstance(error, RuntimeError) and re.search(r"grad|backward", str(error)):
+        return True
+    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(_INSIDE_COMPILERS.search(file) and not file.endswith(_AROUND_CALLS) for file in frames)
+
+
+_INSIDE_COMPILERS = re.compile(r"[/\\](torch[/\\]_(dynamo|functorch|inductor|subclasses)|tessera[/\\]backend)[/\\]")
+_AROUND_CALLS = ("eval_frame.py", "external_utils.py", "decorators.py")  # of Dynamo, around code that runs as it is
+
+
+def forward_mode_level() -> int:
+    """How many levels of forward-mode differentiation are entered, less one."""
+    return torch.autograd.forward_ad._current_level
+
+
+def leave_forward_mode(level: int) -> None:
+    """Leave the levels above: a capture that fails inside ``torch.func.jvp`` does not."""
+    while torch.autograd.forward_ad._current_level > level:
+        torch.autograd.forward_ad.exit_dual_level()
 
 
 def backend_failure(error: BaseException) -> BaseException | None:
@@ -287,6 +377,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
             "Dynamo does not know",
             "Torchinductor does not support",
             "Error detected in",
+            "Dynamo detected a call to a `functools.lru_cache`",
         ):
             warnings.filterwarnings("ignore", no_news)
         for name in _LOUD:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import tessera
 from tessera import torch_internals
 
 aten = torch.ops.aten
@@ -93,3 +94,63 @@ def test_the_compiler_is_asked_once_for_the_vectors_of_this_processor():
 def test_a_compiler_that_refuses_the_vectors_is_left_to_inductor(monkeypatch):
     monkeypatch.setattr(torch_internals, "cpp_compiler", lambda: "false")
     assert torch_internals._compiler_has_vectors.__wrapped__() is None
+
+
+def _two_ways():
+    seen = []
+
+    class Manager:
+        def __enter__(self):
+            seen.append("in")
+
+        def __exit__(self, *_):
+            seen.append("out")
+
+    def function(x):
+        with Manager():
+            return x * 2
+
+    return function, seen
+
+
+def test_what_a_method_of_a_local_class_does_is_done():
+    function, seen = _two_ways()
+    compiled = tessera.compile(function)
+    for count in (1, 2):
+        compiled(torch.ones(2))
+        assert seen == ["in", "out"] * count
+    assert "__enter__" in str(compiled.report)
+
+
+def test_an_exception_of_the_users_is_not_the_compilers():
+    def raised(function):
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return error
+        raise AssertionError
+
+    def own():
+        raise ValueError("mine")
+
+    inner = torch.compile(lambda x: x * 2, backend="eager")
+    assert not torch_internals.is_of_the_compiler(raised(own))
+    assert not torch_internals.is_of_the_compiler(raised(lambda: (inner(torch.ones(1)), own())))
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode():
+        assert torch_internals.is_of_the_compiler(raised(lambda: torch.ones(2) @ torch.ones(3)))
+
+
+@pytest.mark.parametrize(("code", "uses"), [("yield from x", False), ("y = yield from x", True), ("yield x", False)])
+def test_what_yield_from_returns(code, uses):
+    names = {}
+    exec(f"def f(x):\n    {code}", names)
+    assert torch_internals.uses_result_of_yield_from(names["f"].__code__) is uses
+
+
+def test_forward_mode_is_left():
+    level = torch_internals.forward_mode_level()
+    torch.autograd.forward_ad.enter_dual_level()
+    torch_internals.leave_forward_mode(level)
+    assert torch_internals.forward_mode_level() == level

@@ -13,9 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from tessera.terminal import Console, Live, Text
 
 logger = logging.getLogger("tessera")
 QUIET_S = 2.0  # a compilation that is shorter says nothing

@@ -6,9 +6,11 @@ A piece that cannot be compiled runs eagerly, and the Report says why: a compile
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import fx
 
 from tessera import torch_internals
@@ -20,7 +22,7 @@ from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_comp
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.tuning import made_up
-from tessera.backend.unsafe_graphs import why_unsafe
+from tessera.backend.unsafe_graphs import UNSEEN_CLOSURE, shares_memory, why_unsafe, writes_in_place
 from tessera.debug.shadow import Shadow
 from tessera.program import (
     PassRecord,
@@ -91,6 +93,9 @@ def compile_pieces(
         return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        if name := torch_internals.unseen_closure():
+            report.add(StepDown("eager", UNSEEN_CLOSURE.format(name)))
+            raise torch_internals.leave_alone()
         looping = with_loops(graph_module)
         if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
@@ -104,7 +109,8 @@ def compile_pieces(
         ):
             try:
                 with patterns:
-                    return torch_internals.compile_graph_pieces(copy_graph(graph), inputs, compile_one, whole)
+                    compiled = torch_internals.compile_graph_pieces(copy_graph(graph), inputs, compile_one, whole)
+                return _unless_memory_is_shared(compiled, graph_module, inputs)
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
                 reason = torch_internals.compiler_reason(error)
                 lowered.clear()
@@ -112,6 +118,30 @@ def compile_pieces(
         return graph_module.forward
 
     return backend
+
+
+def _unless_memory_is_shared(
+    compiled: Callable[..., Any], graph_module: fx.GraphModule, inputs: Sequence[Any]
+) -> Callable[..., Any]:
+    """Nothing guards that what a graph writes to shares no memory with other arguments, as when it was compiled."""
+    names = [node.name for node in graph_module.graph.find_nodes(op="placeholder")]
+    given = [
+        i
+        for i, name in enumerate(names)
+        if isinstance(inputs[i], torch.Tensor) and not _STATE.search(name)  # state of modules stays where it is
+    ]
+    if len(given) < 2 or not writes_in_place(graph_module):
+        return compiled
+
+    def run(*values: Any) -> Any:
+        if shares_memory([values[i] for i in given]):
+            return graph_module.forward(*values)
+        return compiled(*values)
+
+    return run
+
+
+_STATE = re.compile(r"_(parameters|buffers)_")
 
 
 def _eagerly(graph_module: fx.GraphModule) -> Callable[[list[Any]], Sequence[Any]]:

@@ -13,6 +13,8 @@ from tessera import torch_internals
 RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample has fewer labels than classes"
 DOUBLE_ATTENTION = "torch compiles attention in float64 on a CPU wrongly, up to 2.12"
+UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
+OVERLAPPING = "an input that is written to has several elements in one place of memory"
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
 
@@ -20,10 +22,30 @@ def why_unsafe(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     """The reason to run a graph from Dynamo as it is, or an empty string."""
     if reason := traced_wrongly(graph_module):
         return reason
-    if shares_memory(inputs) and writes_in_place(graph_module):
+    return written_twice(graph_module, inputs)
+
+
+def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
+    """The reason why a write to one input may be one to another, or to another place of it, or an empty string."""
+    if not writes_in_place(graph_module):
+        return ""
+    if shares_memory(inputs):
         # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
         return SHARED_MEMORY
-    return ""
+    return OVERLAPPING if any(_overlaps_itself(t) for t in inputs if isinstance(t, torch.Tensor)) else ""
+
+
+def _overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether two indices may be one place in memory."""
+    if tensor.layout is not torch.strided:
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+    return False
 
 
 def traced_wrongly(graph_module: fx.GraphModule) -> str:

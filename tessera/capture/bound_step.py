@@ -9,6 +9,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend.inductor import Executable
+from tessera.backend.unsafe_graphs import SHARED_MEMORY, shares_memory
 from tessera.capture.bound_update import BoundUpdate
 from tessera.capture.loss_scale import Scaling
 from tessera.capture.step_down import CannotCapture
@@ -46,6 +47,7 @@ class BoundStep:
         graph_outputs: outputs of the forward's graph that the Program returns, in order.
         same: outputs that are an input themselves, with the position of that input.
         mutated: positions of the inputs that the Program writes besides what it trains.
+        given: positions of what is no state of the module, where some of it is written: it may share no memory.
         variants: by whether the call updates: what runs, and the names of what it returns behind ``graph_outputs``.
     """
 
@@ -57,6 +59,7 @@ class BoundStep:
     graph_outputs: Sequence[int]
     same: dict[int, int]
     mutated: Sequence[int]
+    given: Sequence[int] = ()
     variants: dict[bool, tuple[Executable, list[str]]]
     _hook_count: int
 
@@ -81,6 +84,8 @@ class BoundStep:
         job = self.job
         if job.scales is not self.scaling:
             raise StaleProgram
+        if self.given and shares_memory([inputs[i] for i in self.given]):
+            raise CannotCapture(SHARED_MEMORY)
         if job.loop is not None:
             return self._run_loop(job.loop, inputs)
         if job.options.accumulate > 1:

@@ -17,11 +17,11 @@ from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.shadow import ShadowedCalls, compiled_difference
-from tessera.capture.step_down import RunsEagerly
+from tessera.capture.step_down import RunsEagerly, line_of_error
 from tessera.debug.active import SWITCH
 from tessera.debug.diff import Comparison
 from tessera.debug.shadow import Shadow, resolve_verify
-from tessera.errors import SettingError
+from tessera.errors import SettingError, TesseraError
 from tessera.explain.door import explain, passed_compiled_code
 from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
@@ -142,15 +142,21 @@ class _Compiled:
             return self._dispatch(self._function, args, kwargs)
         except RunsEagerly as error:
             self.report.add(StepDown("eager", error.reason, error.instead))
-            return self._eagerly(args, kwargs)
+        except TesseraError:
+            raise
         except Exception as error:
             if torch_internals.is_index_error(error) or passed_compiled_code(error):
                 self._eagerly(args, kwargs, error)  # raises what plain PyTorch raises
-            explain(error, args, kwargs)
-            raise
+            if not torch_internals.is_of_the_compiler(error):
+                explain(error, args, kwargs)
+                raise
+            self.report.add(StepDown("eager", torch_internals.compiler_reason(error), where=line_of_error(error)))
+            if self._dispatch.misses != misses:
+                self._dispatch.take_back()
         finally:
             if self._dispatch.misses != misses:
                 self._explain()
+        return self._eagerly(args, kwargs)
 
     def _eagerly(self, args: Any, kwargs: Any, before: Exception | None = None) -> Any:
         try:

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import fx
 
 from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.hook_watch import HookWatch
-from tessera.capture.step_down import RunsEagerly
+from tessera.capture.name_watch import NameWatch
+from tessera.capture.step_down import CannotCapture, RunsEagerly
+from tessera.random.state import get_state, set_state
 
 
 def _weak(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,10 +106,12 @@ class Dispatch:
         self._data, self._around = data, around
         self._whole = whole
         self._watch = HookWatch(code.co_varnames[0])
+        self._names = NameWatch()
+        self._backend = _weak(backend)
         options: dict[str, Any] = {"guard_filter_fn": _weak(self._needed)}
         # Loads the compiler, which what was loaded from a file may never need.
         self._compile = functools.partial(
-            torch.compile, self._function, backend=_weak(backend), fullgraph=whole, options=options
+            torch.compile, self._function, backend=_weak(self._compile_graph), fullgraph=whole, options=options
         )
         self.misses = 0
         self._hits: list[_Hit] = []
@@ -115,7 +120,7 @@ class Dispatch:
 
     def __call__(self, *args: Any) -> Any:
         if self._hits:
-            if not self._watch.holds():
+            if not (self._watch.holds() and self._names.holds()):
                 self.forget()
             values = self._bind(*args)
             for guarded, run, _ in self._hits:
@@ -126,6 +131,7 @@ class Dispatch:
         self._watch.begin(args[0])
         self._assumptions = NOTHING_KNOWN
         process = torch_internals.process_state()
+        self._before = get_state(), torch_internals.forward_mode_level()
         with torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._through_dynamo(*args)
         self._hits = [
@@ -144,8 +150,17 @@ class Dispatch:
     def _through_dynamo(self) -> Callable[..., Any]:
         return self._compile()
 
+    def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        functions = torch_internals.traced_functions()
+        for function in functions:
+            if torch_internals.uses_result_of_yield_from(function.__code__):
+                raise CannotCapture(f"Dynamo loses what yield from returns in {function.__qualname__}")
+        self._names.see_functions(functions)
+        return self._backend(graph_module, inputs)
+
     def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:
         """Which guards a capture needs; they are put down in words too, for ``captures``."""
+        self._names.see_guards(guards)
         needed = self._watch.needed(guards)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         return needed
@@ -178,12 +193,19 @@ class Dispatch:
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""
         values = self._bind(*args)
-        for guarded, run, only_calls in self._hits if self._watch.holds() else ():
+        for guarded, run, only_calls in self._hits if self._watch.holds() and self._names.holds() else ():
             if guarded.wrapper.cache_entry is not None and guarded.check(values):
                 return run if only_calls else None
         return None
 
+    def take_back(self) -> None:
+        """Random numbers and forward-mode levels as they were before the last call, which was none of a capture."""
+        state, level = self._before
+        set_state(state)
+        torch_internals.leave_forward_mode(level)
+
     def forget(self) -> None:
         """Drop all captures: the next call captures anew."""
         torch_internals.forget_captures(self._function.__code__)
+        self._names.forget()
         self._hits, self._made_under = [], {}

@@ -466,6 +466,8 @@ class TrainStep:
         except TesseraError:
             raise
         except Exception as error:  # compiled code may fail where eager does not, double backward for one
+            if not torch_internals.is_of_the_compiler(error):
+                raise  # the user's own; what the forward did before it is done
             found.restore()
             result = run_in_pieces(self._job, _forward_and_loss, arguments)
             self._plain = True
@@ -502,6 +504,8 @@ def _cause(error: Exception) -> CannotCapture | None:
     if isinstance(error, torch_internals.capture_errors()):
         stack = torch_internals.user_stack(error)
         return CannotCapture(torch_internals.capture_reason(error), _INSTEAD, line_of_trace(stack))
+    if torch_internals.is_of_the_compiler(error) and not torch_internals.is_index_error(error):
+        return CannotCapture(torch_internals.compiler_reason(error), _INSTEAD, line_of_error(error))
     return None
 
 

@@ -22,7 +22,7 @@ from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.rewrite import Captured
 from tessera.backend.runner import run_before_autograd
-from tessera.backend.unsafe_graphs import traced_wrongly
+from tessera.backend.unsafe_graphs import UNSEEN_CLOSURE, traced_wrongly, written_twice
 from tessera.capture.bound_step import BoundStep, share_memory
 from tessera.capture.bound_update import parameters_of
 from tessera.capture.closure import ascends
@@ -73,6 +73,9 @@ class WholeStep(BoundStep):
         self.graph_outputs = [i for i in sorted(self._joint.results) if i not in self._joint.same]
         self.same = dict(self._joint.same)
         self.mutated = list(self._joint.mutations)
+        state = {id(tensor) for tensor in (*job.module.parameters(), *job.module.buffers())}
+        given = [i for i, t in enumerate(inputs) if isinstance(t, torch.Tensor) and id(t) not in state]
+        self.given = given if set(given) & set(self.mutated) else []
         self.variants = {}
         state_before = [(o, set(o.state)) for o in job.optimizers]
         try:
@@ -127,6 +130,8 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
     """Refuse what one Program would get wrong in silence."""
     if reason := traced_wrongly(graph_module):
         raise CannotCapture(reason)
+    if name := torch_internals.unseen_closure():
+        raise CannotCapture(UNSEEN_CLOSURE.format(name))
     tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
     for tensor in tensors:
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
@@ -138,6 +143,8 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",
             )
+    if reason := written_twice(graph_module, inputs):
+        raise CannotCapture(reason)
     if share_memory(tensors, list(owned.values())):
         raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
     results = returned_nodes(graph_module)

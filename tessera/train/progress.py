@@ -9,12 +9,19 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Column
-from rich.text import Text
 
 from tessera.backend.compile_progress import silently
+from tessera.terminal import (
+    BarColumn,
+    Column,
+    Console,
+    Progress,
+    ProgressColumn,
+    Task,
+    Text,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from tessera.train.history import format_value
 
 _REFRESH_S = 0.1

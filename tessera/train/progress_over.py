@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from tessera.terminal import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tessera.train.batches import Batch
 
 

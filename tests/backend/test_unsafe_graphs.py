@@ -10,6 +10,7 @@ from tessera import torch_internals
 from tessera.backend.unsafe_graphs import (
     DOUBLE_ATTENTION,
     MULTILABEL_MARGIN,
+    OVERLAPPING,
     RECURRENT_DROPOUT,
     SHARED_MEMORY,
     why_unsafe,
@@ -81,3 +82,47 @@ def test_attention_in_float64_runs_eagerly_where_torch_traces_it_wrongly():
     (expected,) = torch.autograd.grad(attend(q).sin().sum(), q)
     (found,) = torch.autograd.grad(tessera.compile(attend)(q).sin().sum(), q)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "reason"),
+    [
+        (torch.ones(3).as_strided((2, 2), (1, 1)), OVERLAPPING),
+        (torch.ones(10).as_strided((3, 3), (2, 1)), OVERLAPPING),
+        (torch.ones(1, 3).expand(2, 3), OVERLAPPING),
+        (torch.ones(2, 3).t(), ""),
+        (torch.ones(4, 6)[::2, ::3], ""),
+        (torch.ones(1, 1).expand(1, 1), ""),
+        (torch.ones(0, 3), ""),
+    ],
+    ids=["diagonal", "windows", "expanded", "transposed", "strided", "of size one", "empty"],
+)
+def test_a_write_to_several_elements_in_one_place(tensor, reason):
+    graph = captured(lambda x: x.add_(1), torch.ones(2, 2))
+    assert why_unsafe(graph, [tensor]) == reason
+    assert why_unsafe(captured(lambda x: x + 1, torch.ones(2, 2)), [tensor]) == ""
+
+
+def test_a_write_to_memory_that_arguments_come_to_share():
+    def write(x, y):
+        x.add_(1)
+        return y * 2
+
+    compiled = tessera.compile(write)
+    module = nn.Linear(2, 2)
+    for share in (False, True, False, True):
+        seen = []
+        for function in (write, compiled):
+            x = torch.ones(2, 3)
+            y = x.view(3, 2).view(2, 3) if share else torch.ones(2, 3)
+            seen.append((function(x, y), x))
+        torch.testing.assert_close(seen[0], seen[1])
+    step = tessera.train_step(module, lambda p, x, y: p.mean() * write(x, y).mean(), momentum(module), targets=2)
+    for share in (False, True, False):
+        x = torch.ones(2, 3)
+        expected = module(torch.ones(1, 2)).mean().detach() * (4 if share else 2)
+        torch.testing.assert_close(step(torch.ones(1, 2), x, x.view(2, 3) if share else torch.ones(2, 3)), expected)
+
+
+def momentum(module):
+    return torch.optim.SGD(module.parameters(), lr=0.0)

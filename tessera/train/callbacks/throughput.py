@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from tessera.errors import SettingError
+from tessera.terminal import Console
 from tessera.train.batches import Batch
 from tessera.train.callbacks.callback import Callback
 from tessera.train.callbacks.intervals import check_interval

@@ -1,0 +1,64 @@
+"""What Dynamo does not guard counts in the next call all the same."""
+
+from __future__ import annotations
+
+import os
+import types
+
+import pytest
+import torch
+
+import tessera
+from tessera.capture.name_watch import NameWatch
+
+
+def _shadowed(x):
+    return x * max(2, 3)
+
+
+def _environment(x):
+    return x * float(os.environ.get("TESSERA_TEST_FACTOR", "1"))
+
+
+class Layer(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+
+def test_a_builtin_that_becomes_a_global(monkeypatch):
+    compiled, x = tessera.compile(_shadowed), torch.ones(3)
+    assert compiled(x)[0] == 3
+    monkeypatch.setitem(globals(), "max", lambda *_: 7)
+    assert compiled(x)[0] == 7
+    monkeypatch.delitem(globals(), "max")
+    assert compiled(x)[0] == 3
+
+
+def test_a_variable_of_the_environment(monkeypatch):
+    compiled, x = tessera.compile(_environment), torch.ones(3)
+    for value in ("1", "3", "5", "3"):
+        monkeypatch.setenv("TESSERA_TEST_FACTOR", value)
+        assert compiled(x)[0] == float(value)
+    monkeypatch.delenv("TESSERA_TEST_FACTOR")
+    assert compiled(x)[0] == 1
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in a closure", "given"])
+def test_the_forward_of_a_class(monkeypatch, inside):
+    layer, x = Layer(), torch.ones(3)
+    compiled = tessera.compile((lambda x: layer(x) * 1.0) if inside else layer)
+    assert compiled(x)[0] == 2
+    monkeypatch.setattr(Layer, "forward", lambda self, x: x * 5)
+    assert compiled(x)[0] == 5
+
+
+def test_only_what_was_used_is_watched(monkeypatch):
+    watch, module = NameWatch(), types.SimpleNamespace(__globals__={}, __code__=_shadowed.__code__)
+    watch.see_functions([module])
+    assert watch.holds()
+    module.__globals__["min"] = 1
+    assert watch.holds()
+    module.__globals__["max"] = 1
+    assert not watch.holds()
+    watch.forget()
+    assert watch.holds()

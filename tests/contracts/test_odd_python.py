@@ -1,0 +1,67 @@
+"""Odd Python, program by program: results, gradients, side effects in order, exceptions, random numbers as in eager.
+
+The programs stand in ``odd/``, a theme a file. Each calls what it compiled several times and changes something between.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts.odd import (
+    attributes,  # noqa: F401 - each module puts its programs on the list
+    control,  # noqa: F401
+    exceptions,  # noqa: F401
+    gradients,  # noqa: F401
+    kinds,  # noqa: F401
+    library,  # noqa: F401
+    modules,  # noqa: F401
+    mutation,  # noqa: F401
+    names,  # noqa: F401
+    numbers,  # noqa: F401
+)
+from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
+
+# Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
+KNOWN = {
+    "assigns_data": "a write through .data counts as a change of the tensor, which eager hides from autograd",
+    "cached_function": "what functools.lru_cache keeps is computed again by a capture",
+    "complex_inputs": "the angle of a transposed complex tensor is contiguous",
+    "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
+    "function_attribute": "an attribute of a function that was not there is not looked for again",
+    "generator_leaves": "a generator that is returned has run already",
+    "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
+    "index_put_repeated": "a negative index of index_add counts from the end in place of an error",
+    "inference_mode_inside": "what is made in inference mode inside is an ordinary tensor",
+    "inference_mode_outside": "as grad_mode_left_off",
+    "inference_tensor_given": "a write to an inference tensor is lost",
+    "inheritance_and_super": "a method that is replaced on the class of an object made inside stays as it was",
+    "lazy_layer": "a lazy layer in a closure draws its weights in another order",
+    "locals_and_eval": "eval and locals do not see variables of a function that is captured in pieces",
+    "min_max_sum_sorted": "max of a list of tensors is a new tensor",
+    "numpy_shares_memory": "as assigns_data",
+    "subclass_with_function": "a __torch_function__ that counts its calls is called by the capture alone",
+}
+FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
+
+
+def check(name, way):
+    run(name, way, ours=False)  # what torch warns of once a process is over
+    expected, found = run(name, way, ours=False), run(name, way, ours=True)
+    return list(differences(expected.events, found.events))
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_is_as_eager(name):
+    assert not check(name, "compile")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - KNOWN.keys()))
+def test_every_program_is_as_eager_in_every_way(name, way):
+    assert not check(name, way)
+
+
+def test_what_is_known_is_a_program():
+    assert KNOWN.keys() <= PROGRAMS.keys()
+    assert len(PROGRAMS) > 300
