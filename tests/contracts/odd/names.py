@@ -122,7 +122,7 @@ def global_assigned_tensor_inside(r):
 @odd
 def global_deleted(r):
     globals()["_passing"] = 2.0
-    f = r.compile(lambda x: x * _passing)  # noqa: F821
+    f = r.compile(lambda x: x * _passing)
     f(grid())
     del globals()["_passing"]
     f(grid())

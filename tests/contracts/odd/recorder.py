@@ -87,7 +87,7 @@ class Recorder:
                 "same objects": [[a is b for b in (*got, *given)] for a in got],
                 "same memory": [[_memory(a) == _memory(b) for b in (*got, *given)] for a in got],
                 "versions": [t._version > 0 for t in given if not t.is_inference()],
-                "random numbers": (torch.get_rng_state(), random.random(), np.random.random()),  # noqa: NPY002
+                "random numbers": (torch.get_rng_state(), random.random(), np.random.random()),
                 "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()),
             }
         )
@@ -233,7 +233,7 @@ def _surroundings(events: list[Any]) -> Iterator[None]:
     """Seeds, modes and outputs; all as before afterwards."""
     dtype, logger, handler = torch.get_default_dtype(), logging.getLogger("odd"), _Logged(events)
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 - the global stream is what users draw from
+    np.random.seed(0)
     torch.manual_seed(0)
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
