@@ -1145,6 +1145,33 @@ def fake_copy(fake_mode: Any, tensor: torch.Tensor) -> torch.Tensor:
     return fake_mode.from_tensor(tensor, static_shapes=True)
 
 
+def is_fake(value: object) -> bool:
+    """Whether a tensor has no data."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(value, FakeTensor)
+
+
+def own_fake_mode(value: object) -> Any:
+    """The mode of a fake tensor, as a context; AOTAutograd's, which may be current already, is another."""
+    return value.fake_mode if is_fake(value) else contextlib.nullcontext()  # type: ignore[attr-defined]
+
+
+def same_shape(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    """Whether two shapes are known to be equal; asking makes no guard."""
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return len(first) == len(second) and all(
+        isinstance(a, int | torch.SymInt) and isinstance(b, int | torch.SymInt) and statically_known_true(a == b)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """A number that two tensors share if one is a view of the other; fake tensors have it too."""
+    return tensor.untyped_storage()._cdata
+
+
 def symbolic_float(fake_mode: Any, name: str, value: float) -> torch.SymFloat:
     """A Python float as a symbol: code that branches on it leaves a guard, see ``SymbolGuards``."""
     from torch._dynamo.source import ConstantSource

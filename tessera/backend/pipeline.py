@@ -16,11 +16,13 @@ from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
 from tessera.backend.passes.recompute import RECOMPUTE
 from tessera.backend.passes.separate_bias import SEPARATE_BIAS
 from tessera.backend.passes.settle_scalars import SETTLE_SCALARS
+from tessera.backend.passes.stabilise import STABILISE
 from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX
 
 BEFORE_AUTOGRAD = (
     FUSE_ATTENTION,  # attention in any spelling becomes the fused operator, which has a backward of its own
+    STABILISE,  # what is wrong in floating point is spelled as it is right
     FLATTEN_CROSS_ENTROPY,  # classes in the second dimension that lie last in memory are rows of classes
 )
 

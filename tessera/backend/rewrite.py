@@ -49,6 +49,7 @@ class Captured:
         graph_module: the graph.
         inputs: examples of its inputs.
         abroad: whether what is compiled is for another device than the inputs are on.
+        stabilise: whether unstable expressions may become stable ones.
         notes: what passes have to say, for the Report.
     """
 
@@ -56,6 +57,7 @@ class Captured:
     graph_module: fx.GraphModule
     inputs: Sequence[Any]
     abroad: bool = False
+    stabilise: bool = True
     notes: list[str] = field(default_factory=list)
 
 

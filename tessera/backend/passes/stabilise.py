@@ -1,0 +1,42 @@
+"""Expressions that are wrong in floating point become what they are on paper; done before there is a backward.
+
+    before   p = sigmoid(x);  loss = -(y * log(p) + (1 - y) * log(1 - p))       inf and NaN for |x| > 17 in float32
+    after    loss = -(y * logsigmoid(x) + (1 - y) * logsigmoid(-x))             so that its gradient is stable too
+
+What counts is what is computed (see ``stability/``): a graph is read as values of a small algebra, in which the
+spellings of one thing are one, and the rules of ``stability/table.py`` are looked up for each. What the naive spelling
+computed and others use stays as well. What cancels on purpose, as in compensated sums, is left alone; so is every
+``eps`` of the user's. Promise: close, for where the naive spelling is right both are.
+
+References:
+    Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002.
+    Panchekha et al., Automatically improving accuracy for floating point expressions, 2015 (Herbie).
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from tessera.backend.rewrite import Captured, EarlyPass
+from tessera.backend.stability.rewriting import rewrite
+
+
+def stabilise(captured: Captured) -> int:
+    """Rewrite every unstable expression; returns how many."""
+    if not captured.stabilise:
+        return 0
+    matched = 0
+    for graph_module in _graphs(captured.graph_module):
+        found = rewrite(graph_module)
+        captured.notes += [f"stabilised {one}" for one in found]
+        matched += len(found)
+    return matched
+
+
+def _graphs(graph_module: fx.GraphModule) -> list[fx.GraphModule]:
+    """A graph and those that it calls, such as the bodies of checkpoints."""
+    inner = [child for child in graph_module.children() if isinstance(child, fx.GraphModule)]
+    return [graph_module, *(one for child in inner for one in _graphs(child))]
+
+
+STABILISE = EarlyPass("stabilise", "close", stabilise)

@@ -1,0 +1,1 @@
+"""Stable spellings of what a captured graph computes: a small algebra, its rules, and how they are written back."""

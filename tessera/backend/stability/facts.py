@@ -1,0 +1,66 @@
+"""What is known of a value's sign from what it is made of, whatever its inputs are (NaN aside)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tessera.backend.stability.algebra import Value
+
+_NONNEGATIVE = {
+    *("exp", "sigmoid", "softmax", "abs", "cosh", "norm", "erfc", "relu", "variance", "draw", "softplus", "truth"),
+    "weighted_softmax",
+    "sech_squared",
+}
+_KEEPS_SIGN = {"sum", "mean", "prod", "amax", "amin", "cumsum", "squeeze", "move", "cast", "detach", "selected"}
+
+
+def is_nonnegative(value: Value) -> bool:
+    """Whether it is never below zero."""
+    known = value.facts.get("nonnegative")
+    if known is None:
+        value.facts["nonnegative"] = False  # while it is looked at
+        known = value.facts["nonnegative"] = _is_nonnegative(value)
+    return known
+
+
+def _is_nonnegative(value: Value) -> bool:
+    op, args = value.op, value.args
+    if op == "number":
+        return args[0] >= 0
+    if op in _KEEPS_SIGN:
+        return is_nonnegative(args[0])
+    if op == "where":
+        return is_nonnegative(args[1]) and is_nonnegative(args[2])
+    if op == "linear":
+        return args[0] >= 0 and all(c >= 0 and is_nonnegative(term) for term, c in args[1])
+    if op == "product":
+        return all(e % 2 == 0 or e % 1 or is_nonnegative(base) for base, e in args[0])
+    return op in _NONNEGATIVE
+
+
+def is_positive(value: Value) -> bool:
+    """Whether it is above zero on paper (in floating point it may have vanished)."""
+    op, args = value.op, value.args
+    if op == "number":
+        return args[0] > 0
+    if op in ("exp", "sigmoid", "softmax", "cosh", "erfc"):
+        return True
+    if op in ("sum", "mean", "prod", "amax", "cumsum", "squeeze", "move", "cast", "detach"):
+        return is_positive(args[0])
+    if op == "linear":
+        return is_nonnegative(value) and (args[0] > 0 or any(is_positive(term) for term, _ in args[1]))
+    if op == "product":
+        return all(is_positive(base) for base, _ in args[0])
+    return False
+
+
+def is_shifted(exponent: Value) -> bool:
+    """Whether an exponent has its maximum subtracted, so that its exponential is at most 1."""
+    return exponent.op == "linear" and any(_is_largest(term) and c < 0 for term, c in exponent.args[1])
+
+
+def _is_largest(value: Value) -> bool:
+    while value.op in ("squeeze", "move", "detach", "expand", "cast"):
+        value = value.args[0]
+    return value.op == "amax" or (value.op == "where" and any(_is_largest(v) for v in value.parts()))

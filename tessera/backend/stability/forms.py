@@ -1,0 +1,309 @@
+"""The stable spellings, as plain PyTorch: what is written into the graph is what these functions do.
+
+Each is right in value and in the gradient that autograd makes of it, at the ends of the range and where the naive form
+cancels. ``largest`` is subtracted as a constant: on paper the result does not depend on it, so it has no gradient.
+
+References:
+    Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002, chapters 1 and 27.
+    Maechler, Accurately computing log(1 - exp(-|a|)), 2012.
+    Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax functions, 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+LN2 = math.log(2)
+
+
+def _largest(x: Any, dims: tuple[int, ...]) -> Any:
+    """The largest of ``x`` along ``dims``, as a constant; 0 where that is infinite."""
+    largest = torch.amax(x.detach(), dims, keepdim=True)
+    return torch.where(torch.isfinite(largest), largest, 0.0)
+
+
+def _log_or_empty(total: Any) -> Any:
+    """The log of total, and -inf with gradient 0 where nothing was added up."""
+    empty = total == 0
+    return torch.where(empty, -math.inf, torch.log(torch.where(empty, 1.0, total)))
+
+
+def sigmoid(x: Any) -> Any:
+    """With the gradient s (1 - s) of both small factors as they are; torch's own takes 1 - s of a rounded s."""
+    negative = x < 0
+    small = torch.exp(torch.where(negative, x, -x))
+    return torch.where(negative, small, 1.0) / (1 + small)
+
+
+def tanh(x: Any) -> Any:
+    """With a gradient that does not cancel where tanh is nearly 1."""
+    negative = x < 0
+    less = expm1(torch.where(negative, x, -x) * 2)
+    found = -less / (2 + less)
+    return torch.where(negative, -found, found)
+
+
+def expm1(x: Any) -> Any:
+    """With a gradient that does not cancel: torch's own is 1 + expm1(x), of which nothing is left below -17."""
+    near = x > -1
+    return torch.where(near, torch.expm1(torch.where(near, x, 0.0)), torch.exp(torch.where(near, -1.0, x)) - 1)
+
+
+def log_sum_exp(x: Any, dims: tuple[int, ...]) -> Any:
+    """The log of the sum of exp(x); -inf, with the gradient 0, where that is empty."""
+    largest = _largest(x, dims)
+    return _log_or_empty(torch.sum(torch.exp(x - largest), dims, keepdim=True)) + largest
+
+
+def log_mean_exp(x: Any, dims: tuple[int, ...]) -> Any:
+    """The same of the mean."""
+    largest = _largest(x, dims)
+    return _log_or_empty(torch.mean(torch.exp(x - largest), dims, keepdim=True)) + largest
+
+
+def log_sum_weighted_exp(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
+    """log(sum(weight exp(x))), for weights of any sign."""
+    largest = _largest(x, dims)
+    return torch.log(torch.sum(weight * torch.exp(x - largest), dims, keepdim=True)) + largest
+
+
+def log_mean_weighted_exp(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
+    """The same of the mean."""
+    largest = _largest(x, dims)
+    return torch.log(torch.mean(weight * torch.exp(x - largest), dims, keepdim=True)) + largest
+
+
+def log_add_exp(a: Any, b: Any) -> Any:
+    """log(exp(a) + exp(b))."""
+    high, low = torch.maximum(a, b), torch.minimum(a, b)
+    gap = torch.where(high == low, 0.0, high - low)  # infinities of one sign have no difference
+    return high - functional.logsigmoid(gap)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without the threshold of torch.nn.functional.softplus."""
+    return -functional.logsigmoid(-x)
+
+
+def log_cumsum_exp(x: Any, dim: int) -> Any:
+    """log(cumsum(exp(x)))."""
+    return torch.logcumsumexp(x, dim)
+
+
+def mixture(first: Any, second: Any, a: float, b: float) -> Any:
+    """A mean of two numbers, where the weights add up to 1."""
+    return a * first + b * second
+
+
+def sech_squared(x: Any) -> Any:
+    """1 - tanh(x)^2."""
+    near = torch.abs(x) < 0.5
+    inner = torch.tanh(torch.where(near, x, 0.0))
+    small = torch.exp(-2 * torch.abs(torch.where(near, 1.0, x)))
+    return torch.where(near, 1 - inner * inner, 4 * small / torch.square(1 + small))
+
+
+def log_one_minus_exp(x: Any) -> Any:
+    """log(1 - exp(x)) for x <= 0."""
+    near = x > -LN2
+    close = torch.log(-torch.expm1(torch.where(near, x, -1.0)))
+    return torch.where(near, close, torch.log1p(-torch.exp(torch.where(near, -1.0, x))))
+
+
+def log_exp_minus_one(x: Any) -> Any:
+    """log(exp(x) - 1) for x >= 0."""
+    return x + log_one_minus_exp(-x)
+
+
+def log_cosh(x: Any) -> Any:
+    """log(cosh(x))."""
+    near = torch.abs(x) < 1
+    half = torch.sinh(torch.where(near, x, 0.5) * 0.5)
+    far = torch.where(near, 1.0, x)
+    size = torch.abs(far)
+    return torch.where(near, torch.log1p(2 * half * half), size + torch.log1p(torch.exp(-2 * size)) - LN2)
+
+
+def softmax(x: Any, dims: tuple[int, ...]) -> Any:
+    """The softmax over some dimensions."""
+    if len(dims) == 1:
+        return torch.softmax(x, dims[0])
+    each = torch.exp(x - _largest(x, dims))
+    return each / torch.sum(each, dims, keepdim=True)
+
+
+def weighted_softmax(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
+    """The softmax of weighted numbers: weight exp(x) / sum(weight exp(x))."""
+    each = weight * torch.exp(x - _largest(x, dims))
+    return each / torch.sum(each, dims, keepdim=True)
+
+
+def log_softmax(x: Any, dims: tuple[int, ...]) -> Any:
+    """The logarithm of the softmax: x - log(sum(exp(x)))."""
+    if len(dims) == 1:
+        return torch.log_softmax(x, dims[0])
+    shifted = x - _largest(x, dims)
+    return shifted - torch.log(torch.sum(torch.exp(shifted), dims, keepdim=True))
+
+
+def safe_softmax(x: Any, dims: tuple[int, ...]) -> Any:
+    """Zeros where all of a row is masked by -inf, as torch's attention has it."""
+    masked = torch.all(x == -math.inf, dims[0], keepdim=True)
+    return torch.where(masked, 0.0, torch.softmax(torch.where(masked, 0.0, x), dims[0]))
+
+
+def _unit(size: Any) -> Any:
+    """``size`` where it can be divided by, else 1."""
+    usable = (size > 0) & torch.isfinite(size)
+    return torch.where(usable, size, 1.0)
+
+
+def _root(squares: Any) -> tuple[Any, Any]:
+    """Of squares the root, and 0 with gradient 0 at 0; and sqrt(squares), 1 at 0."""
+    empty = squares == 0
+    root = torch.sqrt(torch.where(empty, 1.0, squares))
+    return torch.where(empty, 0.0, root), root
+
+
+def norm(x: Any, dims: tuple[int, ...]) -> Any:
+    """The length of x."""
+    unit = _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return _root(torch.sum(torch.square(x / unit), dims, keepdim=True))[0] * unit
+
+
+def root_mean_square(x: Any, dims: tuple[int, ...]) -> Any:
+    """sqrt(mean(x^2))."""
+    unit = _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return _root(torch.mean(torch.square(x / unit), dims, keepdim=True))[0] * unit
+
+
+def hypot(*values: Any) -> Any:
+    """sqrt(x^2 + y^2 + ...) of tensors and, behind them, a number."""
+    unit = torch.abs(values[0].detach())
+    for value in values[1:]:
+        unit = torch.maximum(unit, torch.abs(value.detach())) if not isinstance(value, float) else unit.clamp(min=value)
+    unit = _unit(unit)
+    squares = torch.square(values[0] / unit)
+    for value in values[1:]:
+        squares = squares + torch.square(value / unit)
+    return _root(squares)[0] * unit
+
+
+def normalise(x: Any, dims: tuple[int, ...]) -> Any:
+    """The direction: x / norm(x), and 0 for 0."""
+    scaled = x / _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return scaled / _root(torch.sum(torch.square(scaled), dims, keepdim=True))[1]
+
+
+def normalise_by_mean(x: Any, dims: tuple[int, ...]) -> Any:
+    """The same with the mean: x / root_mean_square(x), and 0 for 0."""
+    scaled = x / _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return scaled / _root(torch.mean(torch.square(scaled), dims, keepdim=True))[1]
+
+
+def cosine(a: Any, b: Any, dims: tuple[int, ...]) -> Any:
+    """The cosine of the angle between a and b; 0 where one is 0."""
+    return torch.sum(normalise(a, dims) * normalise(b, dims), dims, keepdim=True)
+
+
+def variance(x: Any, dims: tuple[int, ...]) -> Any:
+    """mean((x - mean(x))^2)."""
+    return torch.mean(torch.square(x - torch.mean(x, dims, keepdim=True)), dims, keepdim=True)
+
+
+def covariance(x: Any, y: Any, dims: tuple[int, ...]) -> Any:
+    """mean((x - mean(x)) (y - mean(y)))."""
+    x, y = (each - torch.mean(each, dims, keepdim=True) for each in (x, y))
+    return torch.mean(x * y, dims, keepdim=True)
+
+
+def squared_deviations(x: Any, dims: tuple[int, ...]) -> Any:
+    """sum((x - mean(x))^2)."""
+    return torch.sum(torch.square(x - torch.mean(x, dims, keepdim=True)), dims, keepdim=True)
+
+
+def difference_of_squares(a: Any, b: Any) -> Any:
+    """a^2 - b^2; by factors only where it cancels, for far from there their gradient would."""
+    size = abs(b) if isinstance(b, float) else torch.abs(b)
+    near = torch.abs(torch.abs(a) - size) < 0.5 * size
+    return torch.where(near, (a - b) * (a + b), a * a - b * b)
+
+
+def root_minus(root: Any, x: Any, difference: Any) -> Any:
+    """Root - x, where difference = root^2 - x^2."""
+    above = x > 0
+    return torch.where(above, difference / (root + torch.where(above, x, 1.0)), root - x)
+
+
+def log_ratio(difference: Any, b: Any) -> Any:
+    """log(a) - log(b), where difference = a - b."""
+    usable = b > 0
+    ratio = torch.log1p(difference / torch.where(usable, b, 1.0))
+    return torch.where(usable, ratio, torch.where(b == 0, math.inf, math.nan))
+
+
+def atanh(x: Any) -> Any:
+    """log((1 + x) / (1 - x)) / 2."""
+    return 0.5 * (torch.log1p(x) - torch.log1p(-x))
+
+
+def asinh(x: Any) -> Any:
+    """log(x + sqrt(x^2 + 1))."""
+    negative = x < 0
+    size = torch.where(negative, -x, x)
+    far = size > 1e9  # where asinh(x) is log(2 x) to the last place
+    near = torch.where(far, 1.0, size)
+    root = torch.sqrt(1 + near * near)
+    found = torch.where(
+        far, torch.log(torch.where(far, size, 1.0)) + LN2, torch.log1p(near + near * (near / (1 + root)))
+    )
+    return torch.where(negative, -found, found)
+
+
+def acosh(x: Any) -> Any:
+    """log(x + sqrt(x^2 - 1))."""
+    above = x - 1
+    return torch.log1p(above + torch.sqrt(above) * torch.sqrt(x + 1))
+
+
+def logit(p: Any) -> Any:
+    """log(p / (1 - p))."""
+    near = torch.abs(p - 0.5) < 0.25
+    inner, outer = torch.where(near, p, 0.5), torch.where(near, 0.25, p)
+    return torch.where(near, torch.log1p((2 * inner - 1) / (1 - inner)), torch.log(outer) - torch.log1p(-outer))
+
+
+def log_abs_det(x: Any) -> Any:
+    """log(abs(det(x)))."""
+    return torch.linalg.slogdet(x)[1]
+
+
+def log_det(x: Any) -> Any:
+    """log(det(x))."""
+    return torch.logdet(x)
+
+
+def log_prod(x: Any, dims: tuple[int, ...]) -> Any:
+    """log(prod(x)) of numbers of any sign."""
+    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
+    found = torch.sum(torch.log(torch.abs(x)), dims, keepdim=True)
+    return torch.where(odd & (found > -math.inf), math.nan, found)
+
+
+def power_of_prod(x: Any, dims: tuple[int, ...], exponent: float) -> Any:
+    """prod(x) ** exponent, with an exponent that is not whole."""
+    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
+    zero = torch.amin(torch.abs(x), dims, keepdim=True) == 0
+    logs = torch.log(torch.abs(torch.where(zero, 1.0, x)))
+    found = torch.exp(exponent * torch.sum(logs, dims, keepdim=True))
+    found = torch.where(odd, math.nan, found)
+    return torch.where(zero, 0.0 if exponent > 0 else math.inf, found)
+
+
+def drawn(x: Any) -> Any:
+    """A uniform draw; its 0 stands for what lies between 0 and the next number it can be."""
+    return torch.clamp(x, min=torch.finfo(x.dtype).eps / 4)

@@ -1,0 +1,165 @@
+"""Rewrites a captured graph by the table, node after node, so that later nodes see what earlier ones became."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import fx
+
+from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.meanings import UNARY
+from tessera.backend.stability.reading import Reader
+from tessera.backend.stability.spelling import call_of
+from tessera.backend.stability.table import stable
+from tessera.backend.stability.writing import CannotWrite, Writer
+from tessera.program import source_line
+
+WIDEST = 64  # nodes between an expression and what it is made of, to be looked at
+_SPELLED = {"log1p": "log1p", "expm1": "expm1", "logsigmoid": "log_sigmoid"}
+_PLAIN = {*UNARY} - {"sinh"} | {
+    "linear",
+    "product",
+    "softmax",
+    "leaf",
+    "number",
+    "squeeze",
+    "move",
+    "sum",
+    "mean",
+    "sech_squared",
+    "cast",
+    "detach",
+}
+
+
+def rewrite(graph_module: fx.GraphModule) -> list[str]:
+    """Rewrite what is unstable; returns what was done, ``"log(softmax) -> log_softmax at model.py:12"``."""
+    delicate = _first_look(graph_module)
+    if delicate is None:
+        return []
+    sweep = _Sweep(graph_module, delicate)
+    return sweep.run()
+
+
+def _first_look(graph_module: fx.GraphModule) -> set[fx.Node] | None:
+    """What is computed for its rounding errors; None if no rule applies anywhere."""
+    reader, found = Reader(graph_module), False
+    for node in graph_module.graph.nodes:
+        value = reader.read(node)
+        found = found or (value is not None and stable(reader.algebra, value) is not None)
+    return reader.delicate if found else None
+
+
+class _Sweep:
+    def __init__(self, graph_module: fx.GraphModule, delicate: set[fx.Node]) -> None:
+        self._graph = graph_module.graph
+        self._reader, self._delicate = Reader(graph_module), delicate
+        self._done: list[tuple[str, fx.Node]] = []
+
+    def run(self) -> list[str]:
+        gradients = torch.is_grad_enabled()
+        try:
+            for node in list(self._graph.nodes):
+                self._visit(node)
+        finally:
+            torch.set_grad_enabled(gradients)
+        alive = set(self._graph.nodes)
+        return [text for text, node in self._done if node in alive]
+
+    def _visit(self, node: fx.Node) -> None:
+        value = self._reader.read(node)
+        if value is None or (found := stable(self._reader.algebra, value)) is None:
+            return
+        rule, better = found
+        call = call_of(node)
+        if call is not None and _SPELLED.get(call.name) == _core(better).op:
+            if better.node is None:
+                better.node = node
+            return
+        owned = self._reader.owned(node) if call is not None and call.writes else [node]
+        if owned is None or node in self._delicate:
+            return
+        if value.node is node:
+            value.node = None
+        writer = Writer(self._graph, node, self._improve)
+        try:
+            new = writer.replacement(better)
+        except CannotWrite:
+            new = None
+        if new is not None and self._consumes_delicate(node, writer.read):
+            writer.undo()
+            new = None
+        if new is None:
+            value.node = value.node or node
+            return
+        self._replace(node, new, owned)
+        self._done.append((f"{rule.name}{_place(node)}", new))
+        self._reader.improve(new, better)
+        kept = better if _is_plain(better) else value
+        if value.node is None or value.node is node:
+            value.node = new
+        for one in {*owned, node}:
+            self._reader.values[one] = kept
+        self._reader.values[new] = kept
+        self._erase(node)
+
+    def _improve(self, value: Value) -> Value | None:
+        found = stable(self._reader.algebra, value)
+        return found and found[1]
+
+    def _replace(self, node: fx.Node, new: fx.Node, owned: Iterable[fx.Node]) -> None:
+        if "unbacked_bindings" in node.meta:
+            new.meta["unbacked_bindings"] = node.meta["unbacked_bindings"]
+        node.replace_all_uses_with(new)
+        if others := set(owned) - {node}:
+            later = node.next
+            while later.op != "root":
+                for one in others & set(later.all_input_nodes):
+                    later.replace_input_with(one, new)
+                later = later.next
+
+    def _consumes_delicate(self, node: fx.Node, read: set[fx.Node]) -> bool:
+        if not self._delicate:
+            return False
+        waiting, seen = list(node.all_input_nodes), set[fx.Node]()
+        while waiting and len(seen) < WIDEST:
+            one = waiting.pop(0)
+            if one in seen:
+                continue
+            seen.add(one)
+            if one in self._delicate:
+                return True
+            if one not in read:
+                waiting += one.all_input_nodes
+        return False
+
+    def _erase(self, node: fx.Node) -> None:
+        """Take out what nobody uses any more."""
+        waiting = {node: None}
+        while waiting:
+            one, _ = waiting.popitem()
+            call = call_of(one)
+            if one.users or call is None or (call.writes and one is not node):
+                continue
+            value = self._reader.values.pop(one, None)
+            if value is not None and value.node is one:
+                value.node = None
+            waiting |= dict.fromkeys(one.all_input_nodes)
+            self._graph.erase_node(one)
+
+
+def _core(value: Value) -> Value:
+    return value.args[0] if value.op == "squeeze" else value
+
+
+def _is_plain(value: Value, depth: int = 0) -> bool:
+    """Whether it is made of operations that rules know."""
+    return value.op in _PLAIN and (
+        depth > 4 or value.op == "leaf" or all(_is_plain(v, depth + 1) for v in value.parts())
+    )
+
+
+def _place(node: fx.Node) -> str:
+    where = source_line(node)
+    return f" at {where.file}:{where.line}" if where else ""

@@ -1,0 +1,419 @@
+"""Sums whose terms cancel: what is left of them is known without the terms.
+
+    exp(x) - 1             expm1(x)                  1 - sigmoid(x)           sigmoid(-x)
+    1 - cos(x)             2 sin(x / 2)^2            1 - tanh(x)^2            4 sigmoid(2x) sigmoid(-2x)
+    a^2 - b^2              (a - b) (a + b)           mean(x^2) - mean(x)^2    mean((x - mean(x))^2)
+    sqrt(a) - sqrt(b)      (a - b) / (sqrt(a) + sqrt(b)), where a - b is simpler than a and b
+
+Terms beside those that cancel stay beside the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+from tessera.backend.stability.algebra import Algebra, Terms, Value
+from tessera.backend.stability.facts import is_shifted
+from tessera.backend.stability.rule import Rule
+
+
+def _without(terms: Terms, *gone: Value) -> Terms:
+    return {term: c for term, c in terms.items() if term not in gone}
+
+
+def _beside(algebra: Algebra, constant: float, terms: Terms, factor: float, found: Value) -> Value:
+    return algebra.add((factor, found), (1.0, algebra.linear(constant, terms)))
+
+
+def _of_one(
+    op: str, build: Callable[[Algebra, Value], Value], level: float, sign: float
+) -> Callable[..., Value | None]:
+    """For ``c * (level + sign * op(x))``, which is ``c * build(x)``."""
+
+    def find(algebra: Algebra, value: Value) -> Value | None:
+        constant, terms = algebra.terms(value)
+        for term, coefficient in terms.items():
+            if term.op == op and math.isclose(constant * sign, level * coefficient, rel_tol=1e-12):
+                return _beside(algebra, 0.0, _without(terms, term), coefficient * sign, build(algebra, term.args[0]))
+        return None
+
+    return find
+
+
+def _of_square(op: str, build: Callable[[Algebra, Value], Value]) -> Callable[..., Value | None]:
+    """For ``c * (1 - op(x)^2)``."""
+
+    def find(algebra: Algebra, value: Value) -> Value | None:
+        constant, terms = algebra.terms(value)
+        for term, coefficient in terms.items():
+            if term.op == "product" and len(term.args[0]) == 1 and coefficient == -constant != 0:
+                ((base, exponent),) = term.args[0]
+                if exponent == 2 and base.op == op:
+                    return _beside(algebra, 0.0, _without(terms, term), constant, build(algebra, base.args[0]))
+        return None
+
+    return find
+
+
+def _minus_one(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for term, coefficient in terms.items():
+        if term.op == "exp" and coefficient == -constant != 0 and not is_shifted(term.args[0]):
+            return _beside(algebra, 0.0, _without(terms, term), coefficient, algebra.make("expm1", term.args[0]))
+    return None
+
+
+def _half(algebra: Algebra, x: Value) -> Value:
+    return algebra.scale(x, 0.5)
+
+
+def _square_of(algebra: Algebra, op: str, x: Value) -> Value:
+    return algebra.scale(algebra.power(algebra.make(op, _half(algebra, x)), 2), 2.0)
+
+
+def _sigmoid_of(algebra: Algebra, x: Value, factor: float) -> Value:
+    return algebra.make("sigmoid", algebra.scale(x, factor))
+
+
+def _sech_squared(algebra: Algebra, x: Value) -> Value:
+    return algebra.make("sech_squared", x)
+
+
+def _pairs(terms: Terms) -> Iterator[tuple[Value, Value, float]]:
+    """Two terms with opposite coefficients, the positive one first."""
+    above = [term for term, c in terms.items() if c > 0]
+    below = [term for term, c in terms.items() if c < 0]
+    for a, b in itertools.product(above, below):
+        if terms[a] == -terms[b]:
+            yield a, b, terms[a]
+
+
+def _squared(algebra: Algebra, term: Value) -> Value | None:
+    """``x`` of ``x^2``."""
+    if term.op == "product" and all(e % 2 == 0 for _, e in term.args[0]):
+        return algebra.product(1.0, {base: e / 2 for base, e in term.args[0]})
+    return None
+
+
+def _squares(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        x, y = _squared(algebra, a), _squared(algebra, b)
+        if x is not None and y is not None and constant == 0:
+            found = algebra.make("difference_of_squares", x, y)
+            return _beside(algebra, constant, _without(terms, a, b), c, found)
+    if len(terms) == 1 and constant:
+        ((term, c),) = terms.items()
+        x = _squared(algebra, term)
+        root = math.sqrt(-constant / c) if constant * c < 0 else 0.0
+        if x is not None and root and root * root == -constant / c and x.op not in ("tanh", "sin", "cos"):
+            return algebra.scale(algebra.make("difference_of_squares", x, algebra.number(root)), c)
+    return None
+
+
+def _variance(algebra: Algebra, value: Value) -> Value | None:
+    """``mean(x y) - mean(x) mean(y)``, and the same of sums over ``n``."""
+    constant, terms = algebra.terms(value)
+    if constant or len(terms) < 2:
+        return None
+    for moment, other in itertools.permutations(terms, 2):
+        if moment.op not in ("mean", "sum") or other.op != "product":
+            continue
+        pair = _pair_of_factors(algebra, moment.args[0])
+        means = _pair_of_factors(algebra, other)
+        if pair is None or means is None:
+            continue
+        factor, x, y = pair
+        scale, a, b = means
+        if not all(m.op in ("mean", "sum") and m.args[1] == moment.args[1] for m in (a, b)) or a.op != b.op:
+            continue
+        if {a.args[0], b.args[0]} != {x, y} or scale != 1 or factor != 1:
+            continue
+        count = _count(moment)
+        weight = terms[moment]
+        wanted = {
+            ("mean", "mean"): 1.0,
+            ("sum", "sum"): count and 1 / count,
+            ("sum", "mean"): count,
+            ("mean", "sum"): count and 1 / count**2,
+        }[moment.op, a.op]
+        if not wanted or not math.isclose(terms[other], -weight * wanted, rel_tol=1e-9):
+            continue
+        found = (
+            algebra.make("variance" if moment.op == "mean" else "squared_deviations", x, moment.args[1])
+            if x is y
+            else algebra.make("covariance", x, y, moment.args[1])
+        )
+        if x is not y and moment.op == "sum":
+            weight *= count or 1.0
+        return _beside(algebra, constant, _without(terms, moment, other), weight, found)
+    return None
+
+
+def _pair_of_factors(algebra: Algebra, value: Value) -> tuple[float, Value, Value] | None:
+    number, factors = algebra.factors(value)
+    each = [base for base, e in factors.items() for _ in range(int(e)) if e in (1, 2)]
+    if len(each) != 2 or sum(factors.values()) != 2:
+        return None
+    return number, each[0], each[1]
+
+
+def _count(reduced: Value) -> float | None:
+    shape = reduced.args[0].shape
+    if shape is None:
+        return None
+    size = math.prod(shape[d] for d in reduced.args[1])
+    return float(size) if isinstance(size, int) else None
+
+
+def _simpler(algebra: Algebra, a: Value, b: Value) -> Value | None:
+    """``a - b``, if they have something in common that goes away."""
+    constant_a, terms_a = algebra.terms(a)
+    constant_b, terms_b = algebra.terms(b)
+    common = sum(terms_b.get(term) == c for term, c in terms_a.items()) + (constant_a == constant_b != 0)
+    if not common:
+        return None
+    noted, algebra.cancelled = algebra.cancelled, None
+    difference = algebra.minus(a, b)
+    algebra.cancelled = noted
+    return difference if difference.number != 0 else None
+
+
+def _rooted(value: Value) -> Value | None:
+    """``a`` of ``sqrt(a)``."""
+    if value.op == "product" and len(value.args[0]) == 1 and value.args[0][0][1] == 0.5:
+        return value.args[0][0][0]
+    return None
+
+
+def _roots(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        under, other = _rooted(a), _rooted(b)
+        if under is not None and other is not None:
+            difference = _simpler(algebra, under, other)
+            if difference is not None:
+                found = algebra.divide(difference, algebra.add((1.0, a), (1.0, b)))
+                return _beside(algebra, constant, _without(terms, a, b), c, found)
+        for root, inside, x, sign in ((a, under, b, c), (b, other, a, -c)):
+            if inside is not None and (difference := _simpler(algebra, inside, algebra.power(x, 2))) is not None:
+                found = algebra.make("root_minus", root, x, difference)
+                return _beside(algebra, constant, _without(terms, a, b), sign, found)
+    for term, c in terms.items():
+        inside = _rooted(term)
+        level = -constant / c
+        if inside is not None and level > 0:
+            difference = _simpler(algebra, inside, algebra.number(level * level))
+            if difference is not None:
+                found = algebra.divide(difference, algebra.add((1.0, term), (1.0, algebra.number(level))))
+                return _beside(algebra, 0.0, _without(terms, term), c, found)
+    return None
+
+
+def _reciprocals(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        under, other = (
+            term.args[0][0][0] if term.op == "product" and [e for _, e in term.args[0]] == [-1.0] else None
+            for term in (a, b)
+        )
+        if under is None or other is None:
+            continue
+        difference = _simpler(algebra, other, under)
+        if difference is not None:
+            found = algebra.multiply((difference, 1.0), (under, -1.0), (other, -1.0))
+            return _beside(algebra, constant, _without(terms, a, b), c, found)
+    return None
+
+
+def _logarithms(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op != "log" or b.op != "log":
+            continue
+        above, below = a.args[0], b.args[0]
+        constant_a, terms_a = algebra.terms(above)
+        constant_b, terms_b = algebra.terms(below)
+        if constant_b == 1 and terms_b == {above: -1.0}:
+            found = algebra.make("logit", above)
+        elif constant_a == constant_b == 1 and len(terms_a) == 1 and terms_a == {t: -k for t, k in terms_b.items()}:
+            found = algebra.scale(algebra.make("atanh", algebra.linear(0.0, terms_a)), 2.0)
+        else:
+            difference = _simpler(algebra, above, below)
+            if difference is None:
+                continue
+            found = algebra.make("log_ratio", difference, below)
+        return _beside(algebra, constant, _without(terms, a, b), c, found)
+    return None
+
+
+def _exponentials(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op != "exp" or b.op != "exp":
+            continue
+        x, y = a.args[0], b.args[0]
+        if x is algebra.negative(y):
+            return _beside(algebra, constant, _without(terms, a, b), 2 * c, algebra.make("sinh", x))
+        difference = _simpler(algebra, x, y)
+        if difference is not None and not is_shifted(x):
+            found = algebra.times(b, algebra.make("expm1", difference))
+            return _beside(algebra, constant, _without(terms, a, b), c, found)
+    return None
+
+
+def _log_softmax(algebra: Algebra, value: Value) -> Value | None:
+    """``x - log(sum(exp(x)))``."""
+    constant, terms = algebra.terms(value)
+    for term, c in terms.items():
+        total = term.args[0] if term.op == "log" else None
+        if total is None or total.op != "sum" or total.args[0].op != "exp":
+            continue
+        exponent = total.args[0].args[0]
+        if not is_shifted(exponent) and algebra.linear(constant, _without(terms, term)) is algebra.scale(exponent, -c):
+            return algebra.scale(algebra.make("log_softmax", exponent, total.args[1]), -c)
+    return None
+
+
+DIFFERENCES = (
+    Rule("x - log(sum(exp(x))) -> log_softmax", "linear", _log_softmax, "the same x", "the definition", "x > 88"),
+    Rule(
+        "1 - sigmoid(x) -> sigmoid(-x)",
+        "linear",
+        _of_one("sigmoid", lambda algebra, x: _sigmoid_of(algebra, x, -1.0), 1.0, -1.0),
+        "equal factors",
+        "1 - 1 / (1 + e^-x) = 1 / (1 + e^x)",
+        "x > 17",
+    ),
+    Rule(
+        "sigmoid(x) - 1/2 -> tanh(x/2) / 2",
+        "linear",
+        _of_one("sigmoid", lambda algebra, x: algebra.scale(algebra.make("tanh", _half(algebra, x)), 0.5), -0.5, 1.0),
+        "the constant is half of the factor",
+        "2 sigmoid(x) - 1 = tanh(x / 2)",
+        "|x| < 1e-4",
+    ),
+    Rule(
+        "1 - tanh(x) -> 2 sigmoid(-2x)",
+        "linear",
+        _of_one("tanh", lambda algebra, x: algebra.scale(_sigmoid_of(algebra, x, -2.0), 2.0), 1.0, -1.0),
+        "equal factors",
+        "tanh(x) = 2 sigmoid(2x) - 1",
+        "x > 9",
+    ),
+    Rule(
+        "1 + tanh(x) -> 2 sigmoid(2x)",
+        "linear",
+        _of_one("tanh", lambda algebra, x: algebra.scale(_sigmoid_of(algebra, x, 2.0), 2.0), 1.0, 1.0),
+        "equal factors",
+        "tanh(x) = 2 sigmoid(2x) - 1",
+        "x < -9",
+    ),
+    Rule(
+        "1 - tanh(x)^2 -> 4 e / (1 + e)^2, e = exp(-2|x|)",
+        "linear",
+        _of_square("tanh", _sech_squared),
+        "equal factors",
+        "(1 - tanh)(1 + tanh)",
+        "|x| > 9",
+    ),
+    Rule(
+        "1 - cos(x) -> 2 sin(x/2)^2",
+        "linear",
+        _of_one("cos", lambda algebra, x: _square_of(algebra, "sin", x), 1.0, -1.0),
+        "equal factors",
+        "the half-angle formula",
+        "|x| < 1e-3",
+    ),
+    Rule(
+        "1 - cos(x)^2 -> sin(x)^2",
+        "linear",
+        _of_square("cos", lambda algebra, x: algebra.power(algebra.make("sin", x), 2)),
+        "equal factors",
+        "Pythagoras",
+        "|x| < 1e-3",
+    ),
+    Rule(
+        "1 - sin(x)^2 -> cos(x)^2",
+        "linear",
+        _of_square("sin", lambda algebra, x: algebra.power(algebra.make("cos", x), 2)),
+        "equal factors",
+        "Pythagoras",
+        "x near pi/2",
+    ),
+    Rule(
+        "cosh(x) - 1 -> 2 sinh(x/2)^2",
+        "linear",
+        _of_one("cosh", lambda algebra, x: _square_of(algebra, "sinh", x), -1.0, 1.0),
+        "equal factors",
+        "the half-angle formula",
+        "|x| < 1e-3",
+    ),
+    Rule(
+        "1 - erf(x) -> erfc(x)",
+        "linear",
+        _of_one("erf", lambda algebra, x: algebra.make("erfc", x), 1.0, -1.0),
+        "equal factors",
+        "the definition",
+        "x > 4",
+    ),
+    Rule(
+        "1 + erf(x) -> erfc(-x)",
+        "linear",
+        _of_one("erf", lambda algebra, x: algebra.make("erfc", algebra.negative(x)), 1.0, 1.0),
+        "equal factors",
+        "erf is odd",
+        "x < -4",
+    ),
+    Rule("exp(x) - 1 -> expm1(x)", "linear", _minus_one, "equal factors", "the definition", "|x| < 1e-7"),
+    Rule(
+        "exp(a) - exp(b) -> exp(b) expm1(a - b), sinh",
+        "linear",
+        _exponentials,
+        "a - b is simpler than a and b, or a = -b",
+        "exp(a) = exp(b) exp(a - b)",
+        "a near b",
+    ),
+    Rule(
+        "mean(x y) - mean(x) mean(y) -> mean((x - mean(x)) (y - mean(y)))",
+        "linear",
+        _variance,
+        "the same dimensions",
+        "Koenig and Huygens",
+        "a mean far above the spread",
+    ),
+    Rule(
+        "sqrt(a) - sqrt(b) -> (a - b) / (sqrt(a) + sqrt(b))",
+        "linear",
+        _roots,
+        "a - b is simpler than a and b",
+        "the third binomial formula",
+        "a near b",
+    ),
+    Rule(
+        "1/a - 1/b -> (b - a) / (a b)",
+        "linear",
+        _reciprocals,
+        "b - a is simpler than a and b",
+        "one denominator",
+        "a near b",
+    ),
+    Rule(
+        "log(a) - log(b) -> log1p((a - b) / b)",
+        "linear",
+        _logarithms,
+        "a - b is simpler than a and b, or odds",
+        "log(a) - log(b) = log(1 + (a - b) / b), for b > 0",
+        "a near b",
+    ),
+    Rule(
+        "a^2 - b^2 -> (a - b) (a + b)",
+        "linear",
+        _squares,
+        "two squares, or one and a number with an exact root",
+        "the third binomial formula",
+        "|a| near |b|",
+    ),
+)

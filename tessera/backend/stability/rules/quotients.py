@@ -1,0 +1,336 @@
+"""Quotients of exponentials, lengths and what is divided by them.
+
+    exp(x) / sum(exp(x))              softmax(x)         (e^x - e^-x) / (e^x + e^-x)       tanh(x)
+    exp(x) / (1 + exp(x))             sigmoid(x)         sqrt(sum(x^2)), sqrt(x^2 + y^2)   scaled by the largest |x|
+    x / sqrt(sum(x^2))                x' / |x'|          sum(a b) / (|a| |b|)              sum(a' b'), with a' = a / |a|
+
+A length has the gradient 0 at 0, as torch.norm has, and so have a direction and a cosine there, with the value 0 of
+torch.nn.functional's. Squares do not overflow and do not vanish, for x is divided by its largest element first.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tessera.backend.stability.algebra import Algebra, Value
+from tessera.backend.stability.facts import is_nonnegative, is_shifted
+from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.differences import DIFFERENCES
+
+REGULARISER = 1e-2  # a smaller number under a root is there to keep it from 0, and the user's choice
+
+
+def _rest(factors: dict[Value, float], *gone: Value) -> dict[Value, float]:
+    return {base: e for base, e in factors.items() if base not in gone}
+
+
+def _with(algebra: Algebra, number: float, rest: dict[Value, float], *found: tuple[Value, float]) -> Value:
+    """The product of ``found`` and what stays beside it."""
+    total = dict(rest)
+    for base, exponent in found:
+        total[base] = total.get(base, 0.0) + exponent
+    return algebra.product(number, total)
+
+
+def _softmax(algebra: Algebra, value: Value) -> Value | None:
+    found = quotient_as_softmax(algebra, value)
+    return None if found is None or any(is_shifted(v.args[0]) for v in _softmaxes(found)) else found
+
+
+def _softmaxes(value: Value) -> list[Value]:
+    return [value] if value.op == "softmax" else [v for v in value.parts() if v.op == "softmax"]
+
+
+def quotient_as_softmax(algebra: Algebra, value: Value) -> Value | None:
+    """``exp(x) / sum(exp(x))``, and what it is multiplied by."""
+    number, factors = algebra.factors(value)
+    for total, e in factors.items():
+        if total.op != "sum" or e != -1 or total.args[0].op != "exp":
+            continue
+        exponential = total.args[0]
+        if factors.get(exponential) == 1:
+            found = algebra.make("softmax", exponential.args[0], total.args[1])
+            return _with(algebra, number, _rest(factors, total, exponential), (found, 1.0))
+    return None
+
+
+def _weighted_softmax(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for total, e in factors.items():
+        if total.op != "sum" or e != -1 or total.args[0].op != "product":
+            continue
+        inside = dict(total.args[0].args[0])
+        if not all(factors.get(base) == power for base, power in inside.items()):
+            continue
+        exponentials = [base for base, power in inside.items() if base.op == "exp" and power == 1]
+        if len(exponentials) == 1 and not is_shifted(exponentials[0].args[0]):
+            weight = algebra.product(1.0, _rest(inside, exponentials[0]))
+            found = algebra.make("weighted_softmax", exponentials[0].args[0], weight, total.args[1])
+            return _with(algebra, number, _rest(factors, total, *inside), (found, 1.0))
+    return None
+
+
+def _two_exponentials(algebra: Algebra, value: Value) -> list[tuple[Value, float]] | None:
+    """Exponents and factors of ``a exp(x) + b exp(y)``, where a constant is one with the exponent 0."""
+    constant, terms = algebra.terms(value)
+    items = [(term.args[0], c) for term, c in terms.items() if term.op == "exp"]
+    if len(items) < len(terms):
+        return None
+    if constant:
+        items.append((algebra.number(0), constant))
+    return items if len(items) == 2 and not any(is_shifted(x) for x, _ in items) else None
+
+
+def _sigmoid(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        items = _two_exponentials(algebra, base) if base.op == "linear" else None
+        if items is None or e >= 0 or e % 1 or min(c for _, c in items) <= 0:
+            continue
+        (x, a), (y, b) = items
+        if (mixed := _mixture(algebra, items, base, factors)) is not None:
+            return _with(algebra, number, _rest(factors, base, mixed[0]), (mixed[1], 1.0))
+        exponentials = [other for other in factors if other.op == "exp"]
+        above = exponentials[0].args[0] if exponentials else algebra.number(0)
+        times = int(-e)
+        for first in range(times + 1):
+            if above is not algebra.add((first, x), (times - first, y)):
+                continue
+            gap = algebra.add((1.0, x), (-1.0, y), (1.0, algebra.number(math.log(a / b))))
+            found = [
+                (algebra.make("sigmoid", gap), float(first)),
+                (algebra.make("sigmoid", algebra.negative(gap)), float(times - first)),
+            ]
+            number /= a**first * b ** (times - first)
+            return _with(algebra, number, _rest(factors, base, *exponentials), *(f for f in found if f[1]))
+    return None
+
+
+def _mixture(
+    algebra: Algebra, below: list[tuple[Value, float]], base: Value, factors: dict[Value, float]
+) -> tuple[Value, Value] | None:
+    """``(c exp(x) + d exp(y)) / (a exp(x) + b exp(y))``, which is a mean of ``c / a`` and ``d / b``."""
+    for above, e in factors.items():
+        other = _two_exponentials(algebra, above) if above.op == "linear" and above is not base and e == 1 else None
+        if other is None or factors[base] != -1 or {x for x, _ in other} != {x for x, _ in below}:
+            continue
+        (x, a), (y, b) = below
+        weights = dict(other)
+        gap = algebra.add((1.0, x), (-1.0, y), (1.0, algebra.number(math.log(a / b))))
+        first, second = algebra.make("sigmoid", gap), algebra.make("sigmoid", algebra.negative(gap))
+        return above, algebra.make("mixture", first, second, weights[x] / a, weights[y] / b)
+    return None
+
+
+def _tanh(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for below, e in factors.items():
+        items = _two_exponentials(algebra, below) if below.op == "linear" and e == -1 else None
+        if items is None or items[0][1] != items[1][1]:
+            continue
+        for above, power in factors.items():
+            other = _two_exponentials(algebra, above) if above.op == "linear" and power == 1 else None
+            if other is None or {x for x, _ in other} != {x for x, _ in items} or other[0][1] != -other[1][1]:
+                continue
+            (x, c), (y, _) = other
+            found = algebra.make("tanh", algebra.scale(algebra.minus(x, y), 0.5))
+            return _with(algebra, number * c / items[0][1], _rest(factors, above, below), (found, 1.0))
+    return None
+
+
+def _length(algebra: Algebra, base: Value, exponent: float) -> tuple[Value, float, tuple[int, ...], str] | None:
+    """``x``, the power of its length, its dimensions and how squares are put together, of ``sum(x^2) ** (e / 2)``."""
+    if base.op == "norm":
+        return base.args[0], exponent, base.args[1], "norm"
+    if base.op not in ("sum", "mean") or exponent % 1 != 0.5:
+        return None
+    squares = base.args[0]
+    if squares.op != "product" or not all(e % 2 == 0 for _, e in squares.args[0]):
+        return None
+    x = algebra.product(1.0, {b: e / 2 for b, e in squares.args[0]})
+    return x, 2 * exponent, base.args[1], "norm" if base.op == "sum" else "root_mean_square"
+
+
+def _direction(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        length = _length(algebra, base, e)
+        if length is None or length[1] != -1:
+            continue
+        x, _, dims, kind = length
+        _, wanted = algebra.factors(x)
+        if wanted and all(factors.get(b) == power for b, power in wanted.items()):
+            found = algebra.make("normalise" if kind == "norm" else "normalise_by_mean", x, dims)
+            factor = algebra.factors(x)[0]
+            return _with(algebra, number / factor, _rest(factors, base, *wanted), (found, 1.0))
+    return None
+
+
+def _cosine(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    lengths = {base: _length(algebra, base, e) for base, e in factors.items()}
+    below = {base: one for base, one in lengths.items() if one is not None and one[1] == -1 and one[3] == "norm"}
+    for total, e in factors.items():
+        if total.op != "sum" or e != 1 or len(below) < 2:
+            continue
+        for first, (a, _, dims, _) in below.items():
+            for second, (b, _, others, _) in below.items():
+                if (
+                    first is second
+                    or dims != others
+                    or total.args[1] != dims
+                    or algebra.times(a, b) is not total.args[0]
+                ):
+                    continue
+                found = algebra.make("cosine", a, b, dims)
+                return _with(algebra, number, _rest(factors, total, first, second), (found, 1.0))
+    return None
+
+
+def _norm(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        length = _length(algebra, base, e) if base.op != "norm" else None
+        if length is not None and abs(length[1]) == 1:
+            x, power, dims, kind = length
+            return _with(algebra, number, _rest(factors, base), (algebra.make(kind, x, dims), power))
+    return None
+
+
+def _deviation(algebra: Algebra, value: Value) -> Value | None:
+    """The root of ``mean(x^2) - mean(x)^2``."""
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        found = VARIANCE.find(algebra, base) if base.op == "linear" and abs(e) == 0.5 else None
+        if found is None:
+            continue
+        factor, inner = algebra.factors(found)
+        if len(inner) != 1 or factor <= 0 or set(inner.values()) != {1.0}:
+            continue
+        (moment,) = inner
+        if moment.op not in ("variance", "squared_deviations"):
+            continue
+        x, dims = moment.args
+        mean = algebra.make("mean", x, dims)
+        kind = "root_mean_square" if moment.op == "variance" else "norm"
+        length = algebra.make(kind, algebra.minus(x, mean), dims)
+        return _with(algebra, number * factor**e, _rest(factors, base), (length, 2 * e))
+    return None
+
+
+def _hypot(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        if base.op != "linear" or abs(e) != 0.5:
+            continue
+        constant, terms = algebra.terms(base)
+        if constant < 0 or (0 < constant < REGULARISER) or min(terms.values()) <= 0 or len(terms) > 4:
+            continue
+        sides = []
+        for term, c in terms.items():
+            side = _side(algebra, term)
+            sides.append(side and algebra.scale(side, math.sqrt(c)))
+        if not all(sides) or len(sides) + bool(constant) < 2:
+            continue
+        level = (math.sqrt(constant),) if constant else ()
+        found = algebra.make("hypot", *(side for side in sides if side), *level)
+        return _with(algebra, number, _rest(factors, base), (found, 2 * e))
+    return None
+
+
+def _side(algebra: Algebra, term: Value) -> Value | None:
+    if term.op == "product" and all(e % 2 == 0 for _, e in term.args[0]):
+        return algebra.product(1.0, {b: e / 2 for b, e in term.args[0]})
+    if (length := _length(algebra, term, 0.5)) is not None and term.op != "norm":
+        return algebra.make(length[3], length[0], length[2])
+    return None
+
+
+def _geometric_mean(algebra: Algebra, value: Value) -> Value | None:
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        if base.op == "prod" and e % 1:
+            if is_nonnegative(base.args[0]) and base.args[0].op != "abs":
+                return None
+            found = algebra.make("power_of_prod", *base.args, e)
+            return _with(algebra, number, _rest(factors, base), (found, 1.0))
+    return None
+
+
+VARIANCE = next(rule for rule in DIFFERENCES if rule.name.startswith("mean(x y)"))
+
+QUOTIENTS = (
+    Rule("exp(x) / sum(exp(x)) -> softmax", "product", _softmax, "the same x", "the definition", "x > 88; x < -104"),
+    Rule(
+        "w exp(x) / sum(w exp(x)) -> the same of x - max(x)",
+        "product",
+        _weighted_softmax,
+        "the same x and w",
+        "exp(-m) cancels",
+        "x > 88; x < -104",
+    ),
+    Rule(
+        "(e^x - e^y) / (e^x + e^y) -> tanh((x - y) / 2)",
+        "product",
+        _tanh,
+        "the same x and y",
+        "divide both by exp((x + y) / 2)",
+        "x > 88; x near y",
+    ),
+    Rule(
+        "exp(x) / (exp(x) + exp(y)) -> sigmoid(x - y)",
+        "product",
+        _sigmoid,
+        "the numerator is made of the denominator's exponentials",
+        "divide both by the numerator",
+        "x > 88; x, y < -104",
+    ),
+    Rule(
+        "sum(a b) / (|a| |b|) -> cosine",
+        "product",
+        _cosine,
+        "the same a, b and dimensions",
+        "a scaled by a number has the same direction",
+        "squares that overflow or vanish; a = 0",
+    ),
+    Rule(
+        "x / |x| -> x' / |x'|, x' = x / max|x|",
+        "product",
+        _direction,
+        "the same x",
+        "a scaled by a number has the same direction",
+        "squares that overflow or vanish; x = 0",
+    ),
+    Rule(
+        "sqrt(mean(x^2) - mean(x)^2) -> root mean square of x - mean(x)",
+        "product",
+        _deviation,
+        "the same dimensions",
+        "Koenig and Huygens",
+        "a mean far above the spread; no spread",
+    ),
+    Rule(
+        "sqrt(sum(x^2)) -> norm(x)",
+        "product",
+        _norm,
+        "",
+        "|c x| = |c| |x|, with c = 1 / max|x|",
+        "squares that overflow or vanish; x = 0",
+    ),
+    Rule(
+        "sqrt(x^2 + y^2) -> hypot(x, y)",
+        "product",
+        _hypot,
+        "a constant under the root is no regulariser",
+        "|c x| = |c| |x|, with c = 1 / max(|x|, |y|)",
+        "squares that overflow or vanish; x = y = 0",
+    ),
+    Rule(
+        "prod(x) ** c -> exp(c sum(log|x|))",
+        "product",
+        _geometric_mean,
+        "c is no whole number",
+        "log(ab) = log(a) + log(b); a negative product has no such power",
+        "factors whose product overflows or vanishes",
+    ),
+)

@@ -1,0 +1,90 @@
+import torch
+
+from tessera.backend.stability.rules.differences import DIFFERENCES
+from tests.backend.stability.rows import Row, contract
+
+X = [-1.5, 0.3, 2.0]
+TINY = [-1e-9, 1e-12, 1e-3, 0.7]
+ROWS_FAR = [[200.0, 199.0, -200.0], [-300.0, -301.0, -310.0]]
+OFFSET = [[10000.0, 10001.0, 10002.5], [-3000.25, -3000.5, -3000.0]]
+
+ROWS = {
+    "x - log(sum(exp(x))) -> log_softmax": Row(
+        lambda x: x - torch.log(torch.exp(x).sum(-1, keepdim=True)),
+        ([[0.5, -1.0, 2.0]],),
+        (ROWS_FAR,),
+        (lambda x: 2 * x - torch.log(torch.exp(x).sum(-1, keepdim=True)),),
+    ),
+    "1 - sigmoid(x) -> sigmoid(-x)": Row(
+        lambda x: 1 - torch.sigmoid(x), (X,), ([-30.0, 0.0, 20.0, 80.0],), (lambda x: 0.9 - torch.sigmoid(x),)
+    ),
+    "sigmoid(x) - 1/2 -> tanh(x/2) / 2": Row(
+        lambda x: 2 * torch.sigmoid(x) - 1, (X,), ([-30.0, *TINY, 40.0],), (lambda x: 2 * torch.sigmoid(x) - 0.5,)
+    ),
+    "1 - tanh(x) -> 2 sigmoid(-2x)": Row(
+        lambda x: 1 - torch.tanh(x), (X,), ([-8.0, 0.0, 9.0, 30.0],), (lambda x: 2 - torch.tanh(x),)
+    ),
+    "1 + tanh(x) -> 2 sigmoid(2x)": Row(
+        lambda x: x * (1 + torch.tanh(x)) / 2, (X,), ([-30.0, -9.0, 0.5, 8.0],), (lambda x: 2 + torch.tanh(x),)
+    ),
+    "1 - tanh(x)^2 -> 4 e / (1 + e)^2, e = exp(-2|x|)": Row(
+        lambda x: 1 - torch.tanh(x) ** 2, (X,), ([-30.0, -9.0, 1e-3, 0.6, 20.0],), (lambda x: 2 - torch.tanh(x) ** 2,)
+    ),
+    "1 - cos(x) -> 2 sin(x/2)^2": Row(
+        lambda x: 1 - torch.cos(x), (X,), (TINY,), (lambda x: 1 - 0.5 * torch.cos(x), lambda x: 2 - torch.cos(x))
+    ),
+    "1 - cos(x)^2 -> sin(x)^2": Row(lambda x: 1 - torch.cos(x) ** 2, (X,), (TINY,), (lambda x: 1 - torch.cos(x) ** 4,)),
+    "1 - sin(x)^2 -> cos(x)^2": Row(
+        lambda x: 1 - torch.sin(x) ** 2, (X,), ([1.5, 1.57, 0.2],), (lambda x: 3 - torch.sin(x) ** 2,)
+    ),
+    "cosh(x) - 1 -> 2 sinh(x/2)^2": Row(lambda x: torch.cosh(x) - 1, (X,), (TINY,), (lambda x: torch.cosh(x) - 2,)),
+    "1 - erf(x) -> erfc(x)": Row(
+        lambda x: 1 - torch.erf(x), (X,), ([-3.0, 0.5, 4.0, 8.0],), (lambda x: 2 - torch.erf(x),)
+    ),
+    "1 + erf(x) -> erfc(-x)": Row(
+        lambda x: 0.5 * (1 + torch.erf(x / 2**0.5)), (X,), ([-10.0, -5.0, 0.5],), (lambda x: 2 + torch.erf(x),)
+    ),
+    "exp(x) - 1 -> expm1(x)": Row(
+        lambda x: torch.exp(x) - 1, (X,), ([-30.0, -2.0, *TINY, 20.0],), (lambda x: torch.exp(x) - 2, torch.expm1)
+    ),
+    "exp(a) - exp(b) -> exp(b) expm1(a - b), sinh": Row(
+        lambda x, h: torch.exp(x + h) - torch.exp(x),
+        (X, [0.5, 0.25, 1.0]),
+        (X, [1e-12, 1e-6, 1e-3]),
+        (lambda x, h: torch.exp(h) - torch.exp(x),),
+    ),
+    "mean(x y) - mean(x) mean(y) -> mean((x - mean(x)) (y - mean(y)))": Row(
+        lambda x: (x * x).mean(-1) - x.mean(-1) ** 2,
+        ([[0.5, -1.0, 2.0]],),
+        (OFFSET,),
+        (lambda x: (x * x).mean(-1) - 0.5 * x.mean(-1) ** 2, lambda x: (x * x).mean(-1) - x.sum(-1) ** 2),
+    ),
+    "sqrt(a) - sqrt(b) -> (a - b) / (sqrt(a) + sqrt(b))": Row(
+        lambda x: torch.sqrt(x * x + 1) - x,
+        (X,),
+        ([-1e8, -3.0, 0.5, 40.0, 1e8],),
+        (lambda x: torch.sqrt(x * x + 1) - 0.5 * x, lambda x: torch.sqrt(x + 9) - torch.sqrt(2 * x + 8)),
+    ),
+    "1/a - 1/b -> (b - a) / (a b)": Row(
+        lambda x: 1 / x - 1 / (x + 1), (X,), ([1e-3, 30.0, 1e8],), (lambda x: 1 / x - 1 / (2 * x + 5),)
+    ),
+    "log(a) - log(b) -> log1p((a - b) / b)": Row(
+        lambda x: torch.log(x + 2) - torch.log(x),
+        ([0.5, 3.0, 2.0],),
+        ([1e-3, 1e4, 1e10],),
+        (lambda x: torch.log(2 * x) - torch.log(x * x),),
+    ),
+    "a^2 - b^2 -> (a - b) (a + b)": Row(
+        lambda a, b: a**2 - b**2,
+        (X, [0.5, -1.0, 1.5]),
+        ([10000.0, 1.0, 3e25, 1e-9], [9999.0, 1.0001, 2.99e25, 1.0]),
+        (lambda a, b: a**2 - 2 * b**2, lambda a, b: a**2 - b**3),
+    ),
+}
+
+(
+    test_every_rule_has_a_row,
+    test_it_fires_and_keeps_what_was_right,
+    test_it_mends_what_was_wrong,
+    test_it_holds_back,
+) = contract(DIFFERENCES, ROWS)

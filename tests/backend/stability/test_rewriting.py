@@ -1,0 +1,190 @@
+"""The corpus: unstable expressions against many digits, and those that must not be touched."""
+
+import operator
+
+import pytest
+import torch
+from torch import nn
+
+from tests.backend.stability.harness import Rewritten, measured, value_and_gradients
+from tests.backend.stability.unstable import UNSTABLE
+from tests.backend.stability.untouched import UNTOUCHED
+
+ULP, ULP_OF_GRADIENT = 32, 128
+
+
+def accurate(row, dtype):
+    value, gradient, notes = measured(row, dtype)
+    return value <= ULP and gradient <= ULP_OF_GRADIENT, (value, gradient, notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("row", UNSTABLE, ids=operator.attrgetter("name"))
+def test_unstable_expressions_are_accurate(row, dtype):
+    good, why = accurate(row, dtype)
+    assert good, why
+
+
+@pytest.mark.parametrize("row", UNSTABLE[2::16], ids=operator.attrgetter("name"))
+def test_some_unstable_expressions_are_accurate(row):
+    good, why = accurate(row, torch.float32)
+    assert good, why
+
+
+def touched(name):
+    function, inputs = UNTOUCHED[name]
+    rewritten = Rewritten(function)
+    rewritten.call(*(one.clone().requires_grad_() if one.is_floating_point() else one for one in inputs))
+    return rewritten.notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_what_must_not_be_touched_is_not(name):
+    assert not touched(name)
+
+
+@pytest.mark.parametrize("name", list(UNTOUCHED)[::4])
+def test_some_of_what_must_not_be_touched_is_not(name):
+    assert not touched(name)
+
+
+def test_the_report_names_the_line():
+    rewritten = Rewritten(lambda x: torch.log(torch.softmax(x, -1)))
+    rewritten.call(torch.randn(3))
+    (note,) = rewritten.notes
+    assert note.startswith("stabilised log(softmax) -> log_softmax at ")
+    assert f"{__file__}:" in note
+
+
+def test_what_others_use_stays():
+    def function(x):
+        p = torch.softmax(x, -1)
+        return p, torch.log(p)
+
+    x = torch.tensor([200.0, 0.0])
+    p, log = Rewritten(function).call(x)
+    assert torch.equal(p, x.softmax(-1))
+    assert log.tolist() == [0.0, -200.0]
+
+
+def test_sizes_that_change():
+    def function(x):
+        return torch.log(torch.exp(x).sum(-1) / x.shape[-1]) - (x.pow(2).sum(0) / x.size(0)).sqrt().sum()
+
+    rewritten = Rewritten(function, dynamic=True)
+    for size in (3, 5, 7):
+        x = torch.randn(size, size + 1, dtype=torch.float64)
+        torch.testing.assert_close(rewritten.call(x), function(x))
+    assert len(rewritten.graphs) == 1
+    assert len(rewritten.notes) == 2
+
+
+def test_writes_in_place_are_followed():
+    def function(x):
+        p = torch.exp(x)
+        p.div_(p.sum(-1, keepdim=True))
+        loss = p.log()
+        loss *= -1
+        return loss, p
+
+    x = torch.tensor([[200.0, 0.0], [1.0, 2.0]])
+    loss, p = Rewritten(function).call(x)
+    torch.testing.assert_close(loss, -x.log_softmax(-1))
+    torch.testing.assert_close(p, x.softmax(-1))
+
+
+def test_a_write_after_the_fact_does_not_change_what_was_computed():
+    def function(x):
+        e = torch.exp(x)
+        total = e.sum(-1)
+        x = x.clone()
+        e.zero_()
+        return torch.log(total), e
+
+    x = torch.tensor([200.0, 1.0])
+    log, e = Rewritten(function).call(x)
+    assert not e.any()
+    assert log.item() == 200
+
+
+def test_an_argument_that_is_written_to_stays_the_callers():
+    def function(x):
+        x.exp_()
+        x.sub_(1)
+        return x + 1
+
+    x = torch.tensor([1e-9, 0.5])
+    expected = x.clone()
+    answer, wanted = Rewritten(function).call(x), function(expected)
+    torch.testing.assert_close(answer, wanted)
+    torch.testing.assert_close(x, expected)
+
+
+def test_the_gradient_does_not_reach_what_had_none():
+    def function(x):
+        with torch.no_grad():
+            p = torch.softmax(x, -1)
+        return (torch.log(p) * x).sum()
+
+    x = torch.tensor([0.3, 0.1])
+    found = value_and_gradients(Rewritten(function).call, [x], [0])
+    torch.testing.assert_close(found, value_and_gradients(function, [x], [0]))
+
+
+def test_detached_probabilities_have_no_gradient():
+    def function(x):
+        return (torch.log(torch.softmax(x, -1).detach()) * x).sum()
+
+    x = torch.tensor([0.3, 0.1])
+    rewritten = Rewritten(function)
+    torch.testing.assert_close(value_and_gradients(rewritten.call, [x], [0]), value_and_gradients(function, [x], [0]))
+    assert rewritten.notes
+
+
+def test_under_autocast_dtypes_stay():
+    linear = nn.Linear(3, 4)
+
+    def function(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return torch.log(torch.softmax(linear(x), -1)), torch.log(1 + torch.exp(linear(x)))
+
+    x = torch.randn(2, 3)
+    for found, wanted in zip(Rewritten(function).call(x), function(x), strict=True):
+        assert found.dtype is wanted.dtype
+        torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
+
+
+def test_bodies_of_checkpoints_are_rewritten_too():
+    def inner(x):
+        return torch.log(torch.softmax(x, -1))
+
+    def function(x):
+        return torch.utils.checkpoint.checkpoint(inner, x, use_reentrant=False)
+
+    x = torch.tensor([200.0, 0.0])
+    rewritten = Rewritten(function)
+    assert rewritten.call(x).tolist() == [0.0, -200.0]
+    assert rewritten.notes
+
+
+def test_a_large_graph_is_read_in_linear_time():
+    import time
+
+    from tessera.backend.stability.rewriting import rewrite
+    from tests.backend.attention.captures import capture
+
+    def chain(length):
+        def function(x):
+            for _ in range(length):
+                x = x + torch.tanh(x) * 0.5
+            return x
+
+        captured = capture(function, torch.randn(3))
+        started = time.perf_counter()
+        assert rewrite(captured.graph_module) == []
+        return time.perf_counter() - started
+
+    chain(5)
+    assert chain(400) < 30 * chain(40)
