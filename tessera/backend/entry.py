@@ -53,12 +53,15 @@ def compile_pieces(
     own_passes: Sequence[Pass] = (),
     tune: float | None = None,
     verify: Shadow | None = None,
+    *,
+    stabilise: bool = True,
 ) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
     Products are lowered to ``precision``, and complex numbers written out, before forward and backward are parted, so
     that what is kept between them is low and real too. ``own_passes`` are the user's, which run over each piece.
-    ``tune`` is how many seconds other ways to compile a piece may be tried. ``verify`` has every piece checked.
+    ``tune`` is how many seconds other ways to compile a piece may be tried, ``stabilise`` whether unstable expressions
+    become stable ones. ``verify`` has every piece checked.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -100,7 +103,7 @@ def compile_pieces(
         if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
             return graph_module.forward
-        captured = Captured(report.subject, looping, inputs)
+        captured = Captured(report.subject, looping, inputs, stabilise=stabilise)
         whole = lower if precision.changes_something or has_complex(looping) else None
         lowered[:] = [(run_before_autograd(captured), captured.notes)]
         for graph, patterns in (

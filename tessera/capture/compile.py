@@ -38,6 +38,7 @@ def compile(
     passes: Sequence[Pass] = (),
     tune: str | float | None = None,
     verify: str | Shadow | None = None,
+    stabilise: bool = True,
 ) -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
@@ -56,6 +57,9 @@ def compile(
             PyTorch from the same state, gradients included. Where they differ by more than rounding explains (measured
             in double precision), the Report and a warning name the first operation that does, its line and what made
             it so, and the plain result is returned. A ``tessera.debug.Shadow`` says how many calls, and may raise.
+        stabilise: expressions that are wrong in floating point are computed in a stable form, value and gradient:
+            ``log(softmax(x))``, ``sqrt(sum(x**2))`` at 0, ``mean(x**2) - mean(x)**2`` and their like, in any spelling.
+            The Report names each. An ``eps`` of yours and compensated arithmetic stay. False leaves all as it is.
 
     Raises:
         SettingError: there is no such mode, precision, layer or ``verify``, ``passes`` holds something else than
@@ -77,13 +81,13 @@ def compile(
     asked, own_passes, seconds = resolve_precision(precision), resolve_passes(passes), resolve_tune(tune)
     shadow = resolve_verify(verify)
     if function is None:
-        again = functools.partial(compile, mode=mode, precision=precision, passes=passes, tune=tune, verify=shadow)
-        return cast("F", again)
+        options: dict[str, Any] = {"mode": mode, "precision": precision, "passes": passes, "tune": tune}
+        return cast("F", functools.partial(compile, **options, verify=shadow, stabilise=stabilise))
     if isinstance(function, torch.nn.Module):
         asked.check_layers(module := plain_module(function))
-        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds, shadow))
+        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds, shadow, stabilise))
     name = getattr(function, "__qualname__", type(function).__name__)
-    run = _Compiled(function, name, mode, asked, own_passes, seconds, shadow)
+    run = _Compiled(function, name, mode, asked, own_passes, seconds, shadow, stabilise)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -111,12 +115,14 @@ class _Compiled:
         own_passes: Sequence[Pass],
         tune: float | None,
         verify: Shadow | None = None,
+        stabilise: bool = True,
     ) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
         self._settings = mode, precision, own_passes, tune
-        pieces = compile_pieces(self.report, precision, own_passes, tune, verify)
+        self._stabilise = stabilise
+        pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise)
         dims = DeclaredDims(function)
         self._dispatch = Dispatch(
             _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
@@ -181,7 +187,8 @@ class _Compiled:
 
     def difference_from_eager(self, eager: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Comparison:
         """What ``tessera.debug.diff(eager, compiled, *args)`` finds."""
-        twin = _Compiled(self._function, self.report.subject, *self._settings, Shadow(calls=1, every=None))
+        shadow = Shadow(calls=1, every=None)
+        twin = _Compiled(self._function, self.report.subject, *self._settings, shadow, self._stabilise)
         return compiled_difference(eager, self._function, twin, twin.report, args, kwargs)
 
     def _explain(self) -> None:
@@ -223,17 +230,20 @@ class _CompiledModule:
     _own_passes: ClassVar[Sequence[Pass]]
     _tune: ClassVar[float | None]
     _verify: ClassVar[Shadow | None]
+    _stabilise: ClassVar[bool]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
         copied = copy.deepcopy(self._original, memo)
-        return _compiled_module(copied, self._mode, self._precision, self._own_passes, self._tune, self._verify)
+        return _compiled_module(copied, *self._options())
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        settings = self._mode, self._precision, self._own_passes, self._tune, self._verify
-        return _compiled_module, (self._original, *settings)
+        return _compiled_module, (self._original, *self._options())
+
+    def _options(self) -> tuple[Any, ...]:
+        return self._mode, self._precision, self._own_passes, self._tune, self._verify, self._stabilise
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -256,16 +266,18 @@ def _compiled_module(
     own_passes: Sequence[Pass] = (),
     tune: float | None = None,
     verify: Shadow | None = None,
+    stabilise: bool = True,
 ) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune, verify),
+        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune, verify, stabilise),
         "_original": module,
         "_mode": mode,
         "_precision": precision,
         "_own_passes": own_passes,
         "_tune": tune,
         "_verify": verify,
+        "_stabilise": stabilise,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

@@ -79,6 +79,7 @@ def train_step(
     memory_budget: str | float | None = None,
     tune: str | float | None = None,
     verify: str | Shadow | None = None,
+    stabilise: bool = True,
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -117,6 +118,9 @@ def train_step(
             with the first batch. The fastest is kept and remembered; the Report says what was tried.
         verify: ``"shadow"`` computes the first steps twice, compiled and as plain PyTorch from the same state, and
             later one in a thousand, as in ``tessera.compile``.
+        stabilise: expressions that are wrong in floating point are computed in a stable form, value and gradient:
+            ``log(softmax(x))``, ``sqrt(sum(x**2))`` at 0, ``mean(x**2) - mean(x)**2`` and their like, in any spelling.
+            The Report names each. An ``eps`` of yours and compensated arithmetic stay. False leaves all as it is.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -185,6 +189,7 @@ def train_step(
         resolve_memory_budget(memory_budget),
         resolve_tune(tune),
         resolve_verify(verify),
+        stabilise,
     )
 
 
@@ -209,6 +214,7 @@ class TrainStep:
         memory_budget: MemoryBudget | None = None,
         tune: float | None = None,
         verify: Shadow | None = None,
+        stabilise: bool = True,
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -222,11 +228,14 @@ class TrainStep:
         self._job.tune = tune
         self._job.verify = verify
         self._shadow = None if verify is None else ShadowedSteps(self, verify)
+        self._job.stabilise = stabilise
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
         )
         self._pieces: Dispatch | None = None
-        self._compile_for_pieces = compile_pieces(self.report, precision, own_passes, verify=verify)
+        self._compile_for_pieces = compile_pieces(
+            self.report, precision, own_passes, verify=verify, stabilise=stabilise
+        )
         self._plain = False
         self._failures = 0
         self._absent: Sequence[str] = ()

@@ -54,6 +54,7 @@ class TrainingJob:
         memory_budget: of a step that is one Program.
         tune: seconds for which other ways to compile a whole step are tried.
         verify: how compiled code is checked, if it is.
+        stabilise: whether unstable expressions become stable ones.
     """
 
     name: str
@@ -72,6 +73,7 @@ class TrainingJob:
     memory_budget: MemoryBudget | None = None
     tune: float | None = None
     verify: Shadow | None = None
+    stabilise: bool = True
 
     @property
     def scales(self) -> Scaling | None:

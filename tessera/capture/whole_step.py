@@ -52,7 +52,8 @@ class WholeStep(BoundStep):
         graph_module = with_loops(graph_module)
         _refuse(graph_module, inputs, self._owned)
         _refuse_second_evaluation(job.optimizers)
-        self._joint = self._joint_graph(Captured(job.name, graph_module, inputs, abroad=self._abroad))
+        captured = Captured(job.name, graph_module, inputs, abroad=self._abroad, stabilise=job.stabilise)
+        self._joint = self._joint_graph(captured)
         self._inputs = inputs
         if self._joint.views:
             raise CannotCapture(

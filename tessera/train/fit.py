@@ -62,6 +62,7 @@ def fit(
     memory_budget: str | float | None = None,
     passes: Sequence[Pass] = (),
     tune: str | float | None = None,
+    stabilise: bool = True,
     clip_norm: float | None = None,
     accumulate: int = 1,
     loss_scale: str | float | LossScale | None = "auto",
@@ -105,6 +106,7 @@ def fit(
             there is no room for are computed again in the backward.
         passes: of your own, ``tessera.Pass``, behind Tessera's, see ``train_step``.
         tune: how long other ways to compile the step may be tried, ``"30s"`` or seconds, see ``train_step``.
+        stabilise: compute what is wrong in floating point in a stable form, see ``train_step``.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
         loss_scale: of float16 gradients, see ``train_step``; by default it is found and followed where there are any.
@@ -190,6 +192,7 @@ def fit(
             memory_budget=budget,
             passes=own_passes,
             tune=seconds,
+            stabilise=stabilise,
             metrics=in_step,
             targets=2 if weighted else 1,
             # What a resumed run compiles depends on what this one has compiled, and on nothing before it.

@@ -29,6 +29,7 @@ def kept_step(
     memory_budget: Any = None,
     passes: Sequence[Pass] = (),
     tune: float | None = None,
+    stabilise: bool = True,
     fresh: bool = False,
 ) -> TrainStep:
     """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
@@ -37,7 +38,7 @@ def kept_step(
         fresh: make a new one in any case.
     """
     made_for: tuple[Any, ...] = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
-    made_for += (targets, loss_scale, precision, memory_budget, passes, tune)
+    made_for += (targets, loss_scale, precision, memory_budget, passes, tune, stabilise)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -55,6 +56,7 @@ def kept_step(
             memory_budget=memory_budget,
             passes=passes,
             tune=tune,
+            stabilise=stabilise,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step

@@ -48,7 +48,7 @@ def tanh(x: Any) -> Any:
 
 
 def expm1(x: Any) -> Any:
-    """With a gradient that does not cancel: torch's own is 1 + expm1(x), of which nothing is left below -17."""
+    """With a gradient that does not cancel: torch's own adds 1 to what is nearly -1 below -17."""
     near = x > -1
     return torch.where(near, torch.expm1(torch.where(near, x, 0.0)), torch.exp(torch.where(near, -1.0, x)) - 1)
 
@@ -154,6 +154,18 @@ def safe_softmax(x: Any, dims: tuple[int, ...]) -> Any:
     """Zeros where all of a row is masked by -inf, as torch's attention has it."""
     masked = torch.all(x == -math.inf, dims[0], keepdim=True)
     return torch.where(masked, 0.0, torch.softmax(torch.where(masked, 0.0, x), dims[0]))
+
+
+def kept(x: Any, weight: Any) -> Any:
+    """What a logarithm is taken of, and 1 where that is 0 and its weight is 0 too."""
+    return torch.where((weight == 0) & (x == 0), 1.0, x)
+
+
+def bce_of_logits(x: Any, target: Any, weight: Any, reduction: str) -> Any:
+    """The binary cross-entropy of sigmoid(x); its gradient does not cancel where that is nearly 1, as torch's does."""
+    each = -(target * functional.logsigmoid(x) + (1 - target) * functional.logsigmoid(-x))
+    each = each if weight is None else each * weight
+    return each if reduction == "none" else getattr(torch, reduction)(each)
 
 
 def _unit(size: Any) -> Any:
@@ -304,6 +316,16 @@ def power_of_prod(x: Any, dims: tuple[int, ...], exponent: float) -> Any:
     return torch.where(zero, 0.0 if exponent > 0 else math.inf, found)
 
 
-def drawn(x: Any) -> Any:
+def product_of_powers(x: Any, dims: tuple[int, ...], exponent: float) -> Any:
+    """The same where all powers together are at most the largest factor, so that their product can be had as it is."""
+    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
+    zero = torch.amin(torch.abs(x), dims, keepdim=True) == 0
+    found = torch.pow(torch.abs(torch.where(zero, 1.0, x)), exponent)
+    for dim in dims:
+        found = torch.prod(found, dim, keepdim=True)
+    return torch.where(zero, 0.0, torch.where(odd, math.nan, found))
+
+
+def drawn(x: Any, least: float) -> Any:
     """A uniform draw; its 0 stands for what lies between 0 and the next number it can be."""
-    return torch.clamp(x, min=torch.finfo(x.dtype).eps / 4)
+    return torch.clamp(x, min=least)

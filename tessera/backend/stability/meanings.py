@@ -140,6 +140,15 @@ def _power(reader: Reader, call: Call) -> Value | None:
     return None
 
 
+@_means("xlogy", "entr")
+def _weighted_log(reader: Reader, call: Call) -> Value | None:
+    operands = call.args if call.name == "xlogy" else call.args * 2
+    if len(operands) != 2 or call.kwargs:
+        return None
+    algebra, sign = reader.algebra, 1.0 if call.name == "xlogy" else -1.0
+    return reader.elementwise(lambda x, y: algebra.scale(algebra.make("xlogy", x, y), sign), *operands)
+
+
 @_means("addcmul", "addcdiv")
 def _add_product(reader: Reader, call: Call) -> Value | None:
     value = call.kwargs.get("value", 1)
@@ -265,6 +274,19 @@ def _mse(reader: Reader, call: Call) -> Value | None:
     return algebra.make("squeeze", algebra.make("mean", squares, dims), dims)
 
 
+@_means("binary_cross_entropy")
+def _binary_cross_entropy(reader: Reader, call: Call) -> Value | None:
+    reduction = call.kwargs.get("reduction", "mean")
+    weight = call.get(2, "weight")
+    if len(call.args) > 3 or call.kwargs.get("size_average") is not None or call.kwargs.get("reduce") is not None:
+        return None
+    operands = [reader.operand(argument) for argument in call.args[:2]]
+    if len(operands) < 2 or None in operands:
+        return None
+    given = None if weight is None else reader.operand(weight)
+    return reader.algebra.make("bce", *operands, given, reduction)
+
+
 @_means("where")
 def _where(reader: Reader, call: Call) -> Value | None:
     if len(call.args) != 3:
@@ -323,8 +345,10 @@ def _filled_with(reader: Reader, call: Call) -> Value | None:
     return reader.algebra.number(value) if isinstance(value, int | float) else None
 
 
-@_means("rand", "rand_like")
+@_means("rand", "rand_like", "uniform")
 def _drawn(reader: Reader, call: Call) -> Value | None:
+    if call.name == "uniform" and (len(call.args) > 1 or call.kwargs):
+        return None
     return reader.algebra.make("draw", reader.algebra.leaf(call.node))
 
 

@@ -35,7 +35,7 @@ class Reader:
     def read(self, node: fx.Node) -> Value | None:
         """The value of ``node``; None where it has none, or writes to a tensor."""
         call = call_of(node)
-        if _changes_mode(node):
+        if changes_mode(node):
             self._begin_anew()
             return None
         if call is not None and call.writes and call.args:
@@ -228,7 +228,8 @@ class Reader:
         return found
 
 
-def _changes_mode(node: fx.Node) -> bool:
+def changes_mode(node: fx.Node) -> bool:
+    """Whether gradients or autocast are switched on or off there."""
     name = getattr(node.target, "__name__", "") if node.op == "call_function" else ""
     return name.startswith(("_enter_", "_exit_", "_set_grad", "set_grad", "inference_mode"))
 

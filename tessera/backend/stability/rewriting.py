@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import fx
 
 from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.guards import guard, is_chosen
 from tessera.backend.stability.meanings import UNARY
-from tessera.backend.stability.reading import Reader
+from tessera.backend.stability.reading import Reader, changes_mode
+from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
 from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import source_line
 
+GUARDED = "where(c, f(x), y) -> where(c, f(where(c, x, 1)), y)"
 WIDEST = 64  # nodes between an expression and what it is made of, to be looked at
 _SPELLED = {"log1p": "log1p", "expm1": "expm1", "logsigmoid": "log_sigmoid"}
 _PLAIN = {*UNARY} - {"sinh"} | {
@@ -47,7 +51,7 @@ def _first_look(graph_module: fx.GraphModule) -> set[fx.Node] | None:
     reader, found = Reader(graph_module), False
     for node in graph_module.graph.nodes:
         value = reader.read(node)
-        found = found or (value is not None and stable(reader.algebra, value) is not None)
+        found = found or is_chosen(node) or (value is not None and stable(reader.algebra, value) is not None)
     return reader.delicate if found else None
 
 
@@ -56,22 +60,48 @@ class _Sweep:
         self._graph = graph_module.graph
         self._reader, self._delicate = Reader(graph_module), delicate
         self._done: list[tuple[str, fx.Node]] = []
+        self._modes: dict[fx.Node, tuple[Callable[[Any], Any], Any]] = {}
 
     def run(self) -> list[str]:
         gradients = torch.is_grad_enabled()
         try:
             for node in list(self._graph.nodes):
+                if changes_mode(node):
+                    self._change_mode(node)
                 self._visit(node)
         finally:
+            while self._modes:
+                leave, mode = self._modes.popitem()[1]
+                leave(mode)
             torch.set_grad_enabled(gradients)
         alive = set(self._graph.nodes)
         return [text for text, node in self._done if node in alive]
 
+    def _change_mode(self, node: fx.Node) -> None:
+        """Be in the mode that the graph is in, for fake results depend on it."""
+        target: Any = node.target
+        if target.__name__ == "_enter_autocast":
+            self._modes[node] = (_leave_autocast(self._graph, node), target(*node.args, **node.kwargs))
+        elif target.__name__ == "_exit_autocast":
+            leave, mode = self._modes.pop(node.args[0])  # type: ignore[arg-type]
+            leave(mode)
+        elif "grad_enabled" in target.__name__ and isinstance(node.args[0], bool):
+            torch.set_grad_enabled(node.args[0])
+
     def _visit(self, node: fx.Node) -> None:
         value = self._reader.read(node)
-        if value is None or (found := stable(self._reader.algebra, value)) is None:
+        if value is None:
             return
-        rule, better = found
+        if (new := guard(self._reader, node, self._delicate)) is not None:
+            self._done.append((f"{GUARDED}{_place(node)}", new))
+            self._reader.values[new] = value
+            value.node = new if value.node in (node, None) else value.node
+            self._replace(node, new, [node])
+            self._erase(node)
+        elif (found := stable(self._reader.algebra, value)) is not None:
+            self._rewrite(node, value, *found)
+
+    def _rewrite(self, node: fx.Node, value: Value, rule: Rule, better: Value) -> None:
         call = call_of(node)
         if call is not None and _SPELLED.get(call.name) == _core(better).op:
             if better.node is None:
@@ -82,14 +112,7 @@ class _Sweep:
             return
         if value.node is node:
             value.node = None
-        writer = Writer(self._graph, node, self._improve)
-        try:
-            new = writer.replacement(better)
-        except CannotWrite:
-            new = None
-        if new is not None and self._consumes_delicate(node, writer.read):
-            writer.undo()
-            new = None
+        new = self._written(node, better)
         if new is None:
             value.node = value.node or node
             return
@@ -103,6 +126,17 @@ class _Sweep:
             self._reader.values[one] = kept
         self._reader.values[new] = kept
         self._erase(node)
+
+    def _written(self, node: fx.Node, better: Value) -> fx.Node | None:
+        writer = Writer(self._graph, node, self._improve)
+        try:
+            new = writer.replacement(better)
+        except CannotWrite:
+            return None
+        if self._consumes_delicate(node, writer.read):
+            writer.undo()
+            return None
+        return new
 
     def _improve(self, value: Value) -> Value | None:
         found = stable(self._reader.algebra, value)
@@ -163,3 +197,9 @@ def _is_plain(value: Value, depth: int = 0) -> bool:
 def _place(node: fx.Node) -> str:
     where = source_line(node)
     return f" at {where.file}:{where.line}" if where else ""
+
+
+def _leave_autocast(graph: fx.Graph, entered: fx.Node) -> Callable[[Any], Any]:
+    """What the graph leaves an autocast with."""
+    exits = [n.target for n in graph.nodes if n.op == "call_function" and entered in n.args[:1]]
+    return exits[0] if exits else lambda mode: mode.__exit__(None, None, None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.conventions import CONVENTIONS
 from tessera.backend.stability.rules.differences import DIFFERENCES
 from tessera.backend.stability.rules.logarithms import LOGARITHMS
 from tessera.backend.stability.rules.quotients import QUOTIENTS
 
-TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS)
+TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS)
 
 _BY_OPERATION: dict[str, list[Rule]] = {}
 for _rule in TABLE:

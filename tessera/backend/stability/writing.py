@@ -54,6 +54,20 @@ class Writer:
             self._evaluate()
         return made
 
+    def call(self, function: Callable[..., Any], *args: Any) -> fx.Node:
+        """A call of ``function``."""
+        with self.graph.inserting_before(self._before):
+            made = self.graph.call_function(function, args)
+        self._evaluate()
+        return made
+
+    def again(self, node: fx.Node, args: tuple[Any, ...]) -> fx.Node:
+        """What ``node`` calls, with other arguments."""
+        with self.graph.inserting_before(self._before):
+            made = self.graph.create_node(node.op, node.target, args, dict(node.kwargs))
+        self._evaluate()
+        return made
+
     def new_nodes(self) -> list[fx.Node]:
         found, node = [], self._last.next
         while node is not self._before:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 import tessera
@@ -36,3 +37,30 @@ def test_compiled_values_and_gradients_are_finite(door):
     torch.testing.assert_close(found, -F.log_softmax(FAR, -1).sum(-1))
     (gradient,) = torch.autograd.grad(found.sum(), x)
     torch.testing.assert_close(gradient, 3 * FAR.softmax(-1) - 1)
+
+
+def test_it_is_switched_off_at_every_door():
+    torch.compiler.reset()
+    assert not torch.isfinite(tessera.compile(loss, stabilise=False)(FAR)).all()
+
+
+def test_a_training_step_is_stabilised_and_the_report_says_so():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(200.0))
+
+        def forward(self, x):
+            return torch.softmax(x * self.scale, -1)
+
+    def nll(p, y):
+        return -torch.log(p).gather(1, y[:, None]).mean()
+
+    x, y = torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([1, 0])
+    for stabilise in (True, False):
+        model = Model()
+        step = tessera.train_step(model, nll, torch.optim.SGD(model.parameters(), 1.0), stabilise=stabilise)
+        assert torch.isfinite(step(x, y)) == stabilise
+        assert torch.isfinite(model.scale) == stabilise
+        said = "log(softmax) -> log_softmax at" in str(step.report)
+        assert said == stabilise

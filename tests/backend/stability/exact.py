@@ -32,6 +32,8 @@ class Exact:
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "ndim"):
             return getattr(self.data, name)
+        if name == "values":  # of a maximum
+            return self
         if name == "T":
             return Exact(self.data.T)
         return lambda *args, **kwargs: _call(name, self, *args, **kwargs)

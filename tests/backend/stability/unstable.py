@@ -426,13 +426,13 @@ UNSTABLE = [
     Unstable(
         "where(x > 0, log x, 0)",
         lambda x: torch.where(x > 0, torch.log(x), 0.0),
-        ([-1.0, 0.0, 0.5, 2.0],),
+        ([-1.0, -1e-30, 0.5, 2.0],),
         expected=lambda x: torch.where(x > 0, torch.log(torch.where(x > 0, x, 1.0 + 0 * x)), 0.0 * x),
     ),
     Unstable(
         "where(x > 0, sqrt x, 0)",
         lambda x: torch.where(x > 0, x.sqrt(), torch.zeros_like(x)),
-        ([-1.0, 0.0, 0.25, 2.0],),
+        ([-1.0, -1e-30, 0.25, 2.0],),
         expected=lambda x: torch.where(x > 0, torch.sqrt(torch.where(x > 0, x, 1.0 + 0 * x)), 0.0 * x),
     ),
     Unstable(
@@ -445,13 +445,14 @@ UNSTABLE = [
         "masked_fill(1 / x)",
         lambda x: (1 / x).masked_fill(x == 0, 0.0),
         ([0.0, 0.5, -2.0],),
+        gradient=False,
         expected=lambda x: torch.where(x == 0, 0.0 * x, 1 / torch.where(x == 0, 1.0 + 0 * x, x)),
     ),
     Unstable("elu by where", lambda x: torch.where(x > 0, x, torch.exp(x) - 1), ([-3.0, -1e-6, 2.0, 1000.0],)),
     Unstable(
         "nested where",
         lambda x: torch.where(x > 0, 2 * torch.log(x) / x, 3.0 * x),
-        ([-1.0, 0.0, 0.25, 2.0],),
+        ([-1.0, -1e-30, 0.25, 2.0],),
         expected=lambda x: torch.where(
             x > 0, 2 * torch.log(torch.where(x > 0, x, 1 + 0 * x)) / torch.where(x > 0, x, 1.0 + 0 * x), 3.0 * x
         ),

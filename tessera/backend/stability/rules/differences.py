@@ -131,7 +131,7 @@ def _variance(algebra: Algebra, value: Value) -> Value | None:
             continue
         if {a.args[0], b.args[0]} != {x, y} or scale != 1 or factor != 1:
             continue
-        count = _count(moment)
+        count = count_of(moment)
         weight = terms[moment]
         wanted = {
             ("mean", "mean"): 1.0,
@@ -160,7 +160,8 @@ def _pair_of_factors(algebra: Algebra, value: Value) -> tuple[float, Value, Valu
     return number, each[0], each[1]
 
 
-def _count(reduced: Value) -> float | None:
+def count_of(reduced: Value) -> float | None:
+    """How many numbers are reduced to one, if that is known."""
     shape = reduced.args[0].shape
     if shape is None:
         return None

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import math
 
-from tessera.backend.stability.algebra import Algebra, Terms, Value
+import torch
+
+from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.facts import is_nonnegative, is_positive, is_shifted
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.differences import DIFFERENCES
 from tessera.backend.stability.rules.quotients import quotient_as_softmax
+from tessera.backend.stability.spelling import example
 
 DEEPEST = 6  # how far a rule looks into what it takes the logarithm of
 
@@ -25,7 +29,7 @@ def logarithm(algebra: Algebra, value: Value, depth: int = 0) -> Value | None:
     if depth > DEEPEST:
         return None
     for rule in LOGARITHMS:
-        if (found := rule.find(algebra, algebra.make("log", value))) is not None:
+        if rule.on == "log" and (found := rule.find(algebra, algebra.make("log", value))) is not None:
             return found
     return None
 
@@ -251,6 +255,22 @@ def _inverse_hyperbolic(algebra: Algebra, v: Value) -> Value | None:
     return None
 
 
+def _difference(algebra: Algebra, v: Value) -> Value | None:
+    """The logarithm of what terms that cancel leave."""
+    inner = v.args[0]
+    for rule in DIFFERENCES if inner.op == "linear" else ():
+        if (found := rule.find(algebra, inner)) is not None:
+            return logarithm(algebra, found)
+    return None
+
+
+def _weighted(algebra: Algebra, v: Value) -> Value | None:
+    """``xlogy(x, y)``, where the logarithm of y is known."""
+    weight, inner = v.args
+    found = logarithm(algebra, inner)
+    return None if found is None else algebra.times(weight, found)
+
+
 def _one_plus(algebra: Algebra, v: Value) -> Value | None:
     constant, terms = algebra.terms(v.args[0])
     if constant != 1 or not terms:
@@ -260,11 +280,10 @@ def _one_plus(algebra: Algebra, v: Value) -> Value | None:
 
 def _draw(algebra: Algebra, v: Value) -> Value | None:
     inner = v.args[0]
-    return algebra.make("log", algebra.make("drawn", inner)) if inner.op == "draw" else None
-
-
-def _terms_positive(terms: Terms) -> bool:
-    return all(c > 0 for c in terms.values())
+    if inner.op != "draw":
+        return None
+    least = torch.finfo(example(inner.args[0].args[0]).dtype).eps / 4
+    return algebra.make("log", algebra.make("drawn", inner, least))
 
 
 LOGARITHMS = (
@@ -361,6 +380,14 @@ LOGARITHMS = (
         "log(ab) = log(a) + log(b) for a > 0",
         "factors that overflow or vanish; odds near 1",
     ),
+    Rule(
+        "log(1 - sigmoid) -> logsigmoid(-x), and the like",
+        "log",
+        _difference,
+        "the terms cancel, and the logarithm of what they leave is known",
+        "the rule for the difference",
+        "x > 17",
+    ),
     Rule("log(1 + u) -> log1p(u)", "log", _one_plus, "", "the definition", "|u| < 1e-7"),
     Rule(
         "log(rand) -> log of a draw above 0",
@@ -369,5 +396,13 @@ LOGARITHMS = (
         "the argument is drawn by torch.rand",
         "a uniform draw is 0 with probability 0; torch.rand rounds down to it",
         "a draw of exactly 0",
+    ),
+    Rule(
+        "xlogy(p, softmax) -> p log_softmax, and the like",
+        "xlogy",
+        _weighted,
+        "the logarithm is known",
+        "the definition; a logarithm that is finite needs no care at p = 0",
+        "scores 90 apart",
     ),
 )

@@ -15,7 +15,7 @@ import math
 from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.facts import is_nonnegative, is_shifted
 from tessera.backend.stability.rule import Rule
-from tessera.backend.stability.rules.differences import DIFFERENCES
+from tessera.backend.stability.rules.differences import DIFFERENCES, count_of
 
 REGULARISER = 1e-2  # a smaller number under a root is there to keep it from 0, and the user's choice
 
@@ -252,7 +252,9 @@ def _geometric_mean(algebra: Algebra, value: Value) -> Value | None:
         if base.op == "prod" and e % 1:
             if is_nonnegative(base.args[0]) and base.args[0].op != "abs":
                 return None
-            found = algebra.make("power_of_prod", *base.args, e)
+            count = count_of(base)
+            by_roots = count is not None and 0 < e * count < 1 + 1e-9
+            found = algebra.make("product_of_powers" if by_roots else "power_of_prod", *base.args, e)
             return _with(algebra, number, _rest(factors, base), (found, 1.0))
     return None
 

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
+from tessera.backend.stability import forms
 from tessera.backend.stability.rules.logarithms import LOGARITHMS
+from tests.backend.stability.harness import Rewritten
 from tests.backend.stability.rows import Row, contract
 
 SCORES = [[0.5, -1.0, 2.0], [0.1, 0.2, 0.4]]
@@ -84,17 +87,22 @@ ROWS = {
         ([-90.0, -3.0, 0.5, 60.0],),
         (lambda x: torch.log(x / (x + 9)),),
     ),
+    "log(1 - sigmoid) -> logsigmoid(-x), and the like": Row(
+        lambda x: torch.log1p(-torch.sigmoid(x)), (X,), (WIDE,), (lambda x: torch.log1p(-0.5 * torch.sigmoid(x)),)
+    ),
+    "xlogy(p, softmax) -> p log_softmax, and the like": Row(
+        lambda x: torch.special.entr(x.softmax(-1)),
+        (SCORES,),
+        ([[30.0, 29.0, -70.0], [-30.0, -31.0, -90.0]],),
+        (lambda x: torch.special.entr(x.abs()),),
+    ),
     "log(1 + u) -> log1p(u)": Row(
         lambda x: torch.log(1 + x),
         ([-0.5, 0.3, 2.0],),
         ([-1e-9, 1e-30, 1e-12, 1e-3],),
         (lambda x: torch.log(1.5 + x), torch.log1p),
     ),
-    "log(rand) -> log of a draw above 0": Row(
-        lambda x: torch.log(torch.full_like(x, 0.5)) + x, (X,), (X,), (lambda x: torch.log(x + 3),)
-    ),
 }
-DRAW = ROWS.pop("log(rand) -> log of a draw above 0")
 
 (
     test_every_rule_has_a_row,
@@ -102,3 +110,22 @@ DRAW = ROWS.pop("log(rand) -> log of a draw above 0")
     test_it_mends_what_was_wrong,
     test_it_holds_back,
 ) = contract(tuple(rule for rule in LOGARITHMS if "rand" not in rule.name), ROWS)
+
+
+@pytest.mark.parametrize(
+    "gumbel",
+    [
+        lambda x: x - torch.log(-torch.log(torch.rand_like(x))),
+        lambda x: x - torch.log(-torch.rand(len(x)).log()),
+        lambda x: x - torch.log(-torch.log(torch.empty_like(x).uniform_())),
+    ],
+)
+def test_a_draw_of_0_is_one_just_above(gumbel):
+    x = torch.tensor(X)
+    rewritten = Rewritten(gumbel)
+    torch.manual_seed(0)
+    found = rewritten.call(x)
+    torch.manual_seed(0)
+    torch.testing.assert_close(found, gumbel(x))
+    assert "log(rand)" in str(rewritten.notes)
+    assert torch.isfinite(torch.log(-torch.log(forms.drawn(torch.zeros(1), 2.0**-25)))).all()
