@@ -217,9 +217,9 @@ def normalise_by_mean(x: Any, dims: tuple[int, ...]) -> Any:
     return scaled / _root(torch.mean(torch.square(scaled), dims, keepdim=True))[1]
 
 
-def cosine(a: Any, b: Any, dims: tuple[int, ...]) -> Any:
+def cosine(a: Any, of_a: tuple[int, ...], b: Any, of_b: tuple[int, ...], dims: tuple[int, ...]) -> Any:
     """The cosine of the angle between a and b; 0 where one is 0."""
-    return torch.sum(normalise(a, dims) * normalise(b, dims), dims, keepdim=True)
+    return torch.sum(normalise(a, of_a) * normalise(b, of_b), dims, keepdim=True)
 
 
 def variance(x: Any, dims: tuple[int, ...]) -> Any:

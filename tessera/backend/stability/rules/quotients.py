@@ -175,16 +175,18 @@ def _cosine(algebra: Algebra, value: Value) -> Value | None:
             continue
         for first, (a, _, dims, _) in below.items():
             for second, (b, _, others, _) in below.items():
-                if (
-                    first is second
-                    or dims != others
-                    or total.args[1] != dims
-                    or algebra.times(a, b) is not total.args[0]
-                ):
+                same = _from_the_end(first) == _from_the_end(second) == _from_the_end(total)
+                if first is second or not same or algebra.times(a, b) is not total.args[0]:
                     continue
-                found = algebra.make("cosine", a, b, dims)
+                found = algebra.make("cosine", a, dims, b, others, total.args[1])
                 return _with(algebra, number, _rest(factors, total, first, second), (found, 1.0))
     return None
+
+
+def _from_the_end(reduced: Value) -> tuple[int, ...]:
+    """The dimensions of a reduction, counted from the last one, as they meet others."""
+    rank = len(reduced.shape) if reduced.shape is not None else 0
+    return tuple(d - rank for d in reduced.args[1])
 
 
 def _norm(algebra: Algebra, value: Value) -> Value | None:
