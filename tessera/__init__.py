@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tessera import optim as optim
     from tessera import random as random
     from tessera import train as train
+    from tessera.backend.ranges.check_numerics import check_numerics as check_numerics
     from tessera.backend.rewrite import Pass as Pass
     from tessera.capture.compile import compile as compile
     from tessera.capture.emit import emit as emit
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
     from tessera.checkpoint.callable import checkpoint as checkpoint
     from tessera.debug.mode import debug_mode as debug_mode
     from tessera.export.export import export as export
+    from tessera.nn.assume import assume as assume
+    from tessera.nn.checked import div as div
+    from tessera.nn.checked import divide as divide
+    from tessera.nn.checked import exp as exp
+    from tessera.nn.checked import exp2 as exp2
+    from tessera.nn.checked import log as log
+    from tessera.nn.checked import log1p as log1p
+    from tessera.nn.checked import log2 as log2
+    from tessera.nn.checked import log10 as log10
+    from tessera.nn.checked import log_softmax as log_softmax
+    from tessera.nn.checked import logsumexp as logsumexp
+    from tessera.nn.checked import pow as pow
+    from tessera.nn.checked import power as power
+    from tessera.nn.checked import reciprocal as reciprocal
+    from tessera.nn.checked import rsqrt as rsqrt
+    from tessera.nn.checked import softmax as softmax
+    from tessera.nn.checked import sqrt as sqrt
+    from tessera.nn.checked import stable_exp as stable_exp
     from tessera.nn.dropout import dropout as dropout
     from tessera.nn.function import function as function
     from tessera.nn.model import model as model
@@ -57,9 +76,11 @@ _CONTENTS = {
     "Pass": "tessera.backend.rewrite:Pass",
     "Tensor": "tessera.shapes.annotation:Tensor",
     "associative_scan": "tessera.transforms.associative_scan:associative_scan",
+    "assume": "tessera.nn.assume:assume",
     "benchmark": "tessera.train.benchmark:benchmark",
     "between": "tessera.shapes.spec:between",
     "check": "tessera.check.check:check",
+    "check_numerics": "tessera.backend.ranges.check_numerics:check_numerics",
     "checkpoint": "tessera.checkpoint.callable:checkpoint",
     "compile": "tessera.capture.compile:compile",
     "cond": "tessera.transforms.cond:cond",
@@ -68,9 +89,14 @@ _CONTENTS = {
     "debug_mode": "tessera.debug.mode:debug_mode",
     "dropout": "tessera.nn.dropout:dropout",
     "dims": "tessera.shapes.size:dims",
+    "div": "tessera.nn.checked:div",
+    "divide": "tessera.nn.checked:divide",
+    "dropout": "tessera.nn.dropout:dropout",
     "emit": "tessera.capture.emit:emit",
     "errors": "tessera.errors",
     "evaluate": "tessera.train.evaluate:evaluate",
+    "exp": "tessera.nn.checked:exp",
+    "exp2": "tessera.nn.checked:exp2",
     "export": "tessera.export.export:export",
     "fit": "tessera.train.fit:fit",
     "function": "tessera.nn.function:function",
@@ -80,15 +106,28 @@ _CONTENTS = {
     "jacrev": "tessera.transforms.jacobians:jacrev",
     "jvp": "tessera.transforms.products:jvp",
     "load": "tessera.capture.step_file:load",
+    "log": "tessera.nn.checked:log",
+    "log10": "tessera.nn.checked:log10",
+    "log1p": "tessera.nn.checked:log1p",
+    "log2": "tessera.nn.checked:log2",
+    "log_softmax": "tessera.nn.checked:log_softmax",
+    "logsumexp": "tessera.nn.checked:logsumexp",
     "model": "tessera.nn.model:model",
     "nn": "tessera.nn",
     "optim": "tessera.optim",
+    "pow": "tessera.nn.checked:pow",
+    "power": "tessera.nn.checked:power",
     "predict": "tessera.train.predict:predict",
     "profile": "tessera.profile.profile:profile",
     "random": "tessera.random",
     "random_state": "tessera.random.state:random_state",
     "scan": "tessera.capture.scan:scan",
     "seed": "tessera.random.seeding:seed",
+    "reciprocal": "tessera.nn.checked:reciprocal",
+    "rsqrt": "tessera.nn.checked:rsqrt",
+    "softmax": "tessera.nn.checked:softmax",
+    "sqrt": "tessera.nn.checked:sqrt",
+    "stable_exp": "tessera.nn.checked:stable_exp",
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",

@@ -88,6 +88,14 @@ class NonFiniteStepError(NonFiniteError):
         self.step, self.epoch, self.history = step, epoch, history
 
 
+class NumericsError(TesseraError, ArithmeticError):
+    """A function that checks (``tessera.exp``) is known to overflow, divide by zero or leave its domain."""
+
+
+class NumericsWarning(UserWarning):
+    """An operation is known to overflow, vanish, divide by zero, leave its domain, or lose its digits."""
+
+
 class SettingError(TesseraError, ValueError):
     """An argument names something that there is not, or is a number that makes no sense."""
 

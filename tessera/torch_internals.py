@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -985,6 +985,79 @@ def trace(function: Callable[..., Any], *inputs: Any, fake_mode: Any = None, dec
     table = inductor_decompositions() if decompose else None
     with fake_mode or contextlib.nullcontext():
         return make_fx(function, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*inputs)
+
+
+def trace_as_written(function: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> fx.GraphModule:
+    """``function`` as a functional ATen graph with nothing decomposed; its sizes are numbers.
+
+    A node knows the lines that wrote it: those of the graph it was traced from, or of the Python code that ran.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with outside_captures(), torch.enable_grad(), fx.traceback.preserve_node_meta(), new_fake_mode():
+        fakes = [_without_data(value) for value in inputs]
+        traced = make_fx(torch.func.functionalize(function), tracing_mode="real", _allow_non_fake_inputs=True)(*fakes)
+    for node, value in zip(traced.graph.find_nodes(op="placeholder"), fakes, strict=True):
+        node.meta["val"] = value
+    return traced
+
+
+class PythonLines(torch.overrides.TorchFunctionMode):
+    """While a graph is traced: its nodes know which Python lines called, from below this mode's own frame on.
+
+    make_fx itself keeps the frames of functions that are called ``forward``, and no others.
+    """
+
+    def __enter__(self) -> Self:
+        self._outermost = sys._getframe(1)
+        super().__enter__()
+        return self
+
+    def __torch_function__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+        frames = [_IN_BACKWARD] if func in _BACKWARDS else []
+        if code := getattr(func, "__code__", None):  # what it calls in turn is not seen here
+            frames.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}\n')
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and frame is not self._outermost:
+            frames.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}\n')
+            frame = frame.f_back
+        fx.traceback.set_stack_trace(frames[::-1])
+        return func(*args, **(kwargs or {}))
+
+
+class NoValues(_python_dispatch.TorchDispatchMode):
+    """While a graph is traced: what Python asks of values that there are not is answered.
+
+    Args:
+        answer: what ``if tensor:`` is told. Every number is 1.
+
+    Attributes:
+        asked: whether a branch was.
+    """
+
+    def __init__(self, *, answer: bool) -> None:
+        super().__init__()
+        self._answer, self.asked = answer, False
+
+    def __torch_dispatch__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            dtype = args[0].dtype
+            if dtype is not torch.bool:
+                return 1.0 if dtype.is_floating_point else 1
+        elif func is not torch.ops.aten.equal.default:
+            return func(*args, **(kwargs or {}))
+        self.asked = True
+        return self._answer
+
+
+_IN_BACKWARD = f'  File "{torch.autograd.__file__}", line 1, in backward\n'
+_BACKWARDS = {torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward}
+
+
+def _without_data(tensor: torch.Tensor) -> torch.Tensor:
+    """A fake tensor, in the mode that is on, like another one of whatever kind."""
+    sizes, strides = ([size_hint(number) for number in numbers] for numbers in (tensor.shape, tensor.stride()))
+    return torch.empty_strided(sizes, strides, dtype=tensor.dtype, device=tensor.device)
 
 
 def computed_anew(node: fx.Node, fake_mode: Any) -> Any:

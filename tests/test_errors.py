@@ -17,6 +17,7 @@ BUILT_IN = {
     errors.NonFiniteValueError: ArithmeticError,
     errors.MismatchError: ArithmeticError,
     errors.WatchError: RuntimeError,
+    errors.NumericsError: ArithmeticError,
     errors.BatchError: ValueError,
     errors.LabelError: ValueError,
     errors.EmptyDatasetError: ValueError,

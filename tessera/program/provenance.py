@@ -22,11 +22,16 @@ def source_line(node: fx.Node) -> SourceLine | None:
 
 def line_of_trace(stack_trace: str) -> SourceLine | None:
     """The innermost user line of a printed stack trace."""
-    frames = [(m["file"], int(m["line"])) for m in _FRAME.finditer(stack_trace)]
+    frames = frames_of_trace(stack_trace)
     own = [frame for frame in frames if not is_library(frame[0])]
     for file, line in reversed(own or frames):
         return source_line_at(file, line)
     return None
+
+
+def frames_of_trace(stack_trace: str) -> list[tuple[str, int]]:
+    """File and line of every frame of a printed stack trace, the innermost last."""
+    return [(m["file"], int(m["line"])) for m in _FRAME.finditer(stack_trace)]
 
 
 def layer_path(node: fx.Node) -> str:

@@ -1,0 +1,1 @@
+"""What each operation does to ranges; one family a file, put together in ``table``."""

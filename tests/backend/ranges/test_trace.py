@@ -1,0 +1,75 @@
+"""The forward as the graph that is analysed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.backend.ranges.trace import trace_forward
+from tessera.errors import SettingError
+from tessera.program.provenance import source_line
+from tests.backend.ranges.asking import X
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+        self.norm = torch.nn.BatchNorm1d(8)
+
+    def forward(self, x):
+        return self.norm(self.layer(x)).relu()
+
+
+def test_parameters_buffers_and_inputs_are_told_apart():
+    traced = trace_forward(Net(), (X,), {}, {})
+    given = list(traced.given.values())
+    assert [one.parameter for one in given] == [True] * 4 + [False] * 4
+    assert given[-1].data
+    assert given[5].exact == 1.0  # the running variance, as it stands
+
+
+def test_nothing_is_computed_and_nothing_changes():
+    net = Net()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    trace_forward(net, (X,), {}, {})
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_each_operation_knows_its_line():
+    def f(x):
+        y = x.exp()
+        return y * 2
+
+    nodes = [node for node in trace_forward(f, (X,), {}, {}).graph_module.graph.nodes if node.op == "call_function"]
+    assert [source_line(node).code for node in nodes] == ["y = x.exp()", "return y * 2"]
+
+
+def test_ranges_by_position_and_name():
+    for ranges in ({0: (0.0, 1.0)}, {"x": (0.0, 1.0)}):
+        (given,) = trace_forward(lambda x: x, (X,), {}, ranges).given.values()
+        assert (given.low, given.high, given.data) == (0.0, 1.0, True)
+    with pytest.raises(SettingError, match="Write one of 0, 'x'"):
+        trace_forward(lambda x: x, (X,), {}, {"y": (0.0, 1.0)})
+
+
+def test_a_branch_goes_as_it_is_told():
+    def f(x):
+        return x.exp() if x.sum() > 0 else x.log()
+
+    for answer, name in ((True, "exp"), (False, "log")):
+        traced = trace_forward(f, (X,), {}, {}, answer=answer)
+        assert traced.asked
+        assert any(name in node.name for node in traced.graph_module.graph.nodes)
+    assert not trace_forward(torch.exp, (X,), {}, {}).asked
+
+
+def test_fake_tensors_and_symbolic_sizes_are_taken_too():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fake = mode.from_tensor(torch.ones(5, 7))
+    traced = trace_forward(lambda x: x.exp().view(-1), (fake,), {}, {})
+    assert traced.graph_module.graph.output_node().args[0].meta["val"].shape == (35,)
+    assert not mode.shape_env.guards
