@@ -990,13 +990,22 @@ def trace(function: Callable[..., Any], *inputs: Any, fake_mode: Any = None, dec
 def trace_as_written(function: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> fx.GraphModule:
     """``function`` as a functional ATen graph with nothing decomposed; its sizes are numbers.
 
-    A node knows the lines that wrote it: those of the graph it was traced from, or of the Python code that ran.
+    A node knows the lines that wrote it: those of the graph it was traced from, or of the Python code that ran. What
+    torch cannot make functional (an ``autograd.Function`` with its context in ``forward``) keeps its writes in place.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    with outside_captures(), torch.enable_grad(), fx.traceback.preserve_node_meta(), new_fake_mode():
-        fakes = [_without_data(value) for value in inputs]
-        traced = make_fx(torch.func.functionalize(function), tracing_mode="real", _allow_non_fake_inputs=True)(*fakes)
+    def made(body: Callable[..., Any]) -> tuple[fx.GraphModule, list[torch.Tensor]]:
+        with outside_captures(), torch.enable_grad(), fx.traceback.preserve_node_meta(), new_fake_mode():
+            fakes = [_without_data(value) for value in inputs]
+            return make_fx(body, tracing_mode="real", _allow_non_fake_inputs=True)(*fakes), fakes
+
+    try:
+        traced, fakes = made(torch.func.functionalize(function))
+    except RuntimeError as error:
+        if "functorch transforms" not in str(error):
+            raise
+        traced, fakes = made(function)
     for node, value in zip(traced.graph.find_nodes(op="placeholder"), fakes, strict=True):
         node.meta["val"] = value
     return traced

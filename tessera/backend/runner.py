@@ -12,6 +12,7 @@ from tessera.backend.bug_report import write_bug_report
 from tessera.backend.own_passes import watched
 from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
 from tessera.backend.pipeline import BEFORE_AUTOGRAD, PIPELINE
+from tessera.backend.ranges.warn import warned_about
 from tessera.backend.rewrite import Captured, EarlyPass, Pass
 from tessera.backend.verify import verify
 from tessera.errors import MemoryBudgetError
@@ -66,7 +67,11 @@ def _run(rewrite: Pass, program: Program, saved: fx.Graph) -> PassRecord:
 
 
 def run_before_autograd(captured: Captured, passes: Sequence[EarlyPass] = BEFORE_AUTOGRAD) -> list[PassRecord]:
-    """Rewrite what was captured by every early pass; like ``run_pipeline``, but that its graph is replaced."""
+    """Rewrite what was captured by every early pass; like ``run_pipeline``, but that its graph is replaced.
+
+    Before, it is looked at as it was written: what is known to go wrong in its numbers is warned about.
+    """
+    captured.notes += warned_about(captured.graph_module, captured.inputs)
     return [_run_early(rewrite, captured) for rewrite in passes]
 
 

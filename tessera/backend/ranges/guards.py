@@ -11,7 +11,7 @@ from tessera.backend.ranges.hazard import Hazard, origin
 from tessera.backend.ranges.identity import operation
 from tessera.backend.ranges.interpret import Interpretation
 
-_FAR = 6  # operations between what goes wrong and what replaces it
+_FAR = 8  # operations between what goes wrong and what replaces it
 _CHOOSES = {"where", "masked_fill"}
 _SAYS = {"gt", "ge", "lt", "le", "eq", "ne", "isnan", "isinf", "isfinite"}
 _JOINS = {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "mul", "abs"}
@@ -38,7 +38,10 @@ def is_replaced(hazard: Hazard, found: Interpretation) -> bool:
     return ends_well(hazard.node, _FAR)
 
 
-_PASSES = {"abs", "mul", "neg", "sub", "add", "div", "view", "unsqueeze", "squeeze", "expand", "_to_copy", "clone"}
+_PASSES = {
+    *("abs", "mul", "neg", "sub", "add", "div", "view", "unsqueeze", "squeeze", "expand", "_to_copy", "clone"),
+    *("minimum", "maximum", "clamp", "clamp_min", "clamp_max", "floor", "round"),
+}
 
 
 def _arguments(node: fx.Node) -> list[object]:

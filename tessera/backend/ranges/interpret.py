@@ -16,7 +16,8 @@ from tessera.backend.ranges.formats import Format, format_of
 from tessera.backend.ranges.identity import Identity, operation, writes
 from tessera.backend.ranges.question import Answer, Question, dtype_of
 from tessera.backend.ranges.rules.table import RULES
-from tessera.backend.ranges.value_range import INF, TOP, Range, between
+from tessera.backend.ranges.rules.views import VIEWS
+from tessera.backend.ranges.value_range import INF, TOP, Range, between, union
 
 # What is computed within them is not kept in the format of the result.
 _KEPT_OVERFLOW = {"masked_fill", "where", "full", "full_like", "scalar_tensor", "fill", "new_full", "getitem"}
@@ -65,9 +66,19 @@ def interpret(graph: fx.Graph, given: Mapping[fx.Node, Range], attribute: Callab
             found.known[node] = constant_range(attribute(str(node.target)))
         elif node.op == "call_function":
             found.known[node] = _computed(found, node, bits)
-            if (written := writes(node)) is not None:
-                found.known[written] = found.known[node]
+            if writes(node) is not None:
+                _write(found, node)
     return found
+
+
+def _write(found: Interpretation, node: fx.Node) -> None:
+    """What is written in place stands where it was written to, and beside the rest in what that is a view of."""
+    written, value = writes(node), found.of(node)
+    if written is not None:
+        found.known[written] = value
+    while isinstance(written, fx.Node) and operation(written) in VIEWS and isinstance(written.args[0], fx.Node):
+        written = written.args[0]
+        found.known[written] = union([found.of(written).plain(), value.plain()])
 
 
 def unknown(dtype: torch.dtype | None) -> Range:

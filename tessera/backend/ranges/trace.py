@@ -61,8 +61,10 @@ def trace_forward(
         args, kwargs = rebuild(given)
         with values, torch_internals.PythonLines():
             if isinstance(function, torch.nn.Module):
-                return torch.func.functional_call(function, dict(zip(state, flat, strict=False)), args, kwargs)
-            return function(*args, **kwargs)
+                result = torch.func.functional_call(function, dict(zip(state, flat, strict=False)), args, kwargs)
+            else:
+                result = function(*args, **kwargs)
+        return torch_internals.tensors_in(result)
 
     values = torch_internals.NoValues(answer=answer)
     everything = [*state.values(), *tensors]
@@ -123,7 +125,7 @@ def trace_captured(captured: fx.GraphModule, inputs: Sequence[Any]) -> Traced:
         given = list(sizes)
         for i, value in zip(at, flat, strict=True):
             given[i] = value
-        return fx.Interpreter(captured).run(*given)
+        return torch_internals.tensors_in(fx.Interpreter(captured).run(*given))
 
     tensors = [inputs[i] for i in at]
     graph_module = torch_internals.trace_as_written(forward, tensors)

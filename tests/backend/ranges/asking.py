@@ -21,12 +21,17 @@ def interpreted(function: Callable[..., Any], *inputs: Any, **ranges: tuple[floa
     return interpret(graph, traced.given, traced.attribute), graph
 
 
+def returned(graph: fx.Graph) -> fx.Node:
+    """The first tensor that is returned."""
+    tensors: Any = graph.output_node().args[0]
+    return tensors[0]
+
+
 def range_of(function: Callable[..., Any], *inputs: Any, **ranges: tuple[float, float]) -> Range:
     """What is known of what the function returns."""
     found: Interpretation
     found, graph = interpreted(function, *inputs, **ranges)
-    returned: Any = graph.output_node().args[0]
-    return found.of(returned[0] if isinstance(returned, (tuple, list)) else returned)
+    return found.of(returned(graph))
 
 
 def kinds(function: Callable[..., Any], *inputs: Any, **ranges: tuple[float, float]) -> list[str]:

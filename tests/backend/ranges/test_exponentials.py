@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from tessera.backend.ranges.exponentials import cold, exponent_of, follow, hot
-from tests.backend.ranges.asking import X, interpreted
+from tests.backend.ranges.asking import X, interpreted, returned
 
 
 def followed(function):
     """What is known of the exponentials that the function returns, and of the rest."""
     found, graph = interpreted(function, X)
-    return follow(graph, found).get(graph.output_node().args[0]), found
+    return follow(graph, found).get(returned(graph)), found
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import fx
 
 from tessera.backend.ranges.hazard import dtype_name, format_of_node, origin, span, word
 from tessera.backend.ranges.value_range import Range, between
-from tests.backend.ranges.asking import HALF, interpreted
+from tests.backend.ranges.asking import HALF, interpreted, returned
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_range_in_words(value, words):
 
 def test_a_node_in_words():
     _, graph = interpreted(lambda x: x.softmax(-1).float()[0, 1], HALF)
-    last = graph.output_node().args[0]
+    last = returned(graph)
     source = origin(last)
     assert isinstance(source, fx.Node)
     assert word(source) == "softmax"

@@ -69,3 +69,28 @@ def test_what_is_at_hand():
 
 def test_an_operation_that_no_rule_knows_can_compute_anything():
     assert not range_of(torch.special.bessel_j0, X).bounded
+
+
+class Double(torch.autograd.Function):
+    """Keeps its context in ``forward``, which torch cannot make functional."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+def written(x):
+    x, out = Double.apply(x), torch.ones(4, 8)
+    out[:, 1:3] = x[:, 1:3] * 0
+    return out
+
+
+def test_what_is_written_in_place_is_known():
+    assert range_of(lambda x: Double.apply(x).relu_(), X).low == 0
+    assert range_of(lambda x: torch.zeros(4, 8).add_(Double.apply(x)).clamp_(0, 1), X).reached == (0.0, 1.0)
+    found = range_of(written, X)
+    assert (found.low, found.high) == (0.0, 1.0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from tessera.backend.ranges.question import dtype_of, tensor_of
-from tests.backend.ranges.asking import X, interpreted
+from tests.backend.ranges.asking import X, interpreted, returned
 
 
 def question(function, *inputs):
     found, graph = interpreted(function, *inputs)
-    return found.question(graph.output_node().args[0])
+    return found.question(returned(graph))
 
 
 def test_arguments_by_position_and_name():

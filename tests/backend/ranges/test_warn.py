@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tessera
-from tessera.backend.ranges.warn import raise_errors, warn
+from tessera.backend.ranges.warn import check_call, raise_errors, warn, warned_about
 from tessera.errors import NumericsError, NumericsWarning
 from tests.backend.ranges.asking import X
 
@@ -42,4 +42,50 @@ def test_only_functions_that_check_raise():
     with pytest.raises(NumericsError, match=r"In 'f': log of a relu") as caught:
         raise_errors(found, "f")
     assert caught.value.where == found[0].where
-    assert torch.is_tensor(X)
+
+
+def test_a_call_is_checked_before_it_is_made():
+    def risky(x):
+        y = x * 1e10
+        return tessera.exp(y)
+
+    with (
+        pytest.warns(NumericsWarning, match="Values of unknown size are multiplied by 1e"),
+        pytest.raises(NumericsError, match=r"exp of values .* larger than 88.7 \(float32\).*Write tessera.stable"),
+    ):
+        check_call(risky, "risky", (X,), {})
+    check_call(risky, "risky", (X,), {}, {"x": (0.0, 1e-9)})
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [(torch.nn.Softmax(-1), True), (torch.nn.LogSoftmax(-1), False)],
+    ids=["softmax", "log softmax"],
+)
+def test_a_capture_is_warned_about_at_the_line(module, said):
+    captured = []
+
+    def backend(graph_module, inputs):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            captured.append((warned_about(graph_module, inputs), caught))
+        return graph_module.forward
+
+    layer = torch.nn.Linear(8, 8)
+
+    def loss(x):
+        return module(layer(x)).abs().log().mean()
+
+    torch.compile(loss, backend=backend, dynamic=True)(X)
+    ((lines, caught),) = captured
+    if said:
+        (line,), (one,) = lines, caught
+        assert line.startswith("domain at ")
+        assert "return module(layer(x)).abs().log().mean()" in line
+        assert one.filename == __file__
+    else:
+        assert (lines, list(caught)) == ([], [])
+
+
+def test_a_capture_that_cannot_be_looked_at_has_no_lines():
+    assert warned_about(torch.fx.GraphModule({}, torch.fx.Graph()), [object()]) == []

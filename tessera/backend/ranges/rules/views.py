@@ -136,6 +136,7 @@ _PICKED = (
     *("channel_shuffle", "native_channel_shuffle", "diag_embed", "_unsafe_index", "diagonal_copy", "rot90"),
 )
 _VIEWS = ("view", "_unsafe_view", "reshape", "squeeze", "flatten", "_reshape_alias", "_reshape_copy")
+VIEWS = {*_VIEWS, "alias", "detach", "permute", "transpose", "t", "unsqueeze", "expand", "select", "slice", "diagonal"}
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_KEPT, _kept),
     **dict.fromkeys(("_to_copy", "to"), _copied),
@@ -154,4 +155,5 @@ RULES: dict[str, Rule] = {
     "index_select": _picked_rows,
     "constant_pad_nd": _padded,
     "getitem": _item,
+    "copy": lambda q: q.y,
 }
