@@ -87,7 +87,6 @@ _CONTENTS = {
     "data": "tessera.data",
     "debug": "tessera.debug",
     "debug_mode": "tessera.debug.mode:debug_mode",
-    "dropout": "tessera.nn.dropout:dropout",
     "dims": "tessera.shapes.size:dims",
     "div": "tessera.nn.checked:div",
     "divide": "tessera.nn.checked:divide",

@@ -60,7 +60,7 @@ _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.Size, torch.dtype, torch.device, slice, type(...))
 _PURE = {len, int, float, bool, abs, min, max, sum, range, tuple, list, slice}
 _CONTAINERS = (tuple, torch.Size, list, dict, range, str, torch.nn.ModuleList, torch.nn.Sequential, torch.nn.ModuleDict)
-_LOOK_UPS = {kind.__getitem__ for kind in _CONTAINERS}  # type: ignore[attr-defined]
+_LOOK_UPS = {kind.__getitem__ for kind in _CONTAINERS}
 _ATTRIBUTES = {"shape", "T", "mT", "H", "mH", "dtype", "device", "ndim", "data", "real", "imag", "requires_grad"}
 _NEEDS_DATA = {"item", "tolist", "numpy", "backward", "requires_grad_", "nonzero", "unique", "masked_select"}
 

@@ -53,7 +53,9 @@ def recurrent(failure: Failure, operation: Operation) -> Explanation | None:
     else:
         directions = 2 if own.bidirectional else 1
         batch = () if x.dim() == 2 else (x.shape[0 if own.batch_first else 1],)
-        right = (own.num_layers * directions, *batch, own.proj_size or own.hidden_size)
+        layers: Any = own.num_layers  # of an RNN; a module's attributes have no types
+        width: Any = own.proj_size or own.hidden_size
+        right = (layers * directions, *batch, width)
     wrong = next((each for each in states if tuple(each.shape) != right), None)
     if wrong is None:
         return None
