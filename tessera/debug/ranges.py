@@ -10,6 +10,7 @@ import torch
 
 from tessera import torch_internals
 
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
@@ -107,6 +108,8 @@ def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
         return tensor.to(torch.uint8)
     if tensor.dtype.is_floating_point and tensor.dtype.itemsize == 1:
         return tensor.float()
+    if tensor.dtype in _UNSIGNED:  # torch has no comparisons for them
+        return tensor.double()
     return tensor
 
 

@@ -22,6 +22,7 @@ def test_the_ends_are_those_of_the_finite_values():
     [
         (torch.tensor([1, 5]), "int64[2] in [1, 5]"),
         (torch.tensor([True, False]), "bool[2] in [0, 1]"),
+        (torch.tensor([7, 9], dtype=torch.uint64), "uint64[2] in [7, 9]"),
         (torch.tensor(2.0), "float32[] 2"),
         (torch.ones(3), "float32[3] all 1"),
         (torch.ones(0, 2), "float32[0, 2] empty"),
