@@ -237,12 +237,12 @@ class _CompiledModule:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.nn.Module:
         copied = copy.deepcopy(self._original, memo)
-        return _compiled_module(copied, *self._options())
+        return _compiled_module(copied, *self._compile_settings())
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _compiled_module, (self._original, *self._options())
+        return _compiled_module, (self._original, *self._compile_settings())
 
-    def _options(self) -> tuple[Any, ...]:
+    def _compile_settings(self) -> tuple[Any, ...]:
         return self._mode, self._precision, self._own_passes, self._tune, self._verify, self._stabilise
 
     def plain(self) -> torch.nn.Module:

@@ -7,9 +7,10 @@ from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.conventions import CONVENTIONS
 from tessera.backend.stability.rules.differences import DIFFERENCES
 from tessera.backend.stability.rules.logarithms import LOGARITHMS
+from tessera.backend.stability.rules.low_precision import LOW_PRECISION
 from tessera.backend.stability.rules.quotients import QUOTIENTS
 
-TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS)
+TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS, *LOW_PRECISION)
 
 _BY_OPERATION: dict[str, list[Rule]] = {}
 for _rule in TABLE:
