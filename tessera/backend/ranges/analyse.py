@@ -48,7 +48,7 @@ def findings_of(
     except Exception:
         logger.debug("the range analysis was left out", exc_info=True)
         return []
-    hazards = [hazard for hazard in _hazards(subject) if _is_the_users(hazard) and not is_replaced(hazard, found)]
+    hazards = [one for one in _hazards(subject) if _is_the_users(one) and not is_replaced(one, found)]
     order = {node: position for position, node in enumerate(graph.nodes)}
     kept: dict[Any, tuple[int, NumericsFinding]] = {}
     for hazard in hazards:  # the first check that says something of a line is the one that knows more

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import fx
 
+from tessera.backend.ranges.finding import Kind
 from tessera.backend.ranges.hazard import Hazard, origin
 from tessera.backend.ranges.identity import operation
 from tessera.backend.ranges.interpret import Interpretation
@@ -18,7 +19,12 @@ _JOINS = {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or
 
 
 def is_replaced(hazard: Hazard, found: Interpretation) -> bool:
-    """Whether every use of the node ends where values are chosen by a look at what it was computed from."""
+    """Whether every use of the node ends where values are chosen by a look at what it was computed from.
+
+    Digits that are lost are lost near the border of what is chosen too.
+    """
+    if hazard.kind in (Kind.CANCELLATION, Kind.ACCUMULATION):
+        return False
     sources = {found.identity.content(one) for one in _arguments(hazard.node)} - {-1}
 
     def ends_well(node: fx.Node, left: int) -> bool:

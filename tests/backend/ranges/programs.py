@@ -68,7 +68,7 @@ class Case:
 
 @dataclass
 class Corpus:
-    """Programs by name. Every second was held out while the rules were written."""
+    """Programs by name."""
 
     cases: list[Case] = field(default_factory=list)
 

@@ -8,19 +8,20 @@ import torch
 import tessera
 from tessera.errors import SettingError
 from tests.backend.ranges.asking import HALF, X, kinds
+from tests.backend.ranges.later import BROKEN, RIGHT
 from tests.backend.ranges.stable import STABLE
 from tests.backend.ranges.stable_models import MODELS
 from tests.backend.ranges.unstable import UNSTABLE
 
 
-@pytest.mark.parametrize("case", list(UNSTABLE), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*UNSTABLE, *BROKEN], ids=lambda case: case.name)
 def test_a_bug_is_found_at_its_line(case):
     found = tessera.check_numerics(case.function, *case.inputs(), ranges=case.ranges)
     assert {(finding.where.line, finding.kind) for finding in found} == set(case.bugs())
     assert all(finding.where.file == case.function.__code__.co_filename for finding in found)
 
 
-@pytest.mark.parametrize("case", [*STABLE, *MODELS], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*STABLE, *MODELS, *RIGHT], ids=lambda case: case.name)
 def test_a_correct_program_has_no_finding(case):
     assert tessera.check_numerics(case.function, *case.inputs(), ranges=case.ranges) == []
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import fx
 
 from tessera.backend.ranges.identity import operation
-from tessera.backend.ranges.question import Question, Rule
-from tessera.backend.ranges.value_range import INF, Range, number, union
+from tessera.backend.ranges.question import Question, Rule, dtype_of
+from tessera.backend.ranges.value_range import INF, TOP, Range, number, union
 
 _TINY = 1e-45
 
@@ -99,7 +100,13 @@ def _replaced_nan(q: Question) -> Range:
     return Range(q.x.low, q.x.high, q.x.reached, q.x.size)
 
 
+def _bits(q: Question) -> Range:
+    """Of truth values."""
+    return _compared(q) if dtype_of(q.node) is torch.bool else TOP
+
+
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), _bits),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isnan", "isinf", "isfinite", "logical_not"), _compared),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "isposinf", "isneginf", "isin"), _compared),
     **dict.fromkeys(

@@ -57,7 +57,9 @@ def _monotone(shape: Shape, q: Question) -> Range:
 
     low, high = mapped(x.low, x.high)
     reached = None
-    if x.reached is not None and x.reached[1] >= first and x.reached[0] <= last:
+    if shape.squashes and not x.bounded:
+        reached = (low, high)
+    elif x.reached is not None and x.reached[1] >= first and x.reached[0] <= last:
         reached = mapped(*x.reached)
     elif shape.squashes:
         reached = (low, high)
