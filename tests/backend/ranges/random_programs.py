@@ -192,5 +192,6 @@ def _holds(value: torch.Tensor, known: Range) -> bool:
     if not plain.numel():
         return True
     scale = max([abs(end) for end in (known.low, known.high) if math.isfinite(end)], default=1.0)
+    scale = max(scale, 0.01)  # of a difference of equal values only rounding is left
     slack = 64 * (form.epsilon * scale + form.smallest) if form else 0.0
     return bool((plain >= known.low - slack).all() and (plain <= known.high + slack).all())

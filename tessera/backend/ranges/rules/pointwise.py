@@ -158,7 +158,7 @@ def _steep(name: str, q: Question) -> Range:
     function = math.cosh if name == "cosh" else math.sinh
 
     def value(v: float) -> float:
-        return safe(function, v)
+        return math.copysign(safe(function, abs(v)), v if name == "sinh" else 1.0)
 
     if name == "sinh":
         reached = None if x.reached is None else (value(x.reached[0]), value(x.reached[1]))

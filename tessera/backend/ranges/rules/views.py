@@ -12,6 +12,7 @@ from tessera.backend.ranges.question import Answer, Question, Rule, dtype_of
 from tessera.backend.ranges.rows import NO_FACTS, Rows, after_view
 from tessera.backend.ranges.value_range import TOP, Range, number, union
 
+_LARGEST_INTEGER = 2.0**31  # of the usual integers the smallest
 Where = Callable[[int], int | None]
 
 
@@ -26,6 +27,8 @@ def _copied(q: Question) -> Range:
         return x
     if dtype is torch.bool:
         return Range(0.0, 1.0, (0.0, 1.0) if x.reaches_zero else None, integer=True)
+    if not x.within(-_LARGEST_INTEGER, _LARGEST_INTEGER):  # beyond it a cast makes anything
+        return Range(integer=True)
     low, high = (float(math.trunc(end)) if math.isfinite(end) else end for end in (x.low, x.high))
     reached = x.reached and (float(math.trunc(x.reached[0])), float(math.trunc(x.reached[1])))
     return Range(low, high, reached, x.size, integer=True)
