@@ -1312,7 +1312,17 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     with inductor_settings():
         table: dict[Any, Callable[..., Any]] = dict(select_decomp_table())
     table[torch.ops.aten.bernoulli.default] = _bernoulli
+    table[torch.ops.aten.native_dropout.default] = functools.partial(
+        _native_dropout, table.get(torch.ops.aten.native_dropout.default, lambda *_: NotImplemented)
+    )
     return table
+
+
+def _native_dropout(otherwise: Callable[..., Any], signal: torch.Tensor, p: float, train: bool | None) -> Any:
+    """Draws nothing where everything is dropped, as eager; the operator itself draws numbers that it does not need."""
+    if p != 1 or train is False:
+        return otherwise(signal, p, train)
+    return signal * 0.0, torch.zeros_like(signal, dtype=torch.bool)
 
 
 def _bernoulli(probability: torch.Tensor) -> torch.Tensor:
