@@ -843,6 +843,24 @@ def captured_scan(turn: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
     return scan(turn, init, xs, reverse=reverse)
 
 
+def transforms_inside(graph: fx.Graph) -> bool:
+    """Whether a graph that Dynamo captured has calls of ``torch.func``'s transforms in it."""
+    names = [getattr(node.target, "__name__", "") for node in graph.nodes if node.op == "call_function"]
+    return any(name.endswith("_increment_nesting") for name in names)
+
+
+@contextlib.contextmanager
+def transforms_left() -> Iterator[None]:
+    """Leave the levels of ``torch.func``'s transforms that were entered inside, also where an error ends it."""
+    functorch = torch._C._functorch
+    depth = functorch.get_dynamic_layer_stack_depth()
+    try:
+        yield
+    finally:
+        if functorch.get_dynamic_layer_stack_depth() > depth:
+            functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+
+
 def captured_while_loop(condition: Callable[..., Any], body: Callable[..., Any], carried: Any) -> Any:
     """Torch's own loop, which Dynamo captures as one operator."""
     from torch._higher_order_ops import while_loop
@@ -1638,6 +1656,7 @@ def compile_graph_pieces(
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
     with (
         inductor_settings(),
+        transforms_left(),
         functorch_config.patch(enable_autograd_cache=False),
         config.patch(joint_custom_pre_pass=Rewrite() if rewrite else None),
     ):

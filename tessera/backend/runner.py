@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch import fx
 
+from tessera import torch_internals
 from tessera.backend.bug_report import write_bug_report
 from tessera.backend.own_passes import watched
 from tessera.backend.passes.outline_regions import OUTLINE_REGIONS
@@ -71,6 +72,8 @@ def run_before_autograd(captured: Captured, passes: Sequence[EarlyPass] = BEFORE
 
     Before, it is looked at as it was written: what is known to go wrong in its numbers is warned about.
     """
+    if torch_internals.transforms_inside(captured.graph_module.graph):
+        return []  # nodes enter and leave levels of vmap and grad there: no part of it can be traced or moved
     captured.notes += warned_about(captured.graph_module, captured.inputs)
     return [_run_early(rewrite, captured) for rewrite in passes]
 

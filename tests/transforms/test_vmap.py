@@ -53,3 +53,10 @@ def test_compiled_it_is_the_same():
 def test_what_cannot_be_mapped_is_said(settings, args, said):
     with pytest.raises(TransformError, match=f"(?s){said}"):
         tessera.vmap(lambda *values: values[0], **settings)(*args)
+
+
+def test_a_softmax_inside_is_compiled_too():  # a pass that looks for attention traces what is around it
+    function = tessera.vmap(tessera.grad(lambda x: torch.softmax(x, 0).square().sum()))
+    compiled = tessera.compile(function)
+    torch.testing.assert_close(compiled(X), function(X))
+    assert compiled.report.rung == "one graph", str(compiled.report)
