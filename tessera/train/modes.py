@@ -7,14 +7,22 @@ from contextlib import contextmanager
 
 import torch
 
+from tessera.explain.door import explain
+
 
 @contextmanager
 def mode(module: torch.nn.Module, *, training: bool) -> Iterator[None]:
-    """Put ``module`` in train or eval mode; every submodule gets its own mode back, also after an error."""
+    """Put ``module`` in train or eval mode; every submodule gets its own mode back, also after an error.
+
+    An error of torch's is told in Tessera's words: what trains and predicts runs the module in here.
+    """
     before = [(part, part.training) for part in module.modules()]
     module.train(training)
     try:
         yield
+    except Exception as error:
+        explain(error)
+        raise
     finally:
         for part, was in before:
             part.training = was

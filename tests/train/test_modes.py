@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import tessera
 from tessera.train.modes import buffers_kept, mode
 
 
@@ -37,3 +38,9 @@ def test_buffers_are_kept_after_an_error_only():
     with buffers_kept(net):
         net(torch.randn(4, 2) + 3)
     assert not torch.equal(net.running_mean, before)
+
+
+def test_an_error_of_torchs_is_told_with_layer_and_fix():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(5, 2))
+    with pytest.raises(RuntimeError, match=r"(?s)\(1\) at .*Why: A linear layer.*1\. nn\.Linear\(4, 2\)"):
+        tessera.predict(net, torch.ones(2, 3))

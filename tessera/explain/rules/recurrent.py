@@ -51,11 +51,10 @@ def recurrent(failure: Failure, operation: Operation) -> Explanation | None:
     if cell:
         right: tuple[int, ...] = (*x.shape[:-1], int(own.hidden_size))
     else:
+        whole: Any = own
         directions = 2 if own.bidirectional else 1
         batch = () if x.dim() == 2 else (x.shape[0 if own.batch_first else 1],)
-        layers: Any = own.num_layers  # of an RNN; a module's attributes have no types
-        width: Any = own.proj_size or own.hidden_size
-        right = (layers * directions, *batch, width)
+        right = (whole.num_layers * directions, *batch, whole.proj_size or whole.hidden_size)
     wrong = next((each for each in states if tuple(each.shape) != right), None)
     if wrong is None:
         return None
