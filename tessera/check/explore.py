@@ -17,11 +17,13 @@ import torch
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
+from tessera.check.numerics import numerics_findings
 from tessera.check.run import Outcome, Plan, run
-from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question
+from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
 
 _MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
+_MOST_SECONDS_OF_SYMBOLS = 5.0  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _DTYPES = (torch.int64, torch.bool, torch.float32)
 
@@ -54,6 +56,7 @@ class _Exploration:
         self._own_numbers = own_numbers
         self._function, self._contract, self._root = function, contract, root
         self._has_small_numbers = False
+        self._runs_to_its_end: Plan | None = None
         self._runs, self._ends = 0, time.monotonic() + _MOST_SECONDS
         self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
         self.report = CheckReport(checked=[contract.name])
@@ -64,10 +67,17 @@ class _Exploration:
             plans = [Plan(self._numbers, choice) for choice in variants(contract)]
             while plans and self._may_go_on():
                 outcome = self._settle(plans.pop(0))
+                if self._runs_to_its_end is None and outcome.error is None:
+                    self._runs_to_its_end = outcome.plan
                 self._warn_of_squeezes(outcome)
                 plans += self._other_sides(outcome)
+            if self._runs_to_its_end is not None:
+                for finding in numerics_findings(function, contract, self._runs_to_its_end):
+                    self.report.add(finding)
         except CannotMake as unknown:
-            self.report.notes.append(str(unknown))
+            self._note(str(unknown))
+        except TakesTooLong:
+            self._note(f"{contract.name} was checked only in part: one run took more than {_MOST_SECONDS:g} s.")
 
     def _may_go_on(self) -> bool:
         return self._runs < _MOST_RUNS and time.monotonic() < self._ends
@@ -75,8 +85,13 @@ class _Exploration:
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
+        ends = time.monotonic() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
         try:
-            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long)
+            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, ends=ends)
+        except TakesTooLong:
+            if plan.in_numbers:
+                raise
+            return self._run(replace(plan, in_numbers=True))
         except LoopsOverSize:
             self._has_small_numbers = True
             self._numbers = dict(zip(self._names, SMALL, strict=False))

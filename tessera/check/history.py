@@ -8,6 +8,7 @@ y = self.fc2(h)      # takes 512: here it hurts
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from tessera import torch_internals
 from tessera.check.call import Call, refuse
 from tessera.check.constructors import running_module
-from tessera.check.world import World
+from tessera.check.world import TakesTooLong, World
 from tessera.errors import SourceLine
 from tessera.users_code import users_line
 
@@ -46,6 +47,8 @@ class History(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if time.monotonic() > self._world.ends:
+            raise TakesTooLong
         tensors = torch_internals.tensors_in((args, kwargs))
         carried = [t for t in tensors if not isinstance(t, torch.nn.Parameter)]
         # What holds data (weights, buffers) is stood for by what holds none: nothing in it is to be changed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +90,7 @@ def run(
     root: torch.nn.Module | None,
     *,
     may_be_long: bool = True,
+    ends: float = math.inf,
 ) -> Outcome:
     """Call ``function`` on tensors without data and note what happens.
 
@@ -98,8 +100,9 @@ def run(
     Raises:
         CannotMake: an argument cannot be made.
         LoopsOverSize: a loop runs over a size, and ``may_be_long`` is False.
+        TakesTooLong: it is not over when ``ends`` comes.
     """
-    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long)
+    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, ends)
     history = History(world)
     with _put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)

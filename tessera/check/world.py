@@ -8,6 +8,7 @@ user's own (``if S > 128``) is noted with its line, so that another world can be
 from __future__ import annotations
 
 import functools
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,10 @@ class LoopsOverSize(BaseException):  # no Exception: the user's code must not ca
     """A size became a plain number, as in ``range(S)``: numbers for it should be small."""
 
 
+class TakesTooLong(BaseException):
+    """A run is not over by its time; for the user's code as ``LoopsOverSize``."""
+
+
 @dataclass(frozen=True)
 class Question:
     """A condition in the user's own code that depends on a size or on data.
@@ -65,6 +70,7 @@ class World:
         examples: the number of each name.
         in_numbers: whether sizes are the examples themselves, for operators that know no symbols. Conditions on sizes
             are not seen then, and names are guessed from the numbers.
+        ends: by when a run is over, of ``time.monotonic``; else ``TakesTooLong`` is raised.
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
@@ -75,6 +81,7 @@ class World:
     chosen: Sequence[bool] = ()
     in_numbers: bool = False
     may_be_long: bool = True
+    ends: float = math.inf
     questions: list[Question] = field(default_factory=list)
     fixed: list[tuple[SourceLine, str]] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)

@@ -8,6 +8,7 @@ function is warned about and Tessera's is an error.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,3 +106,18 @@ def _largest_exponent(dtype: torch.dtype) -> float:
     limit = math.log(information.max)
     step = 2.0 ** (math.frexp(limit)[1] - 1) * information.eps
     return (math.floor(limit / step) - (2 if information.bits >= 32 else 0)) * step
+
+
+def uses_checked(function: Any) -> bool:
+    """Whether a function's own code names one of the functions here, by itself or behind ``tessera``."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    names = set(code.co_names)
+    known = [getattr(function, "__globals__", {}).get(name) for name in names]
+    by_itself = any(getattr(value, "__module__", "") == __name__ for value in known)
+    through_package = any(getattr(value, "__name__", "") == "tessera" for value in known) and bool(names & _CHECKED)
+    return by_itself or through_package
+
+
+_CHECKED = {name for name, value in list(globals().items()) if getattr(value, "__module__", "") == __name__}

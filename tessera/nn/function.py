@@ -12,6 +12,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.errors import LayerError, OptimizerError
+from tessera.nn.checked import uses_checked
 from tessera.nn.declared import DeclaredContract, declared_contract
 from tessera.nn.module import Module
 from tessera.nn.own_layers import with_own_layers
@@ -121,6 +122,7 @@ class Function(Module):
                 return self._run(args, kwargs)
             if not self._is_trial:
                 self._refuse_without_data((args, kwargs))
+                self._check_numbers(args, kwargs)
             self._body.prepare()
             asked = None if self.unmade.dtype == torch.get_default_dtype() else self.unmade.dtype
             call, before = FirstCall(self, self._weights, asked), running_call()
@@ -164,6 +166,17 @@ class Function(Module):
         if self._contract is not None and not self._contract.verified:
             self._contract.verified = True
             raise_errors(check(self))
+
+    def _check_numbers(self, args: Any, kwargs: Any) -> None:
+        """Before the first call, of a body that writes ``tessera.exp`` or its like: what they were known to be given.
+
+        Raises:
+            NumericsError: a number that such a function cannot take.
+        """
+        if uses_checked(self.body):
+            from tessera.backend.ranges.warn import check_call
+
+            check_call(self.trial, self.__name__, args, kwargs)
 
     def trial(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function on tensors without data, before it has layers too: then a copy gets them, and goes."""

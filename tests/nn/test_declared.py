@@ -5,7 +5,7 @@ import torch
 
 import tessera
 from tessera import Tensor
-from tessera.errors import AnnotationError, ShapeError
+from tessera.errors import AnnotationError, NumericsError, ShapeError
 from tessera.nn.declared import verified_later
 
 
@@ -86,3 +86,20 @@ def test_a_declared_function_compiles_and_trains():
     step = tessera.train_step(net, "cross_entropy", torch.optim.SGD(net.parameters(), lr=0.1))
     losses = [step(x, torch.tensor([0, 1, 2, 0, 1])) for _ in range(5)]
     assert losses[-1] < losses[0]
+
+
+def test_promise_b3_a_certain_overflow_is_told_before_it_happens():
+    @tessera.function
+    def risky(x: Tensor) -> Tensor:
+        y = x * 1e10
+        return tessera.exp(y)
+
+    with pytest.raises(NumericsError, match="stable_exp") as caught:
+        risky(torch.randn(4))
+    assert caught.value.where.code == "return tessera.exp(y)"
+
+    @tessera.function
+    def fine(x: Tensor) -> Tensor:
+        return tessera.stable_exp(x * 1e10)
+
+    assert torch.isfinite(fine(torch.randn(4))).all()
