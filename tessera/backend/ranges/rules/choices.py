@@ -97,7 +97,9 @@ def _filled(q: Question) -> Range:
 
 
 def _replaced_nan(q: Question) -> Range:
-    return Range(q.x.low, q.x.high, q.x.reached, q.x.size)
+    x, given = q.x, (q.argument(1, "nan", 0.0), q.argument(2, "posinf"), q.argument(3, "neginf"))
+    put = [float(one) for one in given if isinstance(one, (int, float))]
+    return Range(min([x.low, *put]), max([x.high, *put]), x.reached, x.size)
 
 
 def _bits(q: Question) -> Range:

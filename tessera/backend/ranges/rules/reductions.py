@@ -86,7 +86,7 @@ def _extreme(q: Question) -> Range | tuple[Range, ...]:
     largest = "max" in str(q.node.target)
     low, reached = x.low, x.reached
     peak = x.rows.peak
-    if largest and peak is not None:
+    if largest and peak is not None and peak.dims <= q.dims(q.argument(1, "dim")):
         low = max(low, peak.value)
         reached = reached and (max(reached[0], low), max(reached[1], low))
     found = Range(low, x.high, reached, x.size, integer=x.integer)

@@ -18,9 +18,9 @@ _RESHAPES = {"unsqueeze", "expand", "view", "_unsafe_view", "squeeze", "detach",
 
 def difference(q: Question, a: fx.Node, b: fx.Node) -> Range | None:
     """A - b where b was computed from the same values as a."""
-    x, known = q.x, q.identity
-    span = x.high - x.low if x.bounded else INF
-    size = max(q.x.size, q.y.size)
+    x, y, known = q.x, q.y, q.identity
+    span = max(x.high, y.high) - min(x.low, y.low) if x.bounded and y.bounded else INF
+    size = max(x.size, y.size)
     if known.same(a, b):
         return number(0.0)
     if _at_least(q, b, a):

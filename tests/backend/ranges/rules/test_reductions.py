@@ -27,6 +27,7 @@ CASES = [
     Expected("softmax of one", lambda x: x[:, :1].softmax(1), 1, 1, (1, 1), None),
     Expected("softmax sums to 1", lambda x: x.softmax(1).sum(1), 0.125, 1, (0.125, 1), None),
     Expected("the largest of a softmax", lambda x: x.softmax(1).amax(1), 0.125, 1, (0.125, 1), None),
+    Expected("the largest of another dim", lambda x: (x - x.amax(1, keepdim=True)).amax(0), -3, 0, (0, 0)),
     Expected("the two largest", lambda x: x.softmax(1).topk(2, 1).values.sum(1), 0.125, 1, (0.125, 1), None),
     Expected("log softmax", lambda x: x.log_softmax(1), -INF, 0, None, None),
     Expected("running sum", lambda x: x.cumsum(1), 0.5, 16, (0.5, 16), POSITIVE),
