@@ -1636,6 +1636,11 @@ def compile_graph_pieces(
         if "get_decomp_fn" in options:  # 2.12 passes a local function, which ends Inductor's cache key with a warning
             options["get_decomp_fn"] = inductor_decompositions
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
+        for node in reversed(piece.graph.nodes) if kind == "backward" else ():
+            # The partition puts a draw of the forward into the backward too, where nobody uses what it draws.
+            drawn = node.op == "call_function" and is_operator(node.target) and is_random(node.target)
+            if drawn and not node.users and node.meta.get("partitioner_tag") == "is_forward":
+                piece.graph.erase_node(node)
 
         def inductor(graph: fx.GraphModule, values: Sequence[Any]) -> InductorOutput:
             if (context := TracingContext.try_get()) and context.output_strides:
