@@ -118,3 +118,10 @@ def test_a_function_that_was_not_called_has_no_parameters_yet():
 
     with pytest.raises(TransformError, match="has not been called yet.*Call it once"):
         tessera.grad(lambda x: predict(x).sum(), wrt=predict)(torch.ones(2, 3))
+
+
+def test_with_respect_to_a_module_it_is_one_graph():
+    model = nn.Linear(3, 2)
+    compiled = tessera.compile(tessera.grad(lambda x: model(x).square().sum(), wrt=model))
+    compiled(torch.ones(3))
+    assert compiled.report.rung == "one graph", str(compiled.report)

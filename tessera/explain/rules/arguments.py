@@ -23,6 +23,9 @@ _NOT_A_TENSOR = re.compile(
 )
 
 
+_JOINS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack")
+
+
 def count(failure: Failure, operation: Operation | None) -> Explanation | None:
     """A call of a module or function with other arguments than it has."""
     if not isinstance(failure.error, TypeError) or not _MISCOUNTED.search(failure.message) or operation is None:
@@ -80,7 +83,7 @@ def kind(failure: Failure, operation: Operation | None) -> Explanation | None:
         if key is None:
             return None
         return _no_tensor(failure, operation, key, wrong[key])
-    if found and found["name"] == "tensors" and isinstance(operation.values.get("tensors"), torch.Tensor):
+    if operation.name in _JOINS and isinstance(operation.values.get("tensors"), torch.Tensor):
         name = failure.name(operation, "tensors")
         others = [
             failure.name(operation, each)
