@@ -103,7 +103,8 @@ def _check_module(module: torch.nn.Module, own_numbers: tuple[int, ...] = ()) ->
 
 def _own_sizes(module: torch.nn.Module) -> set[int]:
     """Numbers that an instance was made with: sizes of its parameters, and numbers among its attributes."""
-    sizes = {size for tensor in (*module.parameters(), *module.buffers()) for size in tensor.shape}
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if not torch.nn.parameter.is_lazy(t)]
+    sizes = {size for tensor in tensors for size in tensor.shape}
     return {number for number in (*sizes, *vars(module).values()) if type(number) is int and number > 1}
 
 
