@@ -34,7 +34,7 @@ class WithParameters:
             TransformError: there is none, or they are not made yet.
         """
         found: Parameters = {name: p for name, p in self._module.named_parameters() if p.requires_grad}
-        if any(isinstance(p, torch.nn.parameter.UninitializedTensorMixin) for p in found.values()):
+        if any(isinstance(p, torch.nn.UninitializedParameter) for p in found.values()):
             raise TransformError(
                 f"tessera.{self._transform} was called with respect to a module that has not been called yet.",
                 "Its parameters are made in its first call.",
