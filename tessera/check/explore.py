@@ -18,7 +18,7 @@ from tessera.check.arguments import CannotMake, variants
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
 from tessera.check.numerics import numerics_findings
-from tessera.check.run import Outcome, Plan, run
+from tessera.check.run import Outcome, Plan, put_back, run
 from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
 
@@ -72,8 +72,9 @@ class _Exploration:
                 self._warn_of_squeezes(outcome)
                 plans += self._other_sides(outcome)
             if self._runs_to_its_end is not None:
-                for finding in numerics_findings(function, contract, self._runs_to_its_end):
-                    self.report.add(finding)
+                with put_back(root):
+                    for finding in numerics_findings(function, contract, self._runs_to_its_end):
+                        self.report.add(finding)
         except CannotMake as unknown:
             self._note(str(unknown))
         except TakesTooLong:

@@ -104,7 +104,7 @@ def run(
     """
     world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, ends)
     history = History(world)
-    with _put_back(root), world.mode:
+    with put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)
         bound = contract.signature.bind(*args, **kwargs).arguments
         outcome = Outcome(plan, world, history, bound, root=root)
@@ -117,7 +117,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _put_back(root: torch.nn.Module | None) -> Iterator[None]:
+def put_back(root: torch.nn.Module | None) -> Iterator[None]:
+    """Within, the user's code may run: what it changes is put back, and what it prints is not shown."""
     modules = list(root.modules()) if root is not None else []
     kept = [(module, {k: _copied(v) for k, v in vars(module).items()}) for module in modules]
     state, grad, dtype = random.getstate(), torch.is_grad_enabled(), torch.get_default_dtype()
