@@ -7,7 +7,7 @@ every tool that knows ``Annotated`` see a tensor. A type checker sees ``torch.Te
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import torch
 
@@ -104,8 +104,8 @@ if MYPY:
     Tensor: Any = torch.Tensor
 elif TYPE_CHECKING:
 
-    class Tensor(torch.Tensor):
-        """What type checkers other than mypy see."""
+    class Tensor(torch.Tensor, Any, Protocol):  # pyright: ignore
+        """What pyright sees: with anything in its brackets, a tensor that every tensor fits and that fits everywhere."""
 
         def __class_getitem__(cls, parts: Any) -> Any: ...
 else:
