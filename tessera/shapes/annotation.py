@@ -104,8 +104,8 @@ if MYPY:
     Tensor: Any = torch.Tensor
 elif TYPE_CHECKING:
 
-    class Tensor(torch.Tensor, Any, Protocol):  # pyright: ignore
-        """What pyright sees: with anything in its brackets, a tensor that every tensor fits and that fits everywhere."""
+    class Tensor(torch.Tensor, Any, Protocol):  # pyright: ignore[reportGeneralTypeIssues]
+        """What pyright sees: a tensor that every tensor fits and that fits everywhere, with anything in brackets."""
 
         def __class_getitem__(cls, parts: Any) -> Any: ...
 else:
