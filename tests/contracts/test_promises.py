@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 
 import tessera
 import tessera as ts
+from tessera import Tensor
 from tessera.errors import WeightsError
 from tessera.nn.tensor import _default_device
 from tessera.nn.whole_steps import WholeSteps
@@ -214,6 +216,102 @@ def test_a9_an_optimizer_is_a_composition(dataset):
     torch.testing.assert_close(list(model.parameters()), list(twin.parameters()), rtol=1e-3, atol=1e-4)
     assert history.report.rung == "whole step in one Program"
     assert len(history.report.compilations) == 1
+
+
+def test_b1_shapes_are_types_checked_before_anything_runs():
+    B, S, D, H = ts.dims("B S D H")
+
+    @ts.function
+    def project(x: ts.Tensor[B, D_in, 512]) -> ts.Tensor[B, D_out, 128]:
+        return ts.nn.Linear(512, 128)(x)
+
+    @tessera.function
+    def attention(q: Tensor[B, H, S, D], k: Tensor[B, H, S, D], v: Tensor[B, H, S, D]) -> Tensor[B, H, S, D]:
+        scores = q @ k.transpose(-2, -1)
+        return scores @ v
+
+    assert project(torch.ones(2, 3, 512)).shape == (2, 3, 128)
+    assert len(list(project.parameters())) == 2
+    assert attention(*torch.randn(3, 2, 4, 5, 6)).shape == (2, 4, 5, 6)
+    with pytest.raises(tessera.errors.ShapeError) as caught:
+
+        @tessera.function
+        def wrong(x: Tensor[B, 512]) -> Tensor[B, 256]:
+            return x
+
+    name = f"{test_b1_shapes_are_types_checked_before_anything_runs.__name__}.<locals>.wrong"
+    assert str(caught.value).startswith(
+        f'Type mismatch in \'{name}\':\n  Expected: Tensor["B", 256]\n  Returned: Tensor["B", 512]\n'
+    )
+
+
+def test_b2_an_error_names_the_line_and_lists_fixes():
+    @tessera.function
+    def attention(q: Tensor[B, H, S, D], k: Tensor[B, H, S, D]) -> Tensor[B, H, S, S]:
+        return q @ k.transpose(-2, -1)
+
+    with pytest.raises(tessera.errors.ShapeError) as caught:
+        attention(torch.ones(2, 4, 5, 64), torch.ones(2, 4, 5, 128))
+    text = str(caught.value)
+    assert re.search(r"^Shape Error in '.*attention' at .*test_promises.py:\d+$", text, re.MULTILINE)
+    assert 'Expected: Tensor["B", "H", "S", "D"] where B = 2, H = 4, S = 5, D = 64' in text
+    assert "Received: Tensor[2, 4, 5, 128]" in text
+    assert "declared D = 64 by 'q', and is 128" in text
+    assert "Possible fixes:\n    1. " in text
+
+
+def test_b3_likely_overflow_is_told_before_it_happens():
+    @tessera.function
+    def risky(x: Tensor) -> Tensor:
+        y = x * 1e10
+        return tessera.exp(y)
+
+    with pytest.warns(tessera.errors.NumericsWarning), pytest.raises(tessera.errors.NumericsError, match="stable_exp"):
+        risky(torch.randn(8))
+
+
+def test_b4_nan_is_caught_where_it_is_born():
+    compiled = tessera.compile(lambda x: (x - x.max()).sqrt().sum())
+    with pytest.raises(ArithmeticError) as caught, tessera.debug_mode():
+        compiled(torch.randn(4))
+    assert "sqrt" in str(caught.value)
+    assert "test_promises.py" in str(caught.value)
+
+
+def test_b5_tessera_check(tmp_path, capsys):
+    from tessera.cli.main import main
+
+    (tmp_path / "promised_b5.py").write_text(
+        'from tessera import Tensor\n\n\ndef f(x: Tensor["B", 4]) -> Tensor["B"]:\n    return x.sum(0)\n'
+    )
+    assert main(["check", str(tmp_path)]) == 1
+    assert "Returned: Tensor[4]" in capsys.readouterr().out
+
+
+def test_b6_plain_python_stays_python():
+    limits = {"high": 2.0}
+
+    @tessera.compile
+    def f(x):
+        if x.sum() > limits["high"]:
+            return x - 1
+        return x + 1
+
+    x = torch.ones(3)
+    assert torch.equal(f(x), x - 1)
+    limits["high"] = 5.0
+    assert torch.equal(f(x), x + 1)
+
+
+def test_b7_transforms_compose():
+    def loss(w, x):
+        return (x @ w).tanh().sum()
+
+    w, x = torch.randn(3), torch.randn(5, 3)
+    per_sample = tessera.vmap(tessera.grad(loss), in_dims=(None, 0))
+    torch.testing.assert_close(per_sample(w, x).sum(0), tessera.grad(loss)(w, x))
+    torch.testing.assert_close(tessera.compile(per_sample)(w, x), per_sample(w, x))
+    torch.testing.assert_close(tessera.hessian(lambda w: loss(w, x))(w), torch.func.hessian(lambda w: loss(w, x))(w))
 
 
 def test_c1_the_compiler_says_what_it_did(caplog):
