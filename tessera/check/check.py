@@ -40,8 +40,10 @@ def check(target: Any) -> CheckReport:
     """
     report = CheckReport()
     if isinstance(target, ModuleType):
-        for one in annotated_in(target):
-            report.merge(check(one))
+        targets = list(annotated_in(target))
+        for one in sorted(targets, key=_is_made_with_arguments):
+            if not (inspect.isclass(one) and f"{one.__qualname__}.forward" in report.checked):  # as part of another
+                report.merge(check(one))
         return report
     if isinstance(target, Function):
         return _check_one(target.trial, target.body, target if target.has_layers else None)
@@ -52,6 +54,14 @@ def check(target: Any) -> CheckReport:
     plain = inspect.unwrap(target)
     owner = getattr(target, "__self__", None)
     return _check_one(target, plain, owner if isinstance(owner, torch.nn.Module) else None)
+
+
+def _is_made_with_arguments(target: Any) -> bool:
+    """Whether an instance of it can only be made with numbers that are guessed."""
+    if not inspect.isclass(target):
+        return False
+    parameters = inspect.signature(target).parameters.values()
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def _check_one(

@@ -24,20 +24,32 @@ _NUMBERS = (
     (re.compile(r"stride|dilation|padding|factor|scale|top_?k|order"), (2, 1)),
     (re.compile(r""), (192, 320, 448, 576, 704, 832, 960, 1088)),
 )
+_GUESSES = (None, (192, 4), (192, 192), (192, 2))  # by name; or what the first number is and all others
 _FLOATS = 0.1
 
 
 def instances_of(kind: type[torch.nn.Module], check: Callable[..., CheckReport]) -> CheckReport:
-    """Check an instance of a class.
+    """Check an instance of a class; what is wrong with all numbers that it is made with is wrong.
 
     Args:
         kind: the class.
         check: is given the instance and the numbers that it was made with.
     """
-    try:
-        arguments = _arguments(kind)
-    except TypeError as unknown:
-        return CheckReport(notes=[f"{kind.__qualname__} was not checked: {unknown}; check an instance of it."])
+    reports: list[CheckReport] = []
+    for numbers in _GUESSES:
+        try:
+            arguments = _arguments(kind, numbers)
+        except TypeError as unknown:
+            return CheckReport(notes=[f"{kind.__qualname__} was not checked: {unknown}; check an instance of it."])
+        reports.append(_checked(kind, arguments, check))
+        if reports[-1].checked and reports[-1].ok:
+            return reports[-1]
+        if not any(type(value) is int for value in arguments.values()):
+            break
+    return next((report for report in reports if report.checked), reports[0])
+
+
+def _checked(kind: type[torch.nn.Module], arguments: dict[str, Any], check: Callable[..., CheckReport]) -> CheckReport:
     try:
         with torch_internals.quiet_fake_tensors(), torch_internals.new_fake_mode():
             module = kind(**arguments)
@@ -49,8 +61,12 @@ def instances_of(kind: type[torch.nn.Module], check: Callable[..., CheckReport])
     return check(module, tuple(value for value in arguments.values() if type(value) is int))
 
 
-def _arguments(kind: type) -> dict[str, Any]:
+def _arguments(kind: type, numbers: tuple[int, int] | None) -> dict[str, Any]:
     """Arguments for the constructor.
+
+    Args:
+        kind: the class.
+        numbers: what the first number is and all others; by their names where None.
 
     Raises:
         TypeError: one is neither a number nor has a default.
@@ -69,11 +85,13 @@ def _arguments(kind: type) -> dict[str, Any]:
             given[name] = False
         elif annotation in (int, "int", parameter.empty):
             row = next(at for at, (pattern, _) in enumerate(_NUMBERS) if pattern.search(name.lower()))
-            numbers = _NUMBERS[row][1]
-            given[name] = numbers[min(taken.get(row, 0), len(numbers) - 1)]
+            usual = _NUMBERS[row][1]
+            given[name] = usual[min(taken.get(row, 0), len(usual) - 1)]
+            if numbers is not None:
+                given[name] = numbers[min(sum(taken.values()), 1)]
             taken[row] = taken.get(row, 0) + 1
         elif inspect.isclass(annotation) and dataclasses.is_dataclass(annotation):
-            given[name] = annotation(**_arguments(annotation))
+            given[name] = annotation(**_arguments(annotation, numbers))
         else:
             raise TypeError(f"nothing is known of the argument {name!r} of its constructor")
     return given

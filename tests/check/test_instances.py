@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from tessera.check.finding import CheckReport
+from tessera.check.finding import CheckReport, Finding
 from tessera.check.instances import instances_of
+from tessera.errors import SourceLine
 
 
 @dataclasses.dataclass
@@ -39,7 +40,7 @@ def test_sizes_are_examples_and_take_no_memory():
 
     def note(module, numbers):
         seen.append((module, numbers))
-        return CheckReport()
+        return CheckReport(checked=["Sized.forward"])
 
     instances_of(Sized, note)
     ((module, numbers),) = seen
@@ -57,3 +58,20 @@ def test_what_cannot_be_made_is_a_note(kind, words):
     assert not report.checked
     assert words in report.notes[0]
     assert "check an instance of it" in report.notes[0]
+
+
+class Heads(nn.Module):
+    def __init__(self, d, h):
+        super().__init__()
+        self.d, self.h = d, h
+
+
+def test_other_numbers_are_tried_before_anything_is_said():
+    def wrong_unless_it_divides(module, numbers):
+        divides = module.d % module.h == 0
+        finding = Finding("shape", "error", "Heads.forward", SourceLine("net.py", 1), "d is no multiple of h")
+        return CheckReport(errors=[] if divides else [finding], checked=["Heads.forward"])
+
+    assert instances_of(Heads, wrong_unless_it_divides).ok
+    never = instances_of(Heads, lambda module, numbers: wrong_unless_it_divides(Heads(3, 2), numbers))
+    assert len(never.errors) == 1
