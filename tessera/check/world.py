@@ -93,6 +93,7 @@ class World:
         self._names: dict[Any, str] = {}
         for name, number in self.examples.items():
             self._add(name, number, name)
+        self._became_number = False  # whether torch writes a number where a symbol was
         self._used = set(self.examples.values())
         self._from_elsewhere: dict[int, torch.Tensor] = {}
         self._known: dict[Any, bool] = {}
@@ -129,7 +130,10 @@ class World:
         """The same of an expression of sympy."""
         symbols = getattr(expression, "free_symbols", ())
         if not symbols:
-            return name_of(int(expression), self._names) if self.in_numbers else str(expression)
+            if self.in_numbers:
+                return name_of(int(expression), self._names)
+            named = {number: name for name, number in self.examples.items()} if self._became_number else {}
+            return named.get(int(expression), str(expression))
         kind = type(next(iter(symbols)))
         return str(expression.xreplace({s: kind(self._names.get(s, "?")) for s in symbols})).replace(" ", "")
 
@@ -154,6 +158,7 @@ class World:
         """
         if not self.may_be_long:
             raise LoopsOverSize
+        self._became_number = True
 
     def symbol(self, name: str) -> Any:
         """The symbol of sympy that a declared name stands for."""

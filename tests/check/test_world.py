@@ -93,3 +93,11 @@ def test_a_loop_over_a_size_asks_for_small_numbers():
     world = World({"B": 97}, may_be_long=False)
     with world.mode, pytest.raises(LoopsOverSize):
         range(world.size(read_size("B")))
+
+
+def test_a_size_that_became_a_number_keeps_its_name():
+    world = World({"B": 7, "S": 11})
+    with world.mode:
+        for _ in range(world.size(read_size("B"))):
+            pass
+        assert world.texts([7, 3]) == ["B", "3"]
