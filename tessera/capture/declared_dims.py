@@ -29,17 +29,27 @@ class DeclaredDims:
         self._contract = _contract_of(function)
 
     @contextlib.contextmanager
-    def as_symbols(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
+    def as_symbols(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], beside: Any = ()) -> Iterator[None]:
         """Within, a capture of a call with these arguments takes their declared sizes for symbols.
+
+        Args:
+            args, kwargs: of the call.
+            beside: tensors, nested, that go into the same capture; where they have a size that was declared, as labels
+                have the batch's, it is a symbol too.
 
         Raises:
             ShapeError: an argument is not what was declared.
         """
-        if self._contract is None or check_call(self._contract, args, kwargs) is None:
+        if self._contract is None or (found := check_call(self._contract, args, kwargs)) is None:
             yield
             return
         bound = self._contract.signature.bind(*args, **kwargs).arguments
-        with torch_internals.symbolic_sizes(list(_declared(self._contract, bound))):
+        marked = list(_declared(self._contract, bound))
+        for tensor in torch_internals.tensors_in(beside):
+            axes = [axis for axis, size in enumerate(tensor.shape) if size in found.sizes.values()]
+            if axes and all(tensor is not known for known, _ in marked):
+                marked.append((tensor, axes))
+        with torch_internals.symbolic_sizes(marked):
             yield
 
 

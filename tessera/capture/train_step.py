@@ -28,6 +28,7 @@ from tessera.backend.tuning import resolve_tune
 from tessera.capture.bound_step import CannotLoop, StaleProgram
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
+from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
 from tessera.capture.finite import not_finite_error
 from tessera.capture.float16 import graph_has_float16_gradients
@@ -229,8 +230,14 @@ class TrainStep:
         self._job.verify = verify
         self._shadow = None if verify is None else ShadowedSteps(self, verify)
         self._job.stabilise = stabilise
+        dims = DeclaredDims(self._job.module)
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
-            _forward_and_loss, _bind, self._compile_whole, whole=True, data=3
+            _forward_and_loss,
+            _bind,
+            self._compile_whole,
+            whole=True,
+            data=3,
+            around=lambda _, __, ___, inputs, targets, named: dims.as_symbols(inputs, named, targets),
         )
         self._pieces: Dispatch | None = None
         self._compile_for_pieces = compile_pieces(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -70,3 +71,31 @@ def test_without_declarations_nothing_is_marked():
             assert torch.fx.experimental._config.backed_size_oblivious is False
     with DeclaredDims(softmax_of).as_symbols((torch.ones(1, 2, 8), torch.ones(8, 3)), {}):
         assert torch.fx.experimental._config.backed_size_oblivious is True
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 3))
+
+    def forward(self, x: Tensor[B, 8]) -> Tensor[B, 3]:
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("first", [1, 6])
+def test_a_training_step_is_compiled_once_for_all_declared_sizes(first):
+    torch.manual_seed(0)
+    net = Classifier()
+    twin = copy.deepcopy(net)
+    step = tessera.train_step(net, "cross_entropy", torch.optim.SGD(net.parameters(), lr=0.1))
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.1)
+    for size in (first, 5, 1, 32, 7):
+        x, labels = torch.randn(size, 8), torch.randint(0, 3, (size,))
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(twin(x), labels)
+        loss.backward()
+        optimizer.step()
+        torch.testing.assert_close(step(x, labels), loss.detach())
+    torch.testing.assert_close(net.state_dict(), twin.state_dict())
+    assert len(step.report.compilations) == 1
+    assert step.report.step_downs == []
