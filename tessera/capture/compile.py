@@ -123,7 +123,7 @@ class _Compiled:
         self._settings = mode, precision, own_passes, tune
         self._stabilise = stabilise
         pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise)
-        dims = DeclaredDims(function)
+        dims = DeclaredDims(function, self.report)
         self._dispatch = Dispatch(
             _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
         )

@@ -230,7 +230,7 @@ class TrainStep:
         self._job.verify = verify
         self._shadow = None if verify is None else ShadowedSteps(self, verify)
         self._job.stabilise = stabilise
-        dims = DeclaredDims(self._job.module)
+        dims = DeclaredDims(self._job.module, self.report)
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss,
             _bind,

@@ -11,6 +11,7 @@ import tessera
 from tessera import Tensor, dims
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.errors import ShapeError
+from tessera.program import Report
 
 B, S, D = dims("B S D")
 
@@ -67,9 +68,9 @@ def test_without_declarations_nothing_is_marked():
         return x
 
     for function in (plain, of_numbers, nn.Linear(2, 2)):
-        with DeclaredDims(function).as_symbols((torch.ones(3, 4),), {}):
+        with DeclaredDims(function, Report("f")).as_symbols((torch.ones(3, 4),), {}):
             assert torch.fx.experimental._config.backed_size_oblivious is False
-    with DeclaredDims(softmax_of).as_symbols((torch.ones(1, 2, 8), torch.ones(8, 3)), {}):
+    with DeclaredDims(softmax_of, Report("f")).as_symbols((torch.ones(1, 2, 8), torch.ones(8, 3)), {}):
         assert torch.fx.experimental._config.backed_size_oblivious is True
 
 
@@ -99,3 +100,13 @@ def test_a_training_step_is_compiled_once_for_all_declared_sizes(first):
     torch.testing.assert_close(net.state_dict(), twin.state_dict())
     assert len(step.report.compilations) == 1
     assert step.report.step_downs == []
+
+
+def test_a_size_that_was_not_declared_is_named_when_it_is_compiled_again():
+    compiled = tessera.compile(nn.Linear(4, 2))
+    compiled(torch.ones(3, 4))
+    assert not any("compiled again" in note for c in compiled.report.compilations for note in c.notes)
+    compiled(torch.ones(5, 4))
+    notes = [note for c in compiled.report.compilations for note in c.notes]
+    said = 'compiled again, because input came as [5, 4] after [3, 4]; declared as input: Tensor["B", 4] it is compiled'
+    assert any(note.startswith(said) for note in notes)
