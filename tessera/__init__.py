@@ -52,6 +52,15 @@ if TYPE_CHECKING:
     from tessera.random.seeding import seed as seed
     from tessera.random.state import random_state as random_state
     from tessera.shapes.annotation import Tensor as Tensor
+    from tessera.shapes.dtypes import bf16 as bf16
+    from tessera.shapes.dtypes import f16 as f16
+    from tessera.shapes.dtypes import f32 as f32
+    from tessera.shapes.dtypes import f64 as f64
+    from tessera.shapes.dtypes import i8 as i8
+    from tessera.shapes.dtypes import i16 as i16
+    from tessera.shapes.dtypes import i32 as i32
+    from tessera.shapes.dtypes import i64 as i64
+    from tessera.shapes.dtypes import u8 as u8
     from tessera.shapes.size import dims as dims
     from tessera.shapes.spec import between as between
     from tessera.train.benchmark import benchmark as benchmark
@@ -79,6 +88,7 @@ _CONTENTS = {
     "assume": "tessera.nn.assume:assume",
     "benchmark": "tessera.train.benchmark:benchmark",
     "between": "tessera.shapes.spec:between",
+    "bf16": "tessera.shapes.dtypes:bf16",
     "check": "tessera.check.check:check",
     "check_numerics": "tessera.backend.ranges.check_numerics:check_numerics",
     "checkpoint": "tessera.checkpoint.callable:checkpoint",
@@ -97,10 +107,17 @@ _CONTENTS = {
     "exp": "tessera.nn.checked:exp",
     "exp2": "tessera.nn.checked:exp2",
     "export": "tessera.export.export:export",
+    "f16": "tessera.shapes.dtypes:f16",
+    "f32": "tessera.shapes.dtypes:f32",
+    "f64": "tessera.shapes.dtypes:f64",
     "fit": "tessera.train.fit:fit",
     "function": "tessera.nn.function:function",
     "grad": "tessera.transforms.gradients:grad",
     "hessian": "tessera.transforms.jacobians:hessian",
+    "i16": "tessera.shapes.dtypes:i16",
+    "i32": "tessera.shapes.dtypes:i32",
+    "i64": "tessera.shapes.dtypes:i64",
+    "i8": "tessera.shapes.dtypes:i8",
     "jacfwd": "tessera.transforms.jacobians:jacfwd",
     "jacrev": "tessera.transforms.jacobians:jacrev",
     "jvp": "tessera.transforms.products:jvp",
@@ -120,16 +137,17 @@ _CONTENTS = {
     "profile": "tessera.profile.profile:profile",
     "random": "tessera.random",
     "random_state": "tessera.random.state:random_state",
-    "scan": "tessera.capture.scan:scan",
-    "seed": "tessera.random.seeding:seed",
     "reciprocal": "tessera.nn.checked:reciprocal",
     "rsqrt": "tessera.nn.checked:rsqrt",
+    "scan": "tessera.capture.scan:scan",
+    "seed": "tessera.random.seeding:seed",
     "softmax": "tessera.nn.checked:softmax",
     "sqrt": "tessera.nn.checked:sqrt",
     "stable_exp": "tessera.nn.checked:stable_exp",
     "tensor": "tessera.nn.tensor:tensor",
     "train": "tessera.train",
     "train_step": "tessera.capture.train_step:train_step",
+    "u8": "tessera.shapes.dtypes:u8",
     "value_and_grad": "tessera.transforms.gradients:value_and_grad",
     "vjp": "tessera.transforms.products:vjp",
     "vmap": "tessera.transforms.vmap:vmap",
