@@ -112,7 +112,7 @@ def _contract_of(function: Callable[..., Any]) -> Contract | None:
         return None
     try:
         contract = read_contract(annotated)
-    except AnnotationError:  # told by tessera.check; what runs is not held up by it
+    except (AnnotationError, TypeError, ValueError):  # told by tessera.check, or a builtin without a signature
         return None
     return contract if contract.names else None
 

@@ -177,7 +177,7 @@ def test_a6_parameters_are_kept_for_a_function(dataset):
     assert history.loss[-1] < history.loss[0] / 2
     assert history.report.rung == "whole step in one Program"
     twin = torch.nn.Sequential(
-        torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(512, 10)
+        torch.nn.Linear(784, 512), torch.nn.ReLU(), tessera.nn.Dropout(0.1), torch.nn.Linear(512, 10)
     )
     twin.load_state_dict(dict(zip(twin.state_dict(), classify.state_dict().values(), strict=True)))
     x = tessera.tensor(dataset[0].images, device="cpu")

@@ -280,3 +280,5 @@ PROGRAMS = [
     LowRankAdapterRight,
     SharedLayers,
 ]
+
+SIZES = {"RMS": {"D": (16,)}}
