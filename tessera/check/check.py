@@ -11,7 +11,7 @@ import torch
 
 from tessera.check.explore import explore
 from tessera.check.finding import CheckReport, Finding
-from tessera.errors import AnnotationError, ShapeError, SourceLine
+from tessera.errors import AnnotationError, SettingError, ShapeError, SourceLine
 from tessera.nn.function import Function
 from tessera.shapes.signature import Contract, read_contract
 
@@ -30,6 +30,9 @@ def check(target: Any) -> CheckReport:
     Returns:
         A report with ``.errors`` and ``.warnings``, each with file, line, kind, message and fixes; ``.notes`` say what
         was taken for granted and what could not be checked.
+
+    Raises:
+        SettingError: the target is none of these.
 
     Example:
         >>> import torch, tessera
@@ -51,6 +54,12 @@ def check(target: Any) -> CheckReport:
         return _check_module(target)
     if inspect.isclass(target):
         return _check_class(target)
+    if not callable(target):
+        raise SettingError(
+            f"tessera.check was given {target!r:.80}.",
+            "It takes an annotated function, a tessera.function, a module, or a Python module with any of these in it.",
+            "Write for example tessera.check(model).",
+        )
     plain = inspect.unwrap(target)
     owner = getattr(target, "__self__", None)
     return _check_one(target, plain, owner if isinstance(owner, torch.nn.Module) else None)

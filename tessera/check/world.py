@@ -74,7 +74,6 @@ class World:
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
-        fixed: the lines at which a size was turned into a plain number, and the size.
     """
 
     examples: Mapping[str, int]
@@ -83,7 +82,6 @@ class World:
     may_be_long: bool = True
     ends: float = math.inf
     questions: list[Question] = field(default_factory=list)
-    fixed: list[tuple[SourceLine, str]] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -218,8 +216,6 @@ class World:
         answer = usual()
         if _is_condition(asked):
             self.questions.append(Question(asked, bool(answer), by_user, of_data=False))
-        else:
-            self.fixed.append((by_user, self.expression_text(asked)))
         return answer
 
     def _answer_by_choice(self, asked: Any, by_user: SourceLine | None, usual: Any) -> Any:

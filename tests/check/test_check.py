@@ -12,7 +12,7 @@ from torch import nn
 import tessera
 from tessera import Tensor, dims
 from tessera.check.check import annotated_in, check, raise_errors
-from tessera.errors import ShapeError
+from tessera.errors import SettingError, ShapeError
 
 B, S, D, H = dims("B S D H")
 
@@ -244,3 +244,9 @@ def test_raise_errors():
         raise_errors(check(wrong))
     assert caught.value.findings[0].kind == "return"
     raise_errors(check(line_of))
+
+
+@pytest.mark.parametrize("target", [3, None, "net"])
+def test_what_cannot_be_checked_is_said(target):
+    with pytest.raises(SettingError, match="It takes an annotated function"):
+        check(target)

@@ -57,13 +57,6 @@ def test_a_loop_on_data_ends():
     assert 1 <= turns <= 5
 
 
-def test_a_size_as_a_plain_number_is_noted():
-    world = World({"B": 97})
-    with world.mode:
-        assert len(range(world.size(read_size("B")))) == 97
-    assert world.fixed[0][1] == "B"
-
-
 def test_what_divides_is_noted():
     world = World({"D": 97})
     with world.mode:
