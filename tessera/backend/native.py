@@ -74,7 +74,7 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
     schedule = read_wrapper(output.source, [value.dtype for value in inputs])
     if schedule is None or not schedule.calls or len(set(schedule.outputs)) != len(schedule.outputs):
         return None
-    if not all(_is_dense(schedule.buffers[name]) for name in schedule.outputs):
+    if not all(map(_is_dense, schedule.results)):
         return None
     places, size = _arrange(schedule)
     if size > LARGEST_ARENA:
@@ -83,8 +83,7 @@ def make_native(output: torch_internals.InductorOutput, inputs: Sequence[Any]) -
     addresses = [address_of(output.names[name]) for name in names]
     source = _source(schedule, places, size, names)
     extension = load_cpp_extension(NAME, source, [torch_internals.tensor_data_pointer_function(), *addresses])
-    results = tuple(schedule.buffers[name] for name in schedule.outputs)
-    return NativeProgram(results, extension, tuple(output.names[name] for name in names))
+    return NativeProgram(schedule.results, extension, tuple(output.names[name] for name in names))
 
 
 def _is_dense(buffer: Buffer) -> bool:

@@ -65,12 +65,19 @@ class Product(Call):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a wrapper does. ``outputs`` are names of buffers."""
+    """What a wrapper does.
+
+    Attributes:
+        outputs: names of the buffers that are returned.
+        results: how each of them is returned, which is not always how it was allocated: a wrapper that uses memory
+            again may give it another shape of the same size.
+    """
 
     inputs: tuple[str, ...]
     buffers: dict[str, Buffer]
     calls: tuple[Call, ...]
     outputs: tuple[str, ...]
+    results: tuple[Buffer, ...]
 
 
 def read_wrapper(
@@ -96,7 +103,8 @@ def read_wrapper(
         return None
     if reader.outputs is None:
         return None
-    return Schedule(tuple(reader.inputs), reader.buffers, tuple(reader.calls), reader.outputs)
+    names, results = [name for name, _ in reader.outputs], [layout for _, layout in reader.outputs]
+    return Schedule(tuple(reader.inputs), reader.buffers, tuple(reader.calls), tuple(names), tuple(results))
 
 
 class _Unknown(Exception):
@@ -110,7 +118,7 @@ class _Reader:
         self.inputs: list[str] = []
         self.buffers: dict[str, Buffer] = {}
         self.calls: list[Call] = []
-        self.outputs: tuple[str, ...] | None = None
+        self.outputs: list[tuple[str, Buffer]] | None = None
         self._dtypes, self._layouts = dtypes, layouts
         self._shapes: dict[str, Buffer] = {}
         self._names: dict[str, Pointer] = {}
@@ -127,15 +135,16 @@ class _Reader:
             case ast.Assign([ast.Name(name)], ast.Call(ast.Name("empty_strided_cpu"), [shape, strides, dtype])):
                 self._allocate(name, shape, strides, dtype)
             case ast.Assign([ast.Name(name)], value):
-                self._names[name] = self._pointer(value)
-                if self._layouts is not None:
-                    self._shapes[name] = self._layout(value)
+                pointer, layout = self._pointer(value), self._layout(value)
+                self._names[name] = pointer
+                if layout is not None:
+                    self._shapes[name] = layout
             case ast.Expr(ast.Call(ast.Attribute(ast.Name("extern_kernels"), kind), operands, options)):
                 self._multiply(kind, operands, options)
             case ast.Expr(ast.Call(ast.Name(kernel), arguments, [])) if kernel.startswith("cpp_fused"):
                 self.calls.append(Call(kernel, tuple(map(self._pointer, arguments))))
             case ast.Return(ast.Tuple(values)):
-                self.outputs = tuple(map(self._output, values))
+                self.outputs = list(map(self._output, values))
             case _:
                 raise _Unknown
 
@@ -148,12 +157,13 @@ class _Reader:
                 return Pointer(base.base, base.offset + offset, base.dtype)
         raise _Unknown
 
-    def _layout(self, value: ast.expr) -> Buffer:
+    def _layout(self, value: ast.expr) -> Buffer | None:
+        """Shape and strides of ``value``; None for an input whose layout was not given."""
         match value:
-            case ast.Name(name) if name in self._shapes:
-                return self._shapes[name]
+            case ast.Name(name) if name in self._names:
+                return self._shapes.get(name)
             case ast.Call(ast.Name("reinterpret_tensor"), [_, shape, strides, _]):
-                return Buffer(ast.literal_eval(shape), ast.literal_eval(strides), self._pointer(value).dtype)
+                return Buffer(_literal(shape), _literal(strides), self._pointer(value).dtype)
         raise _Unknown
 
     def _multiply(self, kind: str, operands: Sequence[ast.expr], options: Sequence[ast.keyword]) -> None:
@@ -162,24 +172,32 @@ class _Reader:
         if self._layouts is None or kind not in ("mm", "addmm") or not plain:
             raise _Unknown
         values = [named["out"], *operands[-2:], *operands[:-2]]
-        self.calls.append(
-            Product(f"extern_kernels.{kind}", tuple(map(self._pointer, values)), tuple(map(self._layout, values)))
-        )
-
-    def _output(self, value: ast.expr) -> str:
-        pointer = self._pointer(value)
-        if not isinstance(value, ast.Name) or pointer.base not in self.buffers or pointer.offset:
+        layouts = [layout for layout in map(self._layout, values) if layout is not None]
+        if len(layouts) != len(values):
             raise _Unknown
-        return pointer.base
+        self.calls.append(Product(f"extern_kernels.{kind}", tuple(map(self._pointer, values)), tuple(layouts)))
+
+    def _output(self, value: ast.expr) -> tuple[str, Buffer]:
+        pointer, layout = self._pointer(value), self._layout(value)
+        base = self.buffers.get(pointer.base)
+        if not isinstance(value, ast.Name) or base is None or layout is None or pointer.offset:
+            raise _Unknown
+        if layout.bytes != base.bytes:  # a part of the memory is returned
+            raise _Unknown
+        return pointer.base, layout
 
     def _allocate(self, name: str, shape: ast.expr, strides: ast.expr, dtype: ast.expr) -> None:
-        try:
-            sizes, steps = ast.literal_eval(shape), ast.literal_eval(strides)
-        except ValueError as error:  # a size that depends on the inputs
-            raise _Unknown from error
+        sizes, steps = _literal(shape), _literal(strides)
         kind = getattr(torch, dtype.attr, None) if isinstance(dtype, ast.Attribute) else None
         if not isinstance(kind, torch.dtype) or any(step < 0 for step in steps) or math.prod(sizes) == 0:
             raise _Unknown
         self.buffers[name] = Buffer(sizes, steps, kind)
         self._names[name] = Pointer(name, 0, kind)
         self._shapes[name] = self.buffers[name]
+
+
+def _literal(numbers: ast.expr) -> tuple[int, ...]:
+    try:
+        return tuple(ast.literal_eval(numbers))
+    except ValueError as error:  # a size that depends on the inputs
+        raise _Unknown from error

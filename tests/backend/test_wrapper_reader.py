@@ -34,6 +34,14 @@ def test_a_wrapper_becomes_its_buffers_and_calls():
     )
 
 
+def test_memory_that_is_used_again_is_returned_in_its_new_shape():
+    again = WRAPPER.replace("return (buf0, )", "buf3 = reinterpret_tensor(buf0, (8, 4), (4, 1), 0)\n    return (buf3, )")
+    schedule = read_wrapper(again, DTYPES)
+    assert schedule.outputs == ("buf0",)
+    assert schedule.results == (Buffer((8, 4), (4, 1), torch.float32),)
+    assert read_wrapper(again.replace("(8, 4), (4, 1)", "(4, 4), (4, 1)"), DTYPES) is None  # half of the memory
+
+
 @pytest.mark.parametrize(
     ("shape", "strides", "elements"), [((4, 8), (8, 1), 32), ((4, 8), (1, 16), 116), ((), (), 1), ((0, 8), (8, 1), 0)]
 )
