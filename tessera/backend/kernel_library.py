@@ -156,10 +156,7 @@ def _source(kernels: Sequence[KernelSource]) -> str:
             "#define ADDRESSES 1",
             HEADER,
             *includes,
-            *(
-                f"namespace kernels_{n} {{\n{_KERNEL.sub(f'kernel_{n}(', _INCLUDE.sub('', k.text))}\n}}"
-                for n, k in numbered
-            ),
+            *(_apart(n, kernel) for n, kernel in numbered),
             _BINDING,
             *(_bound(n, kernel) for n, kernel in numbered),
             _MODULE.format(
