@@ -22,6 +22,9 @@ class Call:
         where: the user's line.
         tensors: those among the arguments, parameters of layers left out.
         module: the layer whose parameters are among the arguments.
+        result: what came of it.
+        site: the place in the user's code, down to the instruction.
+        of_layer: whether a layer of torch made the call, and the user's code called that.
     """
 
     function: Callable[..., Any]
@@ -31,6 +34,8 @@ class Call:
     tensors: list[torch.Tensor] = field(default_factory=list)
     module: torch.nn.Module | None = None
     result: Any = None
+    site: Any = None
+    of_layer: bool = False
 
     @property
     def name(self) -> str:

@@ -18,7 +18,13 @@ from tessera.users_code import is_library, source_line_at
 
 def constructor_line(root: nn.Module, path: str) -> SourceLine | None:
     """The line in a class of the user's that made the module at ``path``; None where there is none to be found."""
-    found: SourceLine | None = None
+    made = constructor(root, path)
+    return source_line_at(made[0], made[1]) if made is not None else None
+
+
+def constructor(root: nn.Module, path: str) -> tuple[str, int, int] | None:
+    """The same as file, line and column: two layers that are written in one line are not made by the same."""
+    found: tuple[str, int, int] | None = None
     module: nn.Module = root
     made: ast.expr | None = None  # what the module was made by, where that is known
     file = ""
@@ -29,7 +35,7 @@ def constructor_line(root: nn.Module, path: str) -> SourceLine | None:
             kind: Any = type(module)  # torch's modules are not hashable to mypy
             file, made = _assigned(kind, name)
         if made is not None:
-            found = source_line_at(file, made.lineno)
+            found = file, made.lineno, made.col_offset
         child = module._modules.get(name)  # noqa: SLF001 - also where a class hides it behind a property
         if child is None:
             break

@@ -16,8 +16,12 @@ import torch
 
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.finding import CheckReport, Finding
+from tessera.check.history import Site
 from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
+from tessera.check.layer_rewrites import LayerEdit
 from tessera.check.numerics import numerics_findings
+from tessera.check.repair import Edit, mended
+from tessera.check.rewrites import Rewrite
 from tessera.check.run import Outcome, Plan, put_back, run
 from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
@@ -83,6 +87,24 @@ class _Exploration:
     def _may_go_on(self) -> bool:
         return self._runs < _MOST_RUNS and time.monotonic() < self._ends
 
+    def _attempt(self, plan: Plan, edit: Edit | None) -> Outcome | None:
+        """A run with an edit; None where that is no program."""
+        function, root = self._function, self._root
+        rewrite: tuple[Site, Rewrite] | None = None
+        try:
+            if isinstance(edit, LayerEdit) and root is not None:
+                function = root = edit.applied(root)
+            elif isinstance(edit, tuple):
+                rewrite = edit
+            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.monotonic() + 2)
+        except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
+            return None
+
+    def _verdict(self, outcome: Outcome) -> Finding | None:
+        if outcome.error is None:
+            return declared_result(outcome, self._contract)
+        return finding_of(outcome, self._contract)
+
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
@@ -124,7 +146,7 @@ class _Exploration:
                 if condition:
                     self._note(condition)
                 return again if still is None else self._settle(other)
-        self.report.add(found)
+        self.report.add(mended(outcome, found, self._attempt, self._verdict, has_layers=self._function is self._root))
         return outcome
 
     def _wrong(self, outcome: Outcome) -> Finding | None:

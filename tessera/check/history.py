@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from torch.overrides import TorchFunctionMode
 from tessera import torch_internals
 from tessera.check.call import Call, refuse
 from tessera.check.constructors import running_module
+from tessera.check.rewrites import Rewrite
 from tessera.check.world import TakesTooLong, World
 from tessera.errors import SourceLine
-from tessera.users_code import users_line
+from tessera.users_code import source_line_at, users_frames
+
+Site = tuple[CodeType, int, int]  # of a call: the user's code, the instruction in it, and the layer that is called
 
 # What makes a plain number of a tensor: a condition that asks for it is the user's own.
 _READ_DATA = {"__bool__", "__int__", "__float__", "__index__", "item", "tolist", "is_nonzero"}
@@ -33,13 +37,16 @@ class History(TorchFunctionMode):
     """While it is entered, notes which call made each tensor.
 
     Attributes:
+        calls: all of them.
         failing: the call that is running, or that raised.
         squeezed: calls of ``squeeze()`` that would drop a declared size where it is 1.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, rewrite: tuple[Site, Rewrite] | None = None) -> None:
         super().__init__()
         self._world = world
+        self._rewrite = rewrite
+        self.calls: list[Call] = []
         self._made_by: dict[int, Call] = {}
         self._kept: list[torch.Tensor] = []  # an id is one tensor's only as long as the tensor lives
         self.failing: Call | None = None
@@ -54,9 +61,14 @@ class History(TorchFunctionMode):
         # What holds data (weights, buffers) is stood for by what holds none: nothing in it is to be changed.
         args, kwargs = torch_internals.on_leaves(self._without_data, (args, kwargs))
         frame = sys._getframe(1)  # noqa: SLF001 - the documented way
-        call = Call(func, args, kwargs, users_line(frame), carried)
+        site, where, of_layer = _site_of(frame)
+        rewrite = self._rewrite[1] if self._rewrite is not None and self._rewrite[0] == site else None
+        if rewrite is not None:
+            func, args, kwargs = rewrite.pieces((func, args, kwargs))
+        call = Call(func, args, kwargs, where, carried, site=site, of_layer=of_layer)
         if len(carried) < len(tensors):
             call.module = running_module(frame)
+        self.calls.append(call)
         before, self.failing = self.failing, call
         refuse(call, self._world)
         if call.name in _TAKE_APART and any(isinstance(size, torch.SymInt) for t in tensors for size in t.shape[:1]):
@@ -66,6 +78,9 @@ class History(TorchFunctionMode):
             result = func(*args, **kwargs)
         finally:
             self._world.reading_data = False
+        if rewrite is not None:
+            result = rewrite.after(result)
+        call.result = result
         self.failing = before
         if isinstance(result, torch.Tensor):
             self._note(result, call)
@@ -198,6 +213,20 @@ class History(TorchFunctionMode):
             if (before := next((t for t in call.tensors if t.dim() and carries(t)), None)) is None:
                 return
             tensor = before
+
+
+def _site_of(frame: FrameType) -> tuple[Site | None, SourceLine | None, bool]:
+    """Where in the user's code a call was made, its line, and whether a layer of torch made it that is called there."""
+    users = next(users_frames(frame), None)
+    if users is None:
+        return None, None, False
+    where = source_line_at(users.f_code.co_filename, users.f_lineno)
+    between: FrameType | None = frame
+    while between is not None and between is not users:
+        if between.f_code.co_name == "_call_impl":
+            return (users.f_code, users.f_lasti, id(running_module(frame))), where, True
+        between = between.f_back
+    return (users.f_code, users.f_lasti, 0), where, False
 
 
 _OF_WEIGHTS = {"linear": -1, "conv1d": -2, "conv2d": -3, "conv3d": -4}  # the axis that a layer makes anew

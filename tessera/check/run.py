@@ -18,7 +18,8 @@ import torch
 from tessera import torch_internals
 from tessera.check.arguments import make_arguments
 from tessera.check.call import Call
-from tessera.check.history import History
+from tessera.check.history import History, Site
+from tessera.check.rewrites import Rewrite
 from tessera.check.world import World
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
@@ -91,11 +92,21 @@ def run(
     *,
     may_be_long: bool = True,
     ends: float = math.inf,
+    rewrite: tuple[Site, Rewrite] | None = None,
 ) -> Outcome:
     """Call ``function`` on tensors without data and note what happens.
 
     Attributes of modules, Python's random numbers, gradients' mode and default dtype are put back afterwards, and what
     it prints is not shown.
+
+    Args:
+        function: what is called.
+        contract: of it.
+        plan: what to run with.
+        root: the module that it belongs to.
+        may_be_long: whether a loop may run over a size.
+        ends: by when it is over, of ``time.monotonic``.
+        rewrite: a place in the user's code, and how the call of torch that is made there is changed.
 
     Raises:
         CannotMake: an argument cannot be made.
@@ -103,7 +114,7 @@ def run(
         TakesTooLong: it is not over when ``ends`` comes.
     """
     world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, ends)
-    history = History(world)
+    history = History(world, rewrite)
     with put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)
         bound = contract.signature.bind(*args, **kwargs).arguments

@@ -169,7 +169,7 @@ class World:
 
     def is_free(self, size: Any) -> bool:
         """Whether a size is made of one that belongs to an argument of whose shape nothing was declared."""
-        return UNDECLARED in self.text(size)
+        return size is not None and UNDECLARED in self.text(size)
 
     def message_text(self, message: str) -> str:
         """A message of torch's with declared names in place of its own."""

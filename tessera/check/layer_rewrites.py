@@ -1,0 +1,193 @@
+"""What could have been written instead where a layer or a parameter was made: another size, ``batch_first``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.check.constructors import constructor, constructor_line
+from tessera.errors import SourceLine
+
+_SIZE, _SWITCH = 1.0, 1.0
+
+
+Made = tuple[str, str, Any]  # the path of a module, and a layer or parameter in it under a name
+
+
+@dataclass(frozen=True)
+class LayerEdit:
+    """Layers that one line made, made otherwise.
+
+    Attributes:
+        cost: in edits of one number.
+        where: the line that made them.
+        text: how they are made, as code.
+        last: one of them.
+        make: makes them.
+    """
+
+    cost: float
+    where: SourceLine
+    text: str
+    last: nn.Module
+    make: Callable[[], list[Made]]
+
+    def applied(self, root: nn.Module) -> nn.Module:
+        """A module like ``root`` with them; ``root`` itself stays as it is, another thread may be using it."""
+        made = self.make()
+        root = _copy(root, {})
+        for path, name, value in made:
+            owner = root.get_submodule(path)
+            kept = owner._parameters if isinstance(value, nn.Parameter) else owner._modules  # noqa: SLF001
+            kept[name] = value
+        return root
+
+
+def _copy(module: nn.Module, copies: dict[int, nn.Module]) -> nn.Module:
+    """A module of the same parts: its own tables of them are new, the tensors are shared."""
+    if id(module) not in copies:
+        new = copies[id(module)] = copy.copy(module)
+        vars(new)["_parameters"] = dict(module._parameters)  # noqa: SLF001
+        parts = module._modules.items()  # noqa: SLF001
+        vars(new)["_modules"] = {name: part and _copy(part, copies) for name, part in parts}
+    return copies[id(module)]
+
+
+def layer_edits(root: nn.Module, mode: Any, used: Sequence[nn.Module], sizes: Sequence[int]) -> Iterator[LayerEdit]:
+    """Edits of what made the layers, parameters and numbers of the modules in ``used``.
+
+    Args:
+        root: the module they are parts of.
+        mode: in which layers are made without memory.
+        used: modules that were called.
+        sizes: numbers that do not fit where they are.
+    """
+    names = {id(module): name for name, module in root.named_modules()}
+    by_line: dict[tuple[str, int, int, type], list[tuple[str, nn.Module]]] = {}
+    calls = {id(module) for module in used}
+    for path, module in root.named_modules():
+        if path and _is_torchs(type(module)) and (made := constructor(root, path)) is not None:
+            by_line.setdefault((*made, type(module)), []).append((path, module))
+    for layers in by_line.values():
+        where = constructor_line(root, layers[0][0])
+        last = next((layer for _, layer in reversed(layers) if id(layer) in calls), None)
+        if where is None or last is None:
+            continue
+        alike = len({str(_arguments(layer)) for _, layer in layers}) == 1
+        for name, value in _other_arguments(layers[0][1], sizes) if alike else _of_siblings(root, layers):
+            make = functools.partial(_made_with, root, mode, layers, name, value)
+            kind = type(layers[0][1]).__name__
+            cost = _SWITCH if isinstance(value, bool) else _SIZE
+            yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
+    yield from _of_parameters(root, mode, names, used, sizes)
+
+
+def _of_parameters(
+    root: nn.Module, mode: Any, names: dict[int, str], used: Sequence[nn.Module], sizes: Sequence[int]
+) -> Iterator[LayerEdit]:
+    for module in {id(m): m for m in used}.values():
+        if id(module) not in names or _is_torchs(type(module)):
+            continue
+        prefix = names[id(module)]
+        for name, parameter in module._parameters.items():  # noqa: SLF001 - its own alone
+            where = constructor_line(root, f"{prefix}.{name}".lstrip("."))
+            if parameter is None or where is None:
+                continue
+            shape = [int(size) for size in parameter.shape]
+            for at, old in enumerate(shape):
+                for size in sizes:
+                    if size != old:
+                        other = [*shape[:at], size, *shape[at + 1 :]]
+                        make = functools.partial(_parameter, mode, prefix, name, other)
+                        yield LayerEdit(_SIZE, where, f"{name} of {other}", module, make)
+
+
+def _parameter(mode: Any, owner: str, name: str, shape: Sequence[int]) -> list[Made]:
+    with mode:
+        return [(owner, name, nn.Parameter(torch.empty(shape)))]
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn") or kind.__module__.startswith("tessera.nn")
+
+
+def _of_siblings(root: nn.Module, layers: Sequence[tuple[str, nn.Module]]) -> Iterator[tuple[str, _SizeOf]]:
+    """For layers of one line with several sizes: the sizes of the layers beside each."""
+    path, layer = layers[0]
+    owner, _, own_name = path.rpartition(".")
+    for name in _SIZES & _arguments(layer).keys():
+        for sibling, other in root.get_submodule(owner).named_children():
+            for attribute in sorted(_SIZES_OF_LAYERS & vars(other).keys()):
+                if (sibling, attribute) != (own_name, name):
+                    yield name, _SizeOf(sibling, attribute)
+
+
+@dataclass(frozen=True)
+class _SizeOf:
+    """The size of a layer beside the one that is made."""
+
+    sibling: str
+    attribute: str
+
+    def of(self, owner: nn.Module) -> int:
+        value = getattr(owner.get_submodule(self.sibling), self.attribute)
+        return int(value[0] if isinstance(value, tuple) else value)
+
+    def __str__(self) -> str:
+        return f"self.{self.sibling}.{self.attribute}"
+
+
+def _arguments(module: nn.Module) -> dict[str, Any]:
+    """What a layer of torch was made with: its attributes have the names of the constructor's arguments."""
+    kind = type(module)
+    parameters = dict(inspect.signature(kind).parameters)
+    if "args" in parameters and kind.__base__ is not None:  # an RNN's are those of its base, but for the kind
+        parameters |= {n: p for n, p in inspect.signature(kind.__base__).parameters.items() if n != "mode"}
+    given = {name: vars(module)[name] for name in parameters if name in vars(module)}
+    if given.get("proj_size") == 0:  # an RNN and a GRU have it, and take none
+        del given["proj_size"]
+    if "bias" in parameters and "bias" in module._parameters:  # noqa: SLF001
+        given["bias"] = module._parameters["bias"] is not None  # noqa: SLF001
+    return given
+
+
+def _other_arguments(module: nn.Module, sizes: Sequence[int]) -> Iterator[tuple[str, Any]]:
+    for name, value in _arguments(module).items():
+        if name in ("batch_first", "bidirectional") or (name == "transposed"):
+            yield name, not value
+        elif name in _SIZES and type(value) is int:
+            others = dict.fromkeys((*sizes, value * 2, value * 3, value * 4, value // 2, value * 3 // 2))
+            yield from ((name, size) for size in others if size != value)
+        elif name == "normalized_shape":
+            yield from ((name, size) for size in sizes if (size,) != tuple(value))
+        elif name in ("stride", "padding") and isinstance(value, tuple):
+            kernel = vars(module)["kernel_size"][0]
+            usual = {"stride": (1, 2, kernel), "padding": (0, 1, (kernel - 1) // 2)}[name]
+            yield from ((name, other) for other in dict.fromkeys(usual) if other != value[0])
+
+
+def _made_with(
+    root: nn.Module, mode: Any, layers: Sequence[tuple[str, nn.Module]], argument: str, value: Any
+) -> list[Made]:
+    made = []
+    for path, layer in layers:
+        owner, _, name = path.rpartition(".")
+        size = value.of(root.get_submodule(owner)) if isinstance(value, _SizeOf) else value
+        with mode:
+            other = type(layer)(**{**_arguments(layer), argument: size}).train(layer.training)
+        made.append((owner, name, other))
+    return made
+
+
+_SIZES = {
+    *("in_features", "out_features", "in_channels", "out_channels", "num_features", "num_channels", "embedding_dim"),
+    *("input_size", "hidden_size", "embed_dim", "in1_features", "in2_features", "groups"),
+}
+_SIZES_OF_LAYERS = _SIZES | {"normalized_shape"}

@@ -1,0 +1,313 @@
+"""What could have been written instead in one call of torch: another axis, ``keepdim``, an operand turned round.
+
+Each is a small edit of one line. ``repair`` runs the function with one of them at a time; the one that makes everything
+fit tells which line was wrong, and what to write there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tessera import torch_internals
+from tessera.check.call import Call
+from tessera.check.world import World
+
+Pieces = tuple[Any, tuple[Any, ...], dict[str, Any]]  # function, args, kwargs
+
+# What an edit costs, in edits of one number: the cheapest that makes everything fit is taken to be what was meant.
+KEEPS = 0.95  # its dimension; the same numbers all the same
+AXIS = LETTER = 1.0
+ONE_MORE = 1.1  # or less: a dimension of size 1
+INDEX = SWAPPED = 1.2
+SIZE = OTHER_FUNCTION = TURNED = 1.3
+LEFT_OUT = SEVERAL_MORE = 1.4
+_MOST_LETTERS = 4
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One edit of a call.
+
+    Attributes:
+        cost: in edits of one number.
+        text: what it is, as code.
+        pieces: the function and arguments to call instead; given those that were written.
+        after: what is done to the result.
+    """
+
+    cost: float
+    text: str
+    pieces: Callable[[Pieces], Pieces] = lambda pieces: pieces
+    after: Callable[[Any], Any] = lambda result: result
+
+
+def rewrites(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite]:
+    """Edits of a call, each of which may give it another result.
+
+    Args:
+        call: the call.
+        sizes: numbers that may be what should stand here.
+        world: whose sizes they are.
+    """
+    if call.of_layer:
+        yield from _of_input(call)
+    elif call.name == "__get__":
+        yield from _of_shape(call)
+    elif call.name == "einsum":
+        yield from _of_letters(call)
+    elif call.name == "__getitem__":
+        yield from _of_index(call)
+    else:
+        yield from _of_numbers(call, sizes, world)
+        yield from _of_functions(call)
+    if call.name not in ("__get__", "size"):
+        yield from () if call.of_layer else _of_operands(call)
+        yield from _afterwards(call)
+
+
+def _of_shape(call: Call) -> Iterator[Rewrite]:
+    """``b, d, s = x.shape`` in place of ``b, s, d``."""
+    for one, other in itertools.combinations(range(call.tensors[0].dim() if call.tensors else 0), 2):
+
+        def swapped(shape: Any, one: int = one, other: int = other) -> Any:
+            places = list(shape)
+            places[one], places[other] = places[other], places[one]
+            return torch.Size(places)
+
+        yield Rewrite(INDEX, f"dimensions {one} and {other} of the shape, the other way round", after=swapped)
+
+
+def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite]:
+    leaves, _ = torch_internals.flattened((call.args, call.kwargs))
+    rank = max((t.dim() for t in call.tensors), default=0)
+    for at, leaf in enumerate(leaves):
+        if type(leaf) is bool:
+            yield Rewrite(AXIS, f"{call.name} with {not leaf}", _with_leaf(at, not leaf))
+        elif type(leaf) is int and (call.name in _OF_AXES or -rank <= leaf < rank):
+            for axis in range(-rank - 1, 0) if leaf < 0 else range(rank + 1):
+                yield Rewrite(AXIS, f"{call.name} with {axis}", _with_leaf(at, axis))
+        if type(leaf) is int and call.name not in _OF_AXES:
+            for size in (leaf - 1, leaf + 1, *(size for size in sizes if _is_any(size, world) <= _is_any(leaf, world))):
+                yield Rewrite(SIZE, f"{call.name} with {world.text(size)}", _with_leaf(at, size))
+    if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
+        yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
+    if call.name == "meshgrid":
+        other = "xy" if call.kwargs.get("indexing", "ij") == "ij" else "ij"
+        yield Rewrite(AXIS, f'indexing="{other}"', _with_keyword("indexing", other))
+    if call.name == "pad_sequence":
+        yield Rewrite(AXIS, "batch_first", _with_keyword("batch_first", not call.kwargs.get("batch_first")))
+
+
+def _is_any(size: int, world: World) -> bool:
+    """Whether a number is made of a declared size; nobody writes such a one for a number that is not."""
+    return size > 1 and any(size % example == 0 for example in world.examples.values())
+
+
+def _of_functions(call: Call) -> Iterator[Rewrite]:
+    others = {"cat": torch.stack, "concat": torch.stack, "stack": torch.cat}
+    if call.name in others:
+        other = others[call.name]
+        yield Rewrite(OTHER_FUNCTION, f"torch.{other.__name__}", lambda pieces: (other, *pieces[1:]))
+    if call.name in _PRODUCTS:
+        yield Rewrite(SWAPPED, "b @ a in place of a @ b", lambda p: (p[0], (*p[1][1::-1], *p[1][2:]), p[2]))
+    if call.name in _LAYOUTS and call.tensors:
+        yield Rewrite(LEFT_OUT, f"no {call.name}", _left_out)
+        if call.name == "permute":
+            axes = [int(a) for a in (call.args[1] if isinstance(call.args[1], (tuple, list)) else call.args[1:])]
+            for order in itertools.permutations(range(len(axes))) if len(axes) <= _MOST_LETTERS else ():
+                if list(order) != axes:
+                    yield Rewrite(
+                        AXIS,
+                        f"permute{order}",
+                        lambda p, order=order: (p[0], (p[1][0], *order), {}),  # type: ignore[misc]
+                    )
+    if call.name in ("view", "reshape", "expand") and len(call.args) > 2:
+        for first, second in itertools.combinations(range(1, len(call.args)), 2):
+            yield Rewrite(SWAPPED, f"arguments {first} and {second} swapped", _swapped(first, second))
+
+
+def _left_out(pieces: Pieces) -> Pieces:
+    return (lambda given: given), pieces[1][:1], {}
+
+
+def _of_letters(call: Call) -> Iterator[Rewrite]:
+    equation = call.args[0]
+    if not isinstance(equation, str) or "." in equation:
+        return
+    inputs, arrow, out = equation.replace(" ", "").partition("->")
+    written = inputs.split(",")
+    others = ["".join(order) for order in itertools.permutations(out)] if len(out) <= _MOST_LETTERS else []
+    others += [out[:at] + out[at + 1 :] for at in range(len(out))] if len(out) > 1 else []
+    missing = [letter for letter in dict.fromkeys("".join(written)) if letter not in out]
+    others += [out[:at] + letter + out[at:] for letter in missing for at in range(len(out) + 1)]
+    others += [out.replace(old, letter) for old in out for letter in missing]
+    equations = [f"{inputs}->{other}" for other in others if other != out] if arrow else []
+    for at, letters in enumerate(written):
+        for one, other in itertools.combinations(range(len(letters)), 2):
+            swapped = list(letters)
+            swapped[one], swapped[other] = swapped[other], swapped[one]
+            equations.append(",".join([*written[:at], "".join(swapped), *written[at + 1 :]]) + arrow + out)
+    for text in equations:
+        yield Rewrite(LETTER, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
+
+
+def _of_index(call: Call) -> Iterator[Rewrite]:
+    index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+    found: list[tuple[float, tuple[Any, ...]]] = []
+    for at, item in enumerate(index):
+        before, behind = index[:at], index[at + 1 :]
+        if item is None:
+            found.append((INDEX, (*before, *behind)))
+            rest = (*before, *behind)
+            found += [(AXIS, (*rest[:to], None, *rest[to:])) for to in range(len(rest) + 2) if to != at]
+        elif isinstance(item, int) and not isinstance(item, bool):
+            found += [
+                (INDEX, (*before, slice(item, item + 1 or None), *behind)),
+                (INDEX, (*before, slice(None), *behind)),
+            ]
+            found.append((INDEX, (*before, slice(None), item, *behind)))
+        elif isinstance(item, slice) and _is_plain(item):
+            if item.start is None and item.stop in (1, None):
+                found.append((INDEX, (*before, 0, *behind)))
+            for start, stop in _bounds(item):
+                found.append((AXIS, (*before, slice(start, stop, item.step), *behind)))
+            if item.start is not None or item.stop is not None:
+                found.append((LEFT_OUT, (*before, slice(None), *behind)))
+    for one, other in itertools.combinations(range(len(index)), 2):
+        swapped = list(index)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        found.append((AXIS, tuple(swapped)))
+    for cost, other_index in found:
+        yield Rewrite(cost, f"[{_index_text(other_index)}]", lambda p, i=other_index: (p[0], (p[1][0], i), p[2]))  # type: ignore[misc]
+
+
+def _is_plain(item: slice) -> bool:
+    return all(bound is None or type(bound) is int for bound in (item.start, item.stop, item.step))
+
+
+def _bounds(item: slice) -> Iterator[tuple[int | None, int | None]]:
+    if item.start is None and item.stop is None:
+        yield from ((None, -1), (1, None))
+        return
+    for by in (-1, 1):
+        if item.start is not None and item.start + by != 0:
+            yield item.start + by, item.stop
+        if item.stop is not None and item.stop + by != 0:
+            yield item.start, item.stop + by
+
+
+def _of_input(call: Call) -> Iterator[Rewrite]:
+    if call.args and isinstance(call.args[0], torch.Tensor):
+        for cost, text, turn in turns(call.args[0]):
+            yield Rewrite(cost, f"{text} of what the layer is given", _turned_leaf(0, turn))
+
+
+def _of_operands(call: Call) -> Iterator[Rewrite]:
+    leaves, _ = torch_internals.flattened((call.args, call.kwargs))
+    if sum(isinstance(leaf, torch.Tensor) for leaf in leaves) < 2:  # of one it is as well done before
+        return
+    for at, leaf in enumerate(leaves):
+        if isinstance(leaf, torch.Tensor):
+            for cost, text, turn in turns(leaf):
+                yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn))
+
+
+def _afterwards(call: Call) -> Iterator[Rewrite]:
+    if isinstance(call.result, torch.Tensor):
+        for cost, text, turn in turns(call.result):
+            dearer = 1.0 if call.name in _ELEMENTWISE else 0.0  # it was so before; nothing was born here
+            yield Rewrite(cost + dearer, f"{text} behind {call.name}", after=turn)
+
+
+def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], Any]]]:
+    """Ways to lay out the same numbers, with what each costs: two dimensions swapped, one of size 1 more, or less."""
+    shape = [int(size) for size in tensor.shape]
+    for one, other in itertools.combinations(range(len(shape)), 2):
+        if shape[one] != shape[other]:
+            yield TURNED, f".transpose({one}, {other})", operator.methodcaller("transpose", one, other)
+    for at in range(len(shape) + 1):
+        if at == len(shape) or shape[at] != 1:
+            yield ONE_MORE, f".unsqueeze({at})", operator.methodcaller("unsqueeze", at)
+    for at, size in enumerate(shape):
+        if size == 1:
+            yield ONE_MORE, f".squeeze({at})", operator.methodcaller("squeeze", at)
+    for more in (2, 3) if shape else ():
+        index = (..., *[None] * more)
+        yield SEVERAL_MORE, f"[{_index_text(index)}]", operator.itemgetter(index)
+    if len(shape) > 2:  # the batch, and what is laid in a row
+        yield SEVERAL_MORE, ".flatten(1)", operator.methodcaller("flatten", 1)
+
+
+def _index_text(index: tuple[Any, ...]) -> str:
+    def text(item: Any) -> str:
+        if isinstance(item, slice):
+            bounds = ["" if bound is None else str(bound) for bound in (item.start, item.stop)]
+            return ":".join(bounds)
+        return "..." if item is ... else "index" if isinstance(item, torch.Tensor) else str(item)
+
+    return ", ".join(map(text, index))
+
+
+def _with_leaf(at: int, value: Any) -> Callable[[Pieces], Pieces]:
+    return _turned_leaf(at, lambda _: value)
+
+
+def _turned_leaf(at: int, turn: Callable[[Any], Any]) -> Callable[[Pieces], Pieces]:
+    def pieces(given: Pieces) -> Pieces:
+        leaves, nest = torch_internals.flattened((given[1], given[2]))
+        leaves[at] = turn(leaves[at])
+        args, kwargs = nest(leaves)
+        return given[0], args, kwargs
+
+    return pieces
+
+
+def _with_keyword(name: str, value: Any) -> Callable[[Pieces], Pieces]:
+    return lambda given: (given[0], given[1], {**given[2], name: value})
+
+
+def _swapped(one: int, other: int) -> Callable[[Pieces], Pieces]:
+    def pieces(given: Pieces) -> Pieces:
+        args = list(given[1])
+        args[one], args[other] = args[other], args[one]
+        return given[0], tuple(args), given[2]
+
+    return pieces
+
+
+_PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
+_LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
+_REDUCTIONS = {
+    *(
+        "sum",
+        "mean",
+        "std",
+        "var",
+        "amax",
+        "amin",
+        "max",
+        "min",
+        "argmax",
+        "argmin",
+        "norm",
+        "logsumexp",
+        "prod",
+        "any",
+    ),
+    *("all", "vector_norm", "median"),
+}
+_OF_AXES = _REDUCTIONS | {
+    *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
+    *("cumsum", "gather", "flip", "movedim", "swapaxes"),
+}
+_ELEMENTWISE = {
+    *("relu", "gelu", "silu", "tanh", "sigmoid", "softmax", "log_softmax", "exp", "log", "sqrt", "rsqrt", "clamp"),
+    *("dropout", "float", "contiguous", "abs", "to", "masked_fill", "layer_norm", "batch_norm", "group_norm", "neg"),
+    *(f"{u}{r}{op}{u}" for op in ("add", "sub", "mul", "truediv", "pow") for r in ("", "r") for u in ("", "__")),
+}

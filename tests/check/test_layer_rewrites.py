@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tessera import torch_internals
+from tessera.check.layer_rewrites import layer_edits
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, 10, 8))
+        self.rnn = nn.RNN(6, 8)
+        self.blocks = nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 12))
+        self.convolution = nn.Conv1d(4, 4, 5, padding=1)
+        self.shared = self.blocks[0]
+
+    def forward(self, x):
+        return x
+
+
+def edits(module, sizes=(8, 12, 16)):
+    return list(layer_edits(module, torch_internals.new_fake_mode(), list(module.modules()), sizes))
+
+
+def made(module, text):
+    edit = next(edit for edit in edits(module) if edit.text == text)
+    return edit, edit.applied(module)
+
+
+def test_a_layer_of_another_size_stands_in_a_copy():
+    module = Net()
+    edit, other = made(module, "Linear(out_features=12)")
+    assert edit.where.code.startswith("self.blocks")
+    assert other is not module
+    assert other.blocks[0].weight.shape == (12, 8)
+    assert module.blocks[0].weight.shape == (16, 8)
+    assert other.rnn is not module.rnn
+    assert other.rnn.weight_ih_l0 is module.rnn.weight_ih_l0
+
+
+def test_parameters_switches_and_paddings_are_edited():
+    module = Net()
+    assert made(module, "position of [1, 16, 8]")[1].position.shape == (1, 16, 8)
+    assert made(module, "RNN(batch_first=True)")[1].rnn.batch_first
+    assert made(module, "Conv1d(padding=2)")[1].convolution.padding == (2,)
+
+
+def test_layers_of_one_line_and_many_sizes_take_that_of_the_layer_beside():
+    class Block(nn.Module):
+        def __init__(self, size) -> None:
+            super().__init__()
+            self.up = nn.Linear(size, 3 * size)
+            self.down = nn.Linear(3 * size, 3 * size)
+
+    class Blocks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(Block(size) for size in (4, 6))
+
+    mode = torch_internals.new_fake_mode()
+    blocks = Blocks()
+    some = layer_edits(blocks, mode, [block.down for block in blocks.blocks], [4, 6])
+    edit = next(edit for edit in some if edit.text == "Linear(out_features=self.up.in_features)")
+    assert [block.down.out_features for block in edit.applied(blocks).blocks] == [4, 6]
+    assert [block.down.out_features for block in blocks.blocks] == [12, 18]

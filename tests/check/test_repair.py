@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import tessera
+from tessera import Tensor
+
+
+def wrong_axis(logits: Tensor["B", "C"], labels: Tensor["B", torch.int64]) -> Tensor["B"]:
+    one_hot = nn.functional.one_hot(labels, logits.shape[0])
+    return (logits * one_hot).sum(-1)
+
+
+def kept_dimension(x: Tensor["B", "S"]) -> Tensor["B", "S"]:
+    mean = x.mean(1)
+    return x - mean
+
+
+def one_letter(x: Tensor["B", "S", "D"], w: Tensor["D", "E"]) -> Tensor["B", "E"]:
+    y = torch.einsum("bsd,de->bde", x, w)
+    return y.mean(1) + torch.einsum("bsd,de->be", x, w).mean(0, keepdim=True)
+
+
+def long_slice(logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.int64]) -> Tensor[()]:
+    shifted = logits[:, :-1]
+    targets = tokens[:, 2:]
+    return nn.functional.cross_entropy(shifted.flatten(0, 1), targets.flatten())
+
+
+class HalfProjected(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(64, 128)
+
+    def forward(self, x: Tensor["B", "S", 64]) -> Tensor["B", "S", 64]:
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return (q @ k.mT).softmax(-1) @ v.view(x.shape)
+
+
+class WrongBlocks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.ModuleDict({"a": nn.Linear(32, n), "b": nn.Linear(n, n)}) for n in (48, 80)])
+
+    def forward(self, x: Tensor["B", 32]) -> Tensor["B", 32]:
+        for block in self.blocks:
+            x = x + block["b"](block["a"](x).relu())
+        return x
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "noticed"),
+    [
+        (wrong_axis, "one_hot = nn.functional.one_hot(labels, logits.shape[0])", "return (logits * one_hot).sum(-1)"),
+        (kept_dimension, "mean = x.mean(1)", "return x - mean"),
+        (long_slice, "targets = tokens[:, 2:]", "cross_entropy"),
+        (HalfProjected, "self.qkv = nn.Linear(64, 128)", "v.view(x.shape)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_line_of_the_smallest_edit_is_blamed_and_the_line_that_notices_is_told(target, code, noticed):
+    (finding,) = tessera.check(target() if isinstance(target, type) else target).errors
+    assert finding.where.code == code
+    assert noticed in finding.hurts.code
+    assert str(finding.hurts) in str(finding)
+
+
+def test_the_edit_is_the_first_fix_and_names_its_line():
+    (finding,) = tessera.check(kept_dimension).errors
+    assert finding.fixes[0] == f"mean with keepdim=True, in line {finding.line}"
+    (finding,) = tessera.check(HalfProjected()).errors
+    assert finding.fixes[0] == f"Linear(out_features=192), in line {finding.line}"
+
+
+def test_a_module_that_is_used_meanwhile_stays_as_it_is():
+    module = HalfProjected()
+    before = {name: (id(part), dict(vars(part))) for name, part in module.named_modules()}
+    assert not tessera.check(module).ok
+    assert {name: (id(part), dict(vars(part))) for name, part in module.named_modules()} == before
+
+
+def test_what_no_edit_mends_is_told_as_it_was_found():
+    def hopeless(x: Tensor["B", 3], y: Tensor["S", 5]) -> Tensor["B", "S"]:
+        return (x + y).sum()
+
+    (finding,) = tessera.check(hopeless).errors
+    assert finding.where.code == "return (x + y).sum()"
+    assert finding.hurts is None
+
+
+def test_layers_that_one_line_made_are_made_otherwise_together():
+    report = tessera.check(WrongBlocks())
+    assert [error.where.code.split(" = ")[0] for error in report.errors] == ["self.blocks"]

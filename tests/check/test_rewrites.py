@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.check.call import Call
+from tessera.check.rewrites import rewrites, turns
+from tessera.check.world import World
+
+WORLD = World({"B": 97, "S": 131}, in_numbers=True)
+
+
+def results(function, *args, sizes=(), **kwargs):
+    """The shapes that edits of a call give it."""
+    tensors = [value for value in args if isinstance(value, torch.Tensor)]
+    result = function(*args, **kwargs)
+    call = Call(function, args, kwargs, None, tensors, result=result)
+    found = {}
+    for rewrite in rewrites(call, sizes, WORLD):
+        try:
+            changed, others, named = rewrite.pieces((function, args, kwargs))
+            made = rewrite.after(changed(*others, **named))
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            continue
+        shape = tuple(made) if isinstance(made, torch.Size) else tuple(made.shape)
+        found[shape] = min(rewrite.cost, found.get(shape, 9.0))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"),
+    [
+        (lambda: results(torch.mean, torch.ones(2, 3), 1), (2, 1)),
+        (lambda: results(torch.mean, torch.ones(2, 3), 1), (3,)),
+        (lambda: results(torch.stack, [torch.ones(2, 3)] * 4, 0), (8, 3)),
+        (lambda: results(torch.Tensor.permute, torch.ones(2, 3, 4), 0, 2, 1), (4, 2, 3)),
+        (lambda: results(torch.Tensor.transpose, torch.ones(2, 3, 4), 1, 2), (2, 3, 4)),
+        (lambda: results(torch.einsum, "ij,jk->ik", torch.ones(2, 3), torch.ones(3, 4)), (4, 2)),
+        (lambda: results(torch.einsum, "ij,jk->ik", torch.ones(2, 3), torch.ones(3, 4)), (2,)),
+        (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), None)), (1, 5, 6)),
+        (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), 0)), (5, 1)),
+        (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), slice(1, None))), (5, 6)),
+        (lambda: results(torch.matmul, torch.ones(2, 3), torch.ones(3, 2)), (3, 3)),
+        (lambda: results(torch.zeros, 97, 3, sizes=[131]), (131, 3)),
+        (lambda: results(torch.Tensor.reshape, torch.ones(2, 3, 4), 6, 4), (4, 6)),
+    ],
+)
+def test_what_is_usually_meant_is_among_the_edits(made, shape):
+    assert shape in made()
+
+
+def test_a_number_that_is_written_does_not_become_a_declared_size():
+    assert (131, 97) not in results(torch.zeros, 5, 97, sizes=[131])
+    assert (131, 131) not in results(torch.zeros, 5, 97, sizes=[131])
+
+
+def test_to_keep_a_dimension_is_cheaper_than_another_axis_and_that_than_another_order():
+    found = results(torch.sum, torch.ones(2, 3, 4), 1)
+    assert found[2, 1, 4] < found[3, 4] < found[2, 4, 1] < found[4, 2]
+
+
+def test_turns_keep_the_numbers():
+    tensor = torch.arange(6.0).reshape(2, 1, 3)
+    for _, text, turn in turns(tensor):
+        assert turn(tensor).numel() == 6, text
+
+
+def test_the_sizes_of_a_shape_may_be_read_in_another_order():
+    x = torch.ones(2, 3, 4)
+    call = Call(torch.Tensor.shape.__get__, (x,), {}, None, [x], result=x.shape)
+    assert torch.Size([2, 4, 3]) in [rewrite.after(x.shape) for rewrite in rewrites(call, [], WORLD)]
