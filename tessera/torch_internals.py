@@ -1356,11 +1356,14 @@ def inductor_settings(*, guarded: bool = True) -> Iterator[None]:
 
     ``fallback_random``: random operations draw from torch's own stream, as eager does.
     ``size_asserts``: only where Dynamo's guards have not checked the inputs already, as for a backward piece.
+    ``reorder_for_locality``: before torch 2.12 it brings draws of random numbers into another order too.
     """
     from torch._inductor import config
 
     _lower_in_loops()
     settings: dict[str, Any] = {"fallback_random": True, "size_asserts": not guarded, "nan_asserts": False}
+    if torch.__version__ < (2, 12):
+        settings["reorder_for_locality"] = False
     if config.cpp.vec_isa_ok is None:
         settings["cpp.vec_isa_ok"] = _compiler_has_vectors()
     with config.patch(settings), _kernels_in_libraries():
