@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tessera.nn.model import model as model
     from tessera.nn.tensor import tensor as tensor
     from tessera.profile.profile import profile as profile
+    from tessera.quantize.quantize import quantize as quantize
     from tessera.random.seeding import seed as seed
     from tessera.random.state import random_state as random_state
     from tessera.shapes.annotation import Tensor as Tensor
@@ -135,6 +136,7 @@ _CONTENTS = {
     "power": "tessera.nn.checked:power",
     "predict": "tessera.train.predict:predict",
     "profile": "tessera.profile.profile:profile",
+    "quantize": "tessera.quantize.quantize:quantize",
     "random": "tessera.random",
     "random_state": "tessera.random.state:random_state",
     "reciprocal": "tessera.nn.checked:reciprocal",

@@ -200,3 +200,7 @@ class WorkerError(TesseraError, RuntimeError):
 
 class DataStateError(TesseraError, ValueError):
     """A saved position belongs to other data, another order or another seed."""
+
+
+class QuantizeError(TesseraError, ValueError):
+    """A model cannot be quantized as asked: rules, calibration data, or a weight that no format can hold."""

@@ -2333,3 +2333,35 @@ def compile_triton(name: str, source: str) -> list[TritonBinary]:
         )
         for result in kernel.compile_results
     ]
+
+
+# -- Quantized arithmetic ------------------------------------------------------------------------------------------
+
+
+def int8_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """int8 ``[m, k] @ [k, n]`` -> int32 ``[m, n]``, exact: the one integer product that torch has on every device."""
+    return torch._int_mm(a, b)
+
+
+def quantize_dequantize(x: torch.Tensor, scale: float, zero_point: int, least: int) -> torch.Tensor:
+    """``x`` through int8, by the two operators that exporters write as QuantizeLinear and DequantizeLinear."""
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
+
+    operators = torch.ops.quantized_decomposed
+    codes = operators.quantize_per_tensor(x, scale, zero_point, least, 127, torch.int8)
+    return operators.dequantize_per_tensor(codes, scale, zero_point, least, 127, torch.int8)
+
+
+def dequantize_channels(codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """int8 ``[out, ...]`` with a scale ``[out]`` to float32, by the operator that exporters know."""
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
+
+    zero_points = torch.zeros_like(scale, dtype=torch.int64)
+    return torch.ops.quantized_decomposed.dequantize_per_channel(codes, scale, zero_points, 0, -128, 127, torch.int8)
+
+
+def copy_hooks(source: torch.nn.Module, target: torch.nn.Module) -> None:
+    """Give ``target`` the hooks of ``source``: torch has no public list of them."""
+    for name, hooks in vars(source).items():
+        if name.startswith("_") and name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")):
+            setattr(target, name, copy(hooks))

@@ -1,0 +1,168 @@
+"""``tessera.quantize``: a copy of a model with smaller numbers, and the truth about it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from tessera.capture.compile import plain_module
+from tessera.errors import QuantizeError, SettingError
+from tessera.quantize.calibration import Statistics, calibration_batches, observe
+from tessera.quantize.layer import install, kind, weights_of
+from tessera.quantize.measurement import output_error, speed
+from tessera.quantize.recipe import Recipe, Tied, recipe
+from tessera.quantize.report import LayerReport, QuantizationReport, disk_bytes, memory_bytes
+from tessera.quantize.rule import Rule, assign
+from tessera.quantize.targets import target_named
+
+Metric = Callable[[torch.nn.Module], float]
+
+_LEAST_TABLE = 1024  # numbers, below which a target leaves the parameters of unknown layers alone
+
+
+def quantize(
+    module: torch.nn.Module,
+    target: str | None = None,
+    calibration_data: object = None,
+    rules: Sequence[Rule] | None = None,
+    *,
+    metric: Metric | None = None,
+    measure: str | None = "eager",
+) -> torch.nn.Module:
+    """A copy of ``module`` that computes with quantized weights and, where asked for, activations.
+
+    The model's code is the one it has; layers are chosen by where they are. ``print(result.report)`` says what became
+    of every layer, what it costs in accuracy and what it gains in size and time, all of it measured.
+
+    Args:
+        module: any ``torch.nn.Module``; it stays as it is.
+        target: what happens to all layers that no rule matches: ``"int8"`` (weights and activations),
+            ``"int8-weight"``, ``"int4"``, ``"int4-int8"``, ``"fp8"``, ``"fp8_e5m2"``, ``"nf4"``, ``"mxfp4"``.
+            ``"int8"`` where there are no rules; with rules and no target they stay as they are.
+        calibration_data: what the model is called with, in any form that ``tessera.predict`` takes. Errors and speed
+            are measured on it; static activations and all methods but rounding need it.
+        rules: the first that matches a layer's path counts.
+        metric: a number for a model, the larger the better, such as ``lambda m: tessera.evaluate(m, ...)["accuracy"]``.
+        measure: ``"eager"``, ``"compiled"`` (both are compiled, which takes a while), or None for no timing.
+
+    Returns:
+        A module of the class of ``module``, with ``report``, a ``QuantizationReport``.
+
+    Raises:
+        QuantizeError: an unknown target, rules that match nothing or contradict, calibration data that is empty, does
+            not fit or holds NaN, weights that are not finite, a model without anything to quantize.
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise QuantizeError(
+            f"A {type(module).__name__} was to be quantized.",
+            "It is a torch.nn.Module.",
+            "Write tessera.quantize(model, target='int8').",
+        )
+    if measure not in ("eager", "compiled", None):
+        raise SettingError(
+            f"measure={measure!r} was passed.",
+            "It is 'eager', 'compiled', or None for no timing.",
+            "Write tessera.quantize(model, measure='compiled').",
+        )
+    module = plain_module(module)
+    layers = {path: layer for path, layer in module.named_modules() if weights_of(layer)}
+    chosen, left_alone = _choose(layers, target, rules or ())
+    batches = [] if calibration_data is None else calibration_batches(module, calibration_data)
+    gram = frozenset(path for path, rule in chosen.items() if rule.method == "gptq")
+    watched = {path: layers[path] for path in chosen}
+    statistics = observe(module, watched, batches, gram) if batches else {}
+    recipes = _recipes(layers, chosen, statistics)
+    result = _build(module, recipes)
+    report = QuantizationReport([_row(recipe) for recipe in recipes.values()], left_alone, data=len(batches))
+    report.memory_bytes = memory_bytes(module), memory_bytes(result)
+    report.disk_bytes = disk_bytes(module), disk_bytes(result)
+    if batches:
+        report.output_error = output_error(module, result, batches)
+        report.speed = speed(module, result, batches[0], measure) if measure else None
+    if metric is not None:
+        report.metric = float(metric(module)), float(metric(result))
+    result.report = report  # type: ignore[assignment]
+    return result
+
+
+def _choose(
+    layers: dict[str, torch.nn.Module], target: str | None, rules: Sequence[Rule]
+) -> tuple[dict[str, Rule], dict[str, str]]:
+    """The rule of each layer that is quantized, and why the others are not."""
+    ruled = assign(rules, list(layers)) if rules else {}
+    defaults = target_named(target or "int8") if target or not rules else None
+    chosen: dict[str, Rule] = {}
+    left_alone: dict[str, str] = {}
+    for path, layer in layers.items():
+        found = kind(layer)
+        if isinstance(layer, torch.nn.RNNBase):
+            left_alone[path] = "its kernel reads the weights as one block of floats"
+            if path in ruled and ruled[path].weight is not None:
+                raise _unfit(path, layer, ruled[path], left_alone[path])
+        elif path in ruled:
+            rule = ruled[path]
+            if rule.act is not None and found in ("embedding", "other"):
+                if not _several_match(rule, ruled):
+                    raise _unfit(path, layer, rule, "what flows into it is not known to be one tensor of numbers")
+                rule = replace(rule, act=None, static=False)
+            if rule.weight is None:
+                left_alone[path] = "a rule"
+            else:
+                chosen[path] = rule
+        elif defaults is None:
+            left_alone[path] = "no rule matches"
+        elif found == "other" and sum(getattr(layer, name).numel() for name in weights_of(layer)) < _LEAST_TABLE:
+            left_alone[path] = "few weights, in a layer with a forward of its own"
+        else:
+            chosen[path] = defaults[0] if found in ("linear", "convolution") else defaults[1]
+    if not chosen:
+        raise QuantizeError(
+            "The model has nothing to quantize" + (f": {left_alone}." if left_alone else ": no layer has a matrix."),
+            "At least one layer has a weight of two dimensions or more, and a rule or a target that quantizes it.",
+            "Write tessera.quantize(model, target='int8') with a model of linear layers, convolutions or embeddings.",
+        )
+    return chosen, left_alone
+
+
+def _several_match(rule: Rule, ruled: dict[str, Rule]) -> bool:
+    return sum(other is rule for other in ruled.values()) > 1
+
+
+def _unfit(path: str, layer: torch.nn.Module, rule: Rule, reason: str) -> QuantizeError:
+    return QuantizeError(
+        f"{rule} matches {path!r}, a {type(layer).__name__}, which it cannot be applied to: {reason}.",
+        "Activations are quantized in front of linear layers and convolutions; recurrent layers stay as they are.",
+        f"Leave act out for it, or leave the layer out with Rule('^{path}$', weight=None) before this rule.",
+    )
+
+
+def _recipes(
+    layers: dict[str, torch.nn.Module], chosen: dict[str, Rule], statistics: dict[str, Statistics]
+) -> dict[str, Recipe]:
+    tied: Tied = {}
+    return {path: recipe(path, layers[path], rule, statistics.get(path), tied) for path, rule in chosen.items()}
+
+
+def _build(module: torch.nn.Module, recipes: dict[str, Recipe]) -> torch.nn.Module:
+    """A copy of ``module`` with these layers quantized; the weights that they replace are never copied."""
+    replaced = {id(w): w for made in recipes.values() for w in made.replaced}
+    try:
+        result = copy.deepcopy(module, dict(replaced))
+    except Exception as error:
+        raise QuantizeError(
+            f"{type(module).__name__} cannot be copied: {error}",
+            "Quantization changes a copy and leaves the model as it is.",
+            "Keep out of the module what copy.deepcopy refuses, such as open files and tensors with a history.",
+        ) from error
+    for path, made in recipes.items():
+        install(result.get_submodule(path), dict(made.weights), made.activation, made.smoothing)
+    return result
+
+
+def _row(made: Recipe) -> LayerReport:
+    return LayerReport(
+        made.path, made.words, made.error, made.measured_on, made.bytes_before, made.bytes_after, made.note
+    )

@@ -1,0 +1,55 @@
+"""From a layer and a rule to what replaces it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.errors import QuantizeError
+from tessera.quantize.calibration import Statistics
+from tessera.quantize.recipe import recipe
+from tessera.quantize.rule import Rule
+
+
+def seen(x: torch.Tensor) -> Statistics:
+    found = Statistics()
+    found.see(x, gram=True, batches=1)
+    return found
+
+
+def test_error_is_measured_on_outputs_where_there_are_inputs():
+    layer, x, rule = torch.nn.Linear(16, 8), torch.randn(50, 16), Rule("", weight="int4")
+    on_weights, on_outputs = recipe("a", layer, rule, None), recipe("a", layer, rule, seen(x))
+    assert (on_weights.measured_on, on_outputs.measured_on) == ("weights", "outputs")
+    rounded = on_outputs.weights["weight"].dequantize()
+    exact = layer(x).detach()
+    found = torch.nn.functional.linear(x, rounded, layer.bias)
+    assert on_outputs.error == pytest.approx(((found - exact).norm() / exact.norm()).item(), rel=1e-4)
+
+
+def test_a_layer_that_is_not_called_has_no_activation():
+    made = recipe("a", torch.nn.Linear(4, 4), Rule("", weight="int8", act="int8"), Statistics())
+    assert made.activation is None
+    assert "not called" in made.note
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"act": "int8", "static": True}, {"method": "gptq"}, {"method": "awq"}, {"bias_correction": True}],
+    ids=str,
+)
+def test_what_needs_data_says_so(settings):
+    with pytest.raises(QuantizeError, match="without calibration data"):
+        recipe("a", torch.nn.Linear(4, 4), Rule("", weight="int8", **settings), None)
+
+
+def test_the_weight_that_is_not_finite_is_named():
+    layer = torch.nn.Linear(4, 4)
+    layer.weight.data[0, 0] = float("nan")
+    with pytest.raises(QuantizeError, match="head.weight: A weight holds NaN"):
+        recipe("head", layer, Rule("", weight="int8"), None)
+
+
+def test_sizes_are_of_what_is_kept():
+    made = recipe("a", torch.nn.Linear(64, 8), Rule("", weight="int4"), None)
+    assert (made.bytes_before, made.bytes_after) == (64 * 8 * 4, 64 * 8 // 2 + 8 * 2 * 2)
