@@ -39,7 +39,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules import module as _all_modules
 from torch.optim import optimizer as _all_optimizers
 from torch.utils import _python_dispatch
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_leaves, tree_map, tree_unflatten
 from torch.utils.hooks import RemovableHandle
 
 DispatchMode = _python_dispatch.TorchDispatchMode  # sees every operation that runs inside it
@@ -488,6 +488,15 @@ def flattened(values: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """The leaves of nested lists, tuples and dicts, and what makes the same nest of others."""
     leaves, structure = tree_flatten(values)
     return leaves, lambda others: tree_unflatten(others, structure)
+
+
+def tensors_by_place(values: Any) -> list[tuple[tuple[str, ...], torch.Tensor]]:
+    """All tensors in nested lists, tuples and dicts, each with the keys and positions that lead to it."""
+    return [
+        (tuple(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path), leaf)
+        for path, leaf in tree_flatten_with_path(values)[0]
+        if isinstance(leaf, torch.Tensor)
+    ]
 
 
 def on_leaves(function: Callable[..., Any], values: Any) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from tessera.export.example import Example
+from tessera.export.flat import tensors_of
 
 # A file may round differently from the model, so it may be some times as far from the exact answer as the model is, up
 # to a share of the largest answer; the relative bounds are for models that happen to hit the exact answer.
@@ -100,21 +99,6 @@ def _in_double(module: torch.nn.Module) -> Callable[[Example, list[torch.Tensor]
         return found if [t.shape for t in found] == [t.shape for t in answers] else answers
 
     return exact
-
-
-def tensors_of(answer: Any) -> Iterator[torch.Tensor]:
-    """The tensors in what a model returned: a tensor, or a tuple, list, dict or dataclass of such, None left out."""
-    if isinstance(answer, torch.Tensor):
-        yield answer
-    elif isinstance(answer, Mapping):
-        for value in answer.values():
-            yield from tensors_of(value)
-    elif isinstance(answer, (tuple, list)):
-        for value in answer:
-            yield from tensors_of(value)
-    elif dataclasses.is_dataclass(answer):
-        for field in dataclasses.fields(answer):
-            yield from tensors_of(getattr(answer, field.name))
 
 
 def _first_line(error: Exception) -> str:

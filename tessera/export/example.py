@@ -3,72 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 
 from tessera.errors import ExportError
-from tessera.train.example_inputs import remembered_inputs
-
-Inputs = torch.Tensor | Sequence[torch.Tensor] | Mapping[str, torch.Tensor]
-Dims = Sequence[Mapping[int, str]] | Mapping[str, Mapping[int, str]]
-
-_CHECKED_BATCHES = (1, 5, 7)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One call of a model.
+    """The tensors of one call of a model, by position.
 
     Attributes:
         tensors: the inputs in order.
-        names: the keyword of each; empty when they are positional.
-        dims: for each input the names of its dimensions that may change, by position.
+        names: what each is called in the file: its parameter, or ``batch.ids`` inside of one.
+        dims: for each the names of its dimensions that may change, by position.
+        largest: the largest size that a name may have, where one was declared.
     """
 
     tensors: tuple[torch.Tensor, ...]
     names: tuple[str, ...]
     dims: tuple[Mapping[int, str], ...]
-
-    @classmethod
-    def of(cls, module: torch.nn.Module, inputs: Inputs | None, dims: Dims | None) -> Self:
-        """The example in ``inputs``, else the inputs ``module`` was last trained on.
-
-        Without ``dims`` the first dimension of every input that is as long as the first input's is called ``batch``.
-
-        Raises:
-            ExportError: there is no example, or it holds something other than tensors.
-        """
-        if inputs is None:
-            inputs = remembered_inputs(module)
-        if isinstance(inputs, torch.Tensor):
-            inputs = (inputs,)
-        tensors = tuple(inputs.values()) if isinstance(inputs, Mapping) else tuple(inputs or ())
-        if not tensors or not all(isinstance(t, torch.Tensor) for t in tensors):
-            raise ExportError(
-                f"example_inputs holds {', '.join(type(t).__name__ for t in tensors) or 'nothing'}, and "
-                f"{type(module).__name__} was not trained with fit before.",
-                "An export follows one call of the model, so it needs the tensors of such a call.",
-                "Write for example model.export('model.onnx', example_inputs=torch.randn(2, 784)).",
-            )
-        names = tuple(inputs) if isinstance(inputs, Mapping) else ()
-        return cls(tensors, names, _dims(tensors, names, dims)).resized({})
+    largest: Mapping[str, int] = field(default_factory=dict)
 
     def call(self, module: torch.nn.Module) -> Any:
         """What ``module`` returns for this example."""
-        return module(**dict(zip(self.names, self.tensors, strict=True))) if self.names else module(*self.tensors)
+        return module(*self.tensors)
 
     def cases(self) -> Iterator[tuple[str, Self]]:
-        """This example and the same with other sizes, each with words for its sizes."""
+        """This example and fresh ones with other sizes, each with words for its sizes.
+
+        Every name has once 1, 2, an odd size over the example's, and the largest; and all have 1.
+        """
         sizes = self.sizes
         yield _words(sizes), self
-        for name, size in sizes.items():
-            first = name == next(iter(sizes))
-            for other in _CHECKED_BATCHES if first else (size - 1,):
-                if other not in (size, 0):
-                    yield _words({**sizes, name: other}), self.resized({name: other})
+        seen = [sizes]
+        others = [{name: other} for name, size in sizes.items() for other in self._others(name, size)]
+        for changed in [*others, dict.fromkeys(sizes, 1)]:
+            if (now := {**sizes, **changed}) not in seen:
+                seen.append(now)
+                yield _words(now), self.fresh(now, seed=len(seen))
+
+    def _others(self, name: str, size: int) -> list[int]:
+        odd = size + 1 + size % 2
+        largest = self.largest.get(name)
+        return [1, 2, odd if largest is None else min(odd, largest), largest or 2 * size + 3]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -85,9 +66,24 @@ class Example:
 
     def resized(self, sizes: Mapping[str, int]) -> Self:
         """The same with other lengths, its samples repeated or cut."""
-        return dataclasses.replace(
-            self, tensors=tuple(_resize(t, names, sizes) for t, names in zip(self.tensors, self.dims, strict=True))
+        changes = self._changes(sizes)
+        return self._taken({name: torch.arange(size) % max(1, old) for name, (old, size) in changes.items()})
+
+    def fresh(self, sizes: Mapping[str, int], seed: int) -> Self:
+        """Other inputs of these lengths: drawn from the example's own values, floats moved a little."""
+        generator = torch.Generator().manual_seed(seed)
+        wanted = {**self.sizes, **sizes}
+        drawn = self._taken(
+            {
+                name: torch.randint(max(1, old), (size,), generator=generator)
+                for name, (old, size) in self._changes(wanted, equal=True).items()
+            }
         )
+        return dataclasses.replace(drawn, tensors=tuple(_moved(t, generator) for t in drawn.tensors))
+
+    def fixed(self) -> Self:
+        """The same with no size that may change."""
+        return dataclasses.replace(self, dims=tuple({} for _ in self.dims), largest={})
 
     def double(self) -> Self:
         """The same in float64, whole numbers left alone."""
@@ -95,22 +91,39 @@ class Example:
             self, tensors=tuple(t.double() if t.is_floating_point() else t for t in self.tensors)
         )
 
+    def _changes(self, sizes: Mapping[str, int], *, equal: bool = False) -> dict[str, tuple[int, int]]:
+        now = self.sizes
+        return {name: (now[name], size) for name, size in sizes.items() if equal or now[name] != size}
 
-def _dims(tensors: Sequence[torch.Tensor], names: Sequence[str], dims: Dims | None) -> tuple[Mapping[int, str], ...]:
-    if isinstance(dims, Mapping):
-        return tuple(dims.get(name, {}) for name in names)
-    if dims is not None:
-        return tuple(dims)
-    batch = next((len(t) for t in tensors if t.dim()), None)
-    return tuple({0: "batch"} if t.dim() and len(t) == batch else {} for t in tensors)
+    def _taken(self, at: Mapping[str, torch.Tensor]) -> Self:
+        """The same with the positions ``at`` of every named dimension."""
+        tensors = []
+        for tensor, names in zip(self.tensors, self.dims, strict=True):
+            taken = tensor.detach()
+            for axis, name in names.items():
+                if name in at:
+                    _check_not_empty(tensor, axis, name, at[name])
+                    taken = taken.index_select(axis, at[name].to(tensor.device))
+            tensors.append(taken)
+        return dataclasses.replace(self, tensors=tuple(tensors))
 
 
-def _resize(tensor: torch.Tensor, names: Mapping[int, str], sizes: Mapping[str, int]) -> torch.Tensor:
-    for axis, name in names.items():
-        old = tensor.shape[axis]
-        if sizes.get(name, old) != old:
-            tensor = tensor.index_select(axis, torch.arange(sizes[name], device=tensor.device) % old)
-    return tensor.detach()
+def _check_not_empty(tensor: torch.Tensor, axis: int, name: str, at: torch.Tensor) -> None:
+    if not tensor.shape[axis] and len(at):
+        raise ExportError(
+            f"The example input has no element along {name} (its shape is {list(tensor.shape)}).",
+            "Inputs of other sizes are made from the example's own values.",
+            "Pass an example of two samples or more.",
+        )
+
+
+def _moved(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A few percent away from it, zeros left alone: a mask stays a mask, and a logarithm's argument positive."""
+    if not tensor.is_floating_point():
+        return tensor
+    factors = 1 + 0.1 * (torch.rand(tensor.shape, generator=generator) - 0.5)
+    whole = bool((tensor == tensor.round()).all())
+    return tensor if whole else (tensor * factors.to(tensor.device, tensor.dtype))
 
 
 def _words(sizes: Mapping[str, int]) -> str:

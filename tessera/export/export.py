@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tessera.errors import ExportError
-from tessera.export.example import Dims, Inputs
+from tessera.errors import ExportError, TesseraError
+from tessera.export.agreement import Agreement, compare
+from tessera.export.asked import Dims, Inputs, read_example
+from tessera.export.example import Example
 from tessera.export.exported import Exported
-from tessera.export.onnx import export_onnx
-from tessera.export.safetensors import export_safetensors
-
-ENDINGS = (".onnx", ".safetensors")
+from tessera.export.flat import FlatCall, left_out
+from tessera.export.format import Format, Options, Runner
+from tessera.export.formats import format_of, require
+from tessera.export.speed import milliseconds
+from tessera.export.traced import cause, line_of
+from tessera.train.modes import mode
 
 
 def export(
@@ -21,20 +30,37 @@ def export(
     path: str | os.PathLike[str],
     example_inputs: Inputs | None = None,
     dims: Dims | None = None,
+    *,
+    preprocessing: Callable[..., Any] | None = None,
+    measure: bool = True,
+    opset: int | None = None,
+    weights: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    target: str | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write ``module`` to ``path`` and check the file against the model.
 
-    ``.onnx`` holds the forward in eval mode and is compared in onnxruntime at several batch sizes; ``.safetensors``
-    holds the weights and is compared tensor by tensor. A file that disagrees never lies under the name asked for.
+    The ending chooses the format. The file holds the forward in eval mode; its own runtime runs it with fresh inputs at
+    several sizes of every dimension that may change, and a float64 copy of the model says how far its answers may be
+    from the model's. A file that disagrees never lies under the name asked for, nor does half a file.
 
     Args:
         module: any model; its mode and weights stay as they are.
         path: the file to write; missing folders are made.
         example_inputs: what the model is called with: a tensor, a tuple for several inputs, a dict for keyword
             arguments. Not needed for weights, nor for a model that was trained with ``fit``.
-        dims: which dimensions may have another length in the file, by name, for each input: ``({0: "batch",
-            1: "time"},)``, or a dict of such by keyword. Without it the first dimension is ``batch``; ``({},)`` fixes
-            all. Inputs that use one name have one length.
+        dims: which dimensions may have another length in the file, by the input's name or in order, each with a name or
+            a ``torch.export.Dim`` that says the largest: ``{"x": {0: "batch", 1: "time"}}``. Without it those that
+            ``forward`` declares, else the first is ``batch``; ``({},)`` fixes all. Inputs that use one name have one
+            length.
+        preprocessing: makes the model's arguments of the example's and becomes part of the file.
+        measure: whether to measure a call of the file, of the model, and of the model compiled.
+        opset: ONNX's version of its operators, 18 at least.
+        weights: ``"inside"`` the file or ``"beside"`` it.
+        metadata: texts that the file carries.
+        target: the device that the file is for.
+        config: the arguments that the model's class is made with, kept beside weights.
 
     Returns:
         What was written and how far it is from the model: ``print`` it.
@@ -43,14 +69,130 @@ def export(
         ExportError: an unknown ending, no example, a model that cannot be written, or a file that disagrees.
         MissingDependencyError: the packages for the format are not installed.
     """
-    target = Path(path)
-    if target.suffix not in ENDINGS:
+    wanted = Path(path)
+    form = format_of(wanted)
+    options = _checked(
+        form, Options(opset=opset, weights=weights, metadata=metadata, target=target, config=config), wanted
+    )
+    require(form)
+    with mode(module, training=False), _folder_beside(wanted) as folder:
+        flat, example, notes = _call(module, form, example_inputs, dims, preprocessing)
+        written = folder / wanted.name
+        facts = _written(form, flat, example, written, options)
+        found, run = _check(form, flat, example, written)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
+        kept = _kept(folder, wanted, accepted=found.accepted)
+    report = Exported(
+        kept,
+        form.name,
+        found.max_error,
+        found.accepted,
+        found.reason,
+        size,
+        facts.operators,
+        facts.decomposed,
+        (*notes, *facts.notes),
+        measured,
+    )
+    if not found.accepted:
         raise ExportError(
-            f"The file to export to is {target.name!r}.",
-            f"The ending chooses the format: {' or '.join(ENDINGS)}.",
-            f"Write for example model.export({target.stem + ENDINGS[0]!r}).",
+            f"{type(module).__name__} was written to {kept}, which does not agree with it. {found.reason}",
+            "An exported file answers what the model answers in eval mode.",
+            "Look for random numbers or sizes fixed in the code of forward, or fix all sizes with dims=({},).",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix == ".onnx":
-        return export_onnx(module, target, example_inputs, dims)
-    return export_safetensors(module, target)
+    return report
+
+
+def _call(
+    module: torch.nn.Module,
+    form: Format,
+    inputs: Inputs | None,
+    dims: Dims | None,
+    preprocessing: Callable[..., Any] | None,
+) -> tuple[FlatCall, Example, list[str]]:
+    """The call to export, and what there is to say of it."""
+    if form.load is None:
+        return FlatCall(module, (), {}), Example((), (), ()), []
+    flat, example = read_example(module, inputs, dims, preprocessing)
+    notes = []
+    if not form.takes_dynamic and example.sizes:
+        sizes = ", ".join(f"{name} {size}" for name, size in example.sizes.items())
+        notes.append(f"{form.name} has fixed sizes: this file takes {sizes} and nothing else.")
+        example = example.fixed()
+    with torch.no_grad():
+        if absent := left_out(flat.answer(*example.tensors)):
+            notes.append(f"Not in the file, because it is no tensor: {', '.join(absent)}.")
+    return flat, example, notes
+
+
+def _checked(form: Format, options: Options, path: Path) -> Options:
+    """The options, where the format takes them."""
+    for each in dataclasses.fields(options):
+        value = getattr(options, each.name)
+        if value is not None and each.name not in form.options:
+            raise ExportError(
+                f"{each.name}={value!r} was passed for {path.name!r}.",
+                f"{form.name} has {', '.join(sorted(form.options)) or 'no options'}.",
+                f"Leave {each.name} out.",
+            )
+    if options.weights not in (None, "inside", "beside"):
+        raise ExportError(
+            f"weights={options.weights!r} was passed.",
+            "Weights are inside the file or beside it.",
+            "Write weights='beside'.",
+        )
+    return options
+
+
+def _written(form: Format, flat: FlatCall, example: Example, path: Path, options: Options) -> Any:
+    try:
+        return form.write(flat, example, path, options)
+    except TesseraError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{type(flat.module).__name__} could not be written as {form.name}: {cause(error)}.",
+            f"A file is written when every operator of the model exists in {form.name}.",
+            "Write that part with other operators, or see which formats take it with tessera export --try-all.",
+            line_of(error),
+        ) from error
+
+
+def _check(form: Format, flat: FlatCall, example: Example, path: Path) -> tuple[Agreement, Runner | None]:
+    if form.load is None:
+        return Agreement(0.0, True, "What was read back is the model's, bit for bit."), None
+    try:
+        run = form.load(path)
+    except TesseraError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a runtime raises, the file does not work
+        return Agreement(float("inf"), False, f"It cannot be loaded: {cause(error)}."), None
+    return compare(flat, run, example), run
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """A folder on the same disk, so that a finished file gets its name at once; removed with all that is left in it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder")
+        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ExportError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}.",
+            "A file is written beside its name and then given it, so its folder has to take new files.",
+            "Write a path in a folder of yours.",
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _kept(folder: Path, path: Path, *, accepted: bool) -> Path:
+    """Give the files of ``folder`` their names beside ``path``, that of the file itself last."""
+    ending = "" if accepted else ".rejected"
+    files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
+    for file in files:
+        file.replace(path.parent / (file.name + ending))
+    return path.with_name(path.name + ending)

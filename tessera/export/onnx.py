@@ -1,119 +1,112 @@
-"""ONNX: written by torch.onnx, run in onnxruntime, compared with the model."""
+"""ONNX: written by torch.onnx, run in onnxruntime."""
 
 from __future__ import annotations
 
-import importlib
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
-from tessera.errors import ExportError, MissingDependencyError
-from tessera.export.agreement import compare
-from tessera.export.example import Dims, Example, Inputs
-from tessera.export.exported import Exported
-from tessera.train.modes import mode
+from tessera.errors import ExportError
+from tessera.export.example import Example
+from tessera.export.flat import FlatCall, output_names
+from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.traced import cause, line_of, quiet, traced
 
 _LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph itself
+_OLDEST_OPSET = 18  # what torch's translations are written for
+_OPSET = 20
 
 
-def export_onnx(module: torch.nn.Module, path: Path, inputs: Inputs | None, dims: Dims | None) -> Exported:
-    """Write ``module`` in eval mode to ``path`` and keep it there only if onnxruntime answers what the model answers.
-
-    Weights of over two gigabytes go to a second file beside it, ``<name>.onnx.data``.
+def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
+    """Write the model; its weights beside it in ``<name>.data`` where they are asked for so, or are over 2 GB.
 
     Raises:
-        MissingDependencyError: onnx, onnxscript or onnxruntime is not installed.
-        ExportError: no example inputs, an operation ONNX cannot say, or a file that disagrees; that file is kept as
-            ``<name>.onnx.rejected``.
+        ExportError: an operator that ONNX cannot say, or an opset that does not exist.
     """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        _require(package)
-    with mode(module, training=False), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        example = Example.of(module, inputs, dims)
-        written = Path(folder) / path.name
-        _program(module, example).save(written, external_data=_bytes(module) > _LARGEST_SINGLE_FILE)
-        found = compare(module, _Runner(written), example)
-        ending = "" if found.accepted else ".rejected"
-        for file in Path(folder).iterdir():
-            file.replace(path.parent / (file.name + ending))
-    exported = Exported(path.with_name(path.name + ending), "onnx", found.max_error, found.accepted, found.reason)
-    if not found.accepted:
+    opset = _checked_opset(options.opset)
+    program = traced(flat, example)
+    with torch.no_grad():
+        answers = output_names(flat.answer(*example.tensors))
+    translated = _translated(flat, program, example, answers, opset)
+    model = translated.model
+    for name, tensor in list(model.graph.initializers.items()):  # under the model's own names
+        if name.startswith("module."):
+            tensor.name = name.removeprefix("module.")
+    model.metadata_props.update(options.metadata or {})
+    beside = options.weights == "beside" or (options.weights is None and _bytes(flat) > _LARGEST_SINGLE_FILE)
+    translated.save(path, external_data=beside)
+    return Written(
+        operators=dict(Counter(node.op_type for node in model.graph.all_nodes()).most_common()),
+        decomposed=_decomposed(model),
+    )
+
+
+def load_onnx(path: Path) -> Runner:
+    """The file in onnxruntime, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    inputs = session.get_inputs()
+
+    def run(example: Example) -> list[torch.Tensor]:
+        named = dict(zip(example.names, example.tensors, strict=True))
+        feed = {each.name: named[each.name].cpu().numpy() for each in inputs}
+        return [torch.from_numpy(answer) for answer in session.run(None, feed)]
+
+    return run
+
+
+def _checked_opset(opset: int | None) -> int:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if opset is not None and not _OLDEST_OPSET <= opset <= newest:
         raise ExportError(
-            f"{type(module).__name__} was written to {exported.path}, which does not agree with it. {found.reason}",
-            "An exported file answers what the model answers in eval mode.",
-            "Look for random numbers or sizes fixed in the code of forward, or fix all sizes with dims=({},).",
+            f"opset={opset} was passed.",
+            f"The versions of ONNX's operators that a model is written in are {_OLDEST_OPSET} to {newest}.",
+            f"Write opset={_OPSET}, or leave it out.",
         )
-    return exported
+    return _OPSET if opset is None else opset
 
 
-def _program(module: torch.nn.Module, example: Example) -> torch.onnx.ONNXProgram:
-    traced = example.traceable()
-    shapes = tuple(dict(names) for names in example.dims)
-    named = dict(zip(example.names, traced.tensors, strict=True)) if example.names else None
+def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answers: list[str], opset: int) -> Any:
     try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                () if named else traced.tensors,
-                kwargs=named,
+        with quiet(), torch.no_grad():
+            translated = torch.onnx.export(
+                program,
                 dynamo=True,
                 verbose=False,
-                dynamic_shapes=dict(zip(example.names, shapes, strict=True)) if named else shapes,
+                opset_version=opset,
+                input_names=list(example.names),
+                output_names=answers,
+                dynamic_shapes=(tuple(dict(axes) for axes in example.dims),),
             )
     except Exception as error:
         raise ExportError(
-            f"{type(module).__name__} could not be written as ONNX: {_cause(error)}",
-            "A model is exported when its forward can be traced by torch.export and every operation exists in ONNX.",
-            "Write branches on tensor values with torch.where or torch.cond, and fix sizes that the model fixes: "
-            "dims=({},) fixes all.",
+            f"{type(flat.module).__name__} could not be written as ONNX: {cause(error)}.",
+            "A file is written when every operator of the model exists in ONNX.",
+            "Write that part with other operators, or see which formats take it with tessera export --try-all.",
+            line_of(error),
         ) from error
-    if program is None:
-        raise RuntimeError("torch.onnx.export returned no program")
-    return program
+    return translated
 
 
-class _Runner:
-    """The written file in onnxruntime, on the CPU."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, example: Example) -> list[torch.Tensor]:
-        inputs = self._session.get_inputs()
-        named = dict(zip(example.names or [i.name for i in inputs], example.tensors, strict=True))
-        feed = {i.name: named[i.name].cpu().numpy() for i in inputs}
-        return [torch.from_numpy(answer) for answer in self._session.run(None, feed)]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's deprecations and remarks on packages that are not there concern nobody who exports a model."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
-
-
-def _cause(error: BaseException) -> str:
-    """The line that says what is wrong: the innermost cause's, since the exporter wraps it in advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _decomposed(model: Any) -> dict[str, list[str]]:
+    """Operators of the model that are several of ONNX's, each with those."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for node in model.graph.all_nodes():
+        parts[node.metadata_props.get("pkg.torch.onnx.fx_node", "")].append(node.op_type)
+    found: dict[str, list[str]] = {}
+    for call, into in parts.items():
+        name = call.partition("target=torch.ops.")[2].partition("]")[0].removesuffix(".default")
+        if name and len(into) > 1:
+            found.setdefault(name, list(dict.fromkeys(into)))
+    return found
 
 
 def _bytes(module: torch.nn.Module) -> int:
@@ -121,12 +114,12 @@ def _bytes(module: torch.nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def _require(package: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"An export to ONNX was asked for, and the package {package} is not installed.",
-            "Writing and checking ONNX needs onnx, onnxscript and onnxruntime.",
-            "Install them with: pip install onnx onnxscript onnxruntime",
-        ) from error
+FORMAT = Format(
+    name="ONNX",
+    endings=(".onnx",),
+    packages=("onnx", "onnxscript", "onnxruntime"),
+    install="pip install onnx onnxscript onnxruntime",
+    write=write_onnx,
+    load=load_onnx,
+    options=frozenset({"opset", "weights", "metadata"}),
+)

@@ -18,7 +18,7 @@ from tessera.nn.summary import summarize
 if TYPE_CHECKING:
     from tessera.backend.rewrite import Pass
     from tessera.capture.loss_scale import LossScale
-    from tessera.export.example import Dims, Inputs
+    from tessera.export.asked import Dims, Inputs
     from tessera.export.exported import Exported
     from tessera.nn.losses.class_weight import ClassWeights
     from tessera.train.early_stopping import EarlyStopping
@@ -150,11 +150,31 @@ class Module(torch.nn.Module):
         path: str | os.PathLike[str],
         example_inputs: Inputs | None = None,
         dims: Dims | None = None,
+        *,
+        preprocessing: Callable[..., Any] | None = None,
+        measure: bool = True,
+        opset: int | None = None,
+        weights: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        target: str | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> Exported:
         """Write this model to a file and check the file against it; see ``tessera.export``."""
         from tessera.export.export import export
 
-        return export(self, path, example_inputs, dims)
+        return export(
+            self,
+            path,
+            example_inputs,
+            dims,
+            preprocessing=preprocessing,
+            measure=measure,
+            opset=opset,
+            weights=weights,
+            metadata=metadata,
+            target=target,
+            config=config,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the weights as safetensors; see ``tessera.nn.weights.save_weights``."""

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import pytest
 import torch
 
-from tessera.export.agreement import compare, tensors_of
+from tessera.export.agreement import compare
 from tessera.export.example import Example
 
 X = torch.randn(4, 3)
 
 
 def example(x: torch.Tensor = X) -> Example:
-    return Example.of(torch.nn.Identity(), x, None)
+    return Example((x,), ("x",), ({0: "batch"},))
 
 
 def test_the_model_agrees_with_itself():
@@ -21,7 +20,8 @@ def test_the_model_agrees_with_itself():
     found = compare(module, lambda case: [module(case.tensors[0]).detach()], example())
     assert found.accepted
     assert found.max_error == 0.0
-    assert found.reason == "Its answers differ from the model's by 0 at most (batch 4; batch 1; batch 5; batch 7)."
+    assert found.reason.startswith("Its answers differ from the model's by 0 at most (batch 4; batch 1; ")
+    assert found.reason.endswith("; batch 11).")
 
 
 def test_rounding_is_allowed_and_more_is_not():
@@ -100,11 +100,11 @@ def test_nan_and_infinity_agree_with_themselves():
 def test_a_size_that_the_model_does_not_take_is_not_held_against_the_file():
     class Pairs(torch.nn.Module):
         def forward(self, x):
-            return x.view(-1, 2, 3).sum(1)
+            return x.view(2, -1, 3).sum(1)
 
-    found = compare(Pairs(), lambda case: [case.tensors[0].view(-1, 2, 3).sum(1)], example())
+    found = compare(Pairs(), lambda case: [case.tensors[0].view(2, -1, 3).sum(1)], example())
     assert found.accepted
-    assert found.reason.endswith("(batch 4).")
+    assert found.reason.endswith("(batch 4; batch 2).")
 
 
 def test_a_model_of_one_dtype_is_its_own_reference():
@@ -113,15 +113,3 @@ def test_a_model_of_one_dtype_is_its_own_reference():
             return torch.nn.functional.linear(x, torch.ones(2, 3))  # fails in float64
 
     assert compare(Single(), lambda case: [case.tensors[0] @ torch.ones(3, 2)], example()).accepted
-
-
-def test_all_tensors_of_an_answer_are_found():
-    @dataclass
-    class Output:
-        logits: torch.Tensor
-        hidden: tuple
-        loss: None = None
-
-    a, b, c = torch.zeros(1), torch.ones(1), torch.ones(2)
-    assert list(tensors_of(Output(a, (b, [c])))) == [a, b, c]
-    assert list(tensors_of({"x": a, "y": None})) == [a]

@@ -5,69 +5,76 @@ import torch
 
 from tessera.errors import ExportError
 from tessera.export.example import Example
-from tessera.train.batches import Batch
-from tessera.train.example_inputs import remember_inputs
 
-MODULE = torch.nn.Linear(3, 1)
 X = torch.randn(4, 3)
 
 
-@pytest.mark.parametrize("inputs", [X, (X,), [X]])
-def test_the_first_dimension_is_the_batch(inputs):
-    example = Example.of(MODULE, inputs, None)
-    assert example.tensors[0] is not None
-    assert example.dims == ({0: "batch"},)
-    assert example.sizes == {"batch": 4}
-    torch.testing.assert_close(example.call(MODULE), MODULE(X))
+def example(*tensors, dims, largest=None):
+    names = tuple(f"x{at}" for at in range(len(tensors)))
+    return Example(tensors, names, dims, largest or {})
 
 
-def test_only_inputs_as_long_as_the_first_have_a_batch():
-    example = Example.of(MODULE, (X, torch.zeros(4), torch.zeros(7, 2), torch.tensor(1.0)), None)
-    assert example.dims == ({0: "batch"}, {0: "batch"}, {}, {})
-
-
-def test_keyword_inputs():
-    example = Example.of(MODULE, {"input": X}, {"input": {0: "rows"}})
-    assert example.names == ("input",)
-    assert example.sizes == {"rows": 4}
-    torch.testing.assert_close(example.call(MODULE), MODULE(X))
-
-
-def test_the_inputs_of_the_last_training_are_an_example():
+def test_a_call_is_by_position():
     module = torch.nn.Linear(3, 1)
-    remember_inputs(module, Batch((X,), torch.zeros(4)))
-    torch.testing.assert_close(Example.of(module, None, None).tensors[0], X[:2])
+    torch.testing.assert_close(example(X, dims=({},)).call(module), module(X))
 
 
 def test_sizes_change_by_repeating_or_cutting():
-    example = Example.of(MODULE, (X, X.t()), ({0: "batch"}, {1: "batch"}))
-    larger = example.resized({"batch": 6})
+    one = example(X, X.t(), dims=({0: "batch"}, {1: "batch"}))
+    larger = one.resized({"batch": 6})
     torch.testing.assert_close(larger.tensors[0], torch.cat([X, X[:2]]))
     torch.testing.assert_close(larger.tensors[1], torch.cat([X, X[:2]]).t())
-    torch.testing.assert_close(example.resized({"batch": 1}).tensors[0], X[:1])
-    assert Example.of(MODULE, X[:1], None).traceable().sizes == {"batch": 2}
+    torch.testing.assert_close(one.resized({"batch": 1}).tensors[0], X[:1])
+    assert example(X[:1], dims=({0: "batch"},)).traceable().sizes == {"batch": 2}
 
 
-def test_the_cases_hold_one_and_odd_sizes():
-    assert [words for words, _ in Example.of(MODULE, X, None).cases()] == ["batch 4", "batch 1", "batch 5", "batch 7"]
-    assert [words for words, _ in Example.of(MODULE, X[:1], None).cases()] == ["batch 1", "batch 5", "batch 7"]
-    cases = list(Example.of(MODULE, X, ({0: "batch", 1: "time"},)).cases())
-    assert [words for words, _ in cases][-1] == "batch 4, time 2"
-    assert cases[-1][1].tensors[0].shape == (4, 2)
-    assert [words for words, _ in Example.of(MODULE, X, ({},)).cases()] == ["the example"]
+def test_the_cases_hold_one_two_odd_and_largest_sizes():
+    def words(**options):
+        return [words for words, _ in example(X, **options).cases()]
+
+    assert words(dims=({0: "B"},)) == ["B 4", "B 1", "B 2", "B 5", "B 11"]
+    assert words(dims=({0: "B"},), largest={"B": 4}) == ["B 4", "B 1", "B 2"]
+    assert words(dims=({0: "B"},), largest={"B": 64}) == ["B 4", "B 1", "B 2", "B 5", "B 64"]
+    assert words(dims=({},)) == ["the example"]
+    both = words(dims=({0: "B", 1: "S"},))
+    assert both[-1] == "B 1, S 1"
+    assert "B 4, S 9" in both
+    assert len(both) == len(set(both))
+
+
+def test_every_case_has_the_sizes_that_it_says():
+    for words, case in example(X, X.t(), dims=({0: "B", 1: "S"}, {1: "B"})).cases():
+        sizes = dict(part.split() for part in words.split(", "))
+        assert case.tensors[0].shape == (int(sizes["B"]), int(sizes["S"]))
+        assert case.tensors[1].shape == (3, int(sizes["B"]))
+
+
+def test_fresh_inputs_are_others_of_the_same_kind():
+    mask, tokens = (torch.rand(4, 3) > 0.5).float(), torch.randint(5, 9, (4, 3))
+    one = example(X, mask, tokens, dims=({0: "B"},) * 3)
+    fresh = one.fresh({"B": 9}, seed=1)
+    assert not torch.isin(fresh.tensors[0], X).any()
+    assert set(fresh.tensors[1].unique().tolist()) <= {0.0, 1.0}
+    assert torch.isin(fresh.tensors[2], tokens).all()
+    assert [t.dtype for t in fresh.tensors] == [t.dtype for t in one.tensors]
+    assert torch.equal(fresh.tensors[0], one.fresh({"B": 9}, seed=1).tensors[0])
+    assert not torch.equal(fresh.tensors[0], one.fresh({"B": 9}, seed=2).tensors[0])
+
+
+def test_fixed_sizes_have_no_names():
+    fixed = example(X, dims=({0: "B"},), largest={"B": 9}).fixed()
+    assert (fixed.sizes, dict(fixed.largest)) == ({}, {})
 
 
 def test_double_leaves_whole_numbers_alone():
-    example = Example.of(MODULE, (X, torch.arange(4)), None).double()
-    assert [tensor.dtype for tensor in example.tensors] == [torch.float64, torch.int64]
+    found = example(X, torch.arange(4), dims=({}, {})).double()
+    assert [tensor.dtype for tensor in found.tensors] == [torch.float64, torch.int64]
 
 
-@pytest.mark.parametrize(("inputs", "found"), [(None, "nothing"), ((), "nothing"), ((1, "a"), "int, str")])
-def test_no_example(inputs, found):
+def test_nothing_is_made_of_nothing():
     with pytest.raises(ExportError) as error:
-        Example.of(torch.nn.Linear(3, 1), inputs, None)
+        example(torch.empty(0, 3), dims=({0: "B"},)).traceable()
     assert str(error.value) == (
-        f"example_inputs holds {found}, and Linear was not trained with fit before. "
-        "An export follows one call of the model, so it needs the tensors of such a call. "
-        "Write for example model.export('model.onnx', example_inputs=torch.randn(2, 784))."
+        "The example input has no element along B (its shape is [0, 3]). Inputs of other sizes are made from the "
+        "example's own values. Pass an example of two samples or more."
     )

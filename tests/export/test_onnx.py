@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import sys
 import warnings
 
+import onnx
 import onnxruntime
 import pytest
 import torch
 
-from tessera.errors import ExportError, MissingDependencyError
-from tessera.export.onnx import export_onnx
+from tessera.errors import ExportError
+from tessera.export.export import export
 
 X = torch.randn(4, 3)
 
@@ -26,7 +26,7 @@ def test_any_batch_size_answers_as_the_model(tmp_path, capfd):
     module(torch.randn(64, 3) * 2 + 1)  # statistics of its own
     module[2].eval()
     with warnings.catch_warnings(action="error"):
-        exported = export_onnx(module, tmp_path / "model.onnx", X, None)
+        exported = export(module, tmp_path / "model.onnx", X, None, measure=False)
     assert [part.training for part in module.modules()] == [True, True, True, False, True]
     assert exported.accepted
     assert exported.max_error < 1e-5
@@ -40,7 +40,7 @@ def test_any_batch_size_answers_as_the_model(tmp_path, capfd):
 
 def test_an_example_of_one_sample_is_enough(tmp_path):
     module = torch.nn.Linear(3, 2)
-    exported = export_onnx(module, tmp_path / "model.onnx", X[:1], None)
+    exported = export(module, tmp_path / "model.onnx", X[:1], None, measure=False)
     torch.testing.assert_close(run(exported.path, X), module(X).detach())
 
 
@@ -56,8 +56,8 @@ def test_keyword_inputs_and_dims_by_name(tmp_path):
     module = Scores()
     inputs = {"tokens": torch.randint(0, 10, (2, 6)), "mask": torch.ones(2, 6)}
     dims = {name: {0: "batch", 1: "time"} for name in inputs}
-    exported = export_onnx(module, tmp_path / "model.onnx", inputs, dims)
-    assert "batch 2, time 5" in exported.reason
+    exported = export(module, tmp_path / "model.onnx", inputs, dims, measure=False)
+    assert "batch 2, time 7" in exported.reason
     tokens, mask = torch.randint(0, 10, (3, 9)), torch.rand(3, 9)
     torch.testing.assert_close(run(exported.path, tokens, mask), module(tokens, mask=mask).detach())
 
@@ -67,7 +67,7 @@ def test_several_outputs(tmp_path):
         def forward(self, x):
             return {"sum": x.sum(1), "best": x.argmax(1)}
 
-    exported = export_onnx(Both(), tmp_path / "model.onnx", X, None)
+    exported = export(Both(), tmp_path / "model.onnx", X, None, measure=False)
     assert exported.max_error < 1e-6
 
 
@@ -76,9 +76,9 @@ def test_all_sizes_may_be_fixed(tmp_path):
         def forward(self, x):
             return x.view(2, 2, 3).sum(1)
 
-    with pytest.raises(ExportError, match="Pairs could not be written as ONNX"):
-        export_onnx(Pairs(), tmp_path / "model.onnx", X, None)
-    exported = export_onnx(Pairs(), tmp_path / "model.onnx", X, ({},))
+    with pytest.raises(ExportError, match="Pairs could not be traced"):
+        export(Pairs(), tmp_path / "model.onnx", X, None, measure=False)
+    exported = export(Pairs(), tmp_path / "model.onnx", X, ({},), measure=False)
     assert exported.reason.endswith("(the example).")
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_disagrees_is_rejected(tmp_path):
 
     (tmp_path / "model.onnx").write_bytes(b"an older one")
     with pytest.raises(ExportError) as error:
-        export_onnx(Random(), tmp_path / "model.onnx", X, None)
+        export(Random(), tmp_path / "model.onnx", X, None, measure=False)
     text = str(error.value)
     assert text.startswith(
         f"Random was written to {tmp_path / 'model.onnx.rejected'}, which does not agree with it. The model itself "
@@ -109,24 +109,50 @@ def test_a_model_that_cannot_be_traced(tmp_path):
 
     module = Branching()
     with pytest.raises(ExportError) as error:
-        export_onnx(module, tmp_path / "model.onnx", X, None)
-    assert str(error.value).startswith("Branching could not be written as ONNX: ")
-    assert str(error.value).endswith(
-        "A model is exported when its forward can be traced by torch.export and every operation exists in ONNX. "
-        "Write branches on tensor values with torch.where or torch.cond, and fix sizes that the model fixes: "
-        "dims=({},) fixes all."
-    )
+        export(module, tmp_path / "model.onnx", X, None, measure=False)
+    assert str(error.value).startswith("Branching could not be traced: ")
     assert module.training
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_package(tmp_path, monkeypatch, package):
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingDependencyError) as error:
-        export_onnx(torch.nn.Linear(3, 2), tmp_path / "model.onnx", X, None)
-    assert str(error.value) == (
-        f"An export to ONNX was asked for, and the package {package} is not installed. "
-        "Writing and checking ONNX needs onnx, onnxscript and onnxruntime. "
-        "Install them with: pip install onnx onnxscript onnxruntime"
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(50, 16)
+        self.head = torch.nn.Linear(16, 50, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, ids):
+        return self.head(self.embedding(ids).cumsum(1))
+
+
+@pytest.mark.parametrize("weights", ["inside", "beside"])
+def test_weights_and_metadata(tmp_path, weights):
+    ids = torch.randint(0, 50, (2, 3))
+    exported = export(
+        Tied(),
+        tmp_path / "model.onnx",
+        (ids,),
+        {"ids": {0: "B", 1: "S"}},
+        weights=weights,
+        metadata={"author": "me"},
+        opset=21,
+        measure=False,
     )
+    files = ["model.onnx", "model.onnx.data"] if weights == "beside" else ["model.onnx"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == files
+    model = onnx.load(exported.path)
+    assert {each.key: each.value for each in model.metadata_props}["author"] == "me"
+    assert [each.version for each in model.opset_import if not each.domain] == [21]
+    assert [dim.dim_param for dim in model.graph.input[0].type.tensor_type.shape.dim] == ["B", "S"]
+    large = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 2 and 50 in tensor.dims]
+    assert len({tuple(sorted(tensor.dims)) for tensor in large}) == 1
+    assert exported.size == sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert exported.operators["CumSum"] == 1
+
+
+@pytest.mark.parametrize("opset", [17, 999])
+def test_an_opset_that_is_not_there(tmp_path, opset):
+    with pytest.raises(ExportError, match=f"opset={opset} was passed. .* are 18 to ") as error:
+        export(torch.nn.Linear(3, 2), tmp_path / "model.onnx", X, opset=opset)
+    assert error.value.fix == "Write opset=20, or leave it out."

@@ -1,0 +1,132 @@
+"""The model as torch.export sees it, which most formats are written from; and why one cannot be seen so."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from tessera import torch_internals
+from tessera.errors import ExportError, SourceLine
+from tessera.export.example import Example
+from tessera.users_code import is_library, source_line_at
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def traced(module: torch.nn.Module, example: Example) -> ExportedProgram:
+    """``module`` as a graph of ATen operators; dimensions that may change are symbols.
+
+    Raises:
+        ExportError: it cannot be traced, or fixes a size that is to change; with the line of the model.
+    """
+    shapes: tuple[Any, ...] = tuple(
+        {axis: _symbol(example, name) for axis, name in axes.items()} for axes in example.dims
+    )
+    try:
+        with quiet(), torch.no_grad():
+            return torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
+    except Exception as error:
+        raise ExportError(
+            f"{_name(module)} could not be traced: {cause(error)}.",
+            "A model is exported when its forward can be traced by torch.export: what it computes from tensors stays "
+            "tensors, and sizes that are to change are not fixed in its code.",
+            "Write branches on tensor values with torch.where or torch.cond, and fix sizes that the model fixes: "
+            "dims=({},) fixes all of an input.",
+            line_of(error),
+        ) from error
+
+
+def operators(program: ExportedProgram) -> dict[str, int]:
+    """How many of each operator a traced model has, by name, most first."""
+    calls = [node for graph in _graphs(program.graph_module) for node in graph.nodes if node.op == "call_function"]
+    return dict(Counter(operator_name(node.target) for node in calls).most_common())
+
+
+def operator_name(target: Any) -> str:
+    """``aten.linear``."""
+    if torch_internals.is_operator(target):
+        return str(target).removesuffix(".default")
+    return str(getattr(target, "__name__", target))
+
+
+def line_of_node(node: torch.fx.Node) -> SourceLine | None:
+    """The user's innermost line that a node comes from."""
+    return _innermost(node.meta.get("stack_trace") or "")
+
+
+def line_of(error: BaseException) -> SourceLine | None:
+    """The user's innermost line that an error of tracing speaks of, or was raised under."""
+    each: BaseException | None = error
+    while each is not None:
+        if (found := _innermost(str(each))) is not None:
+            return found
+        each = each.__cause__ or each.__context__
+    each = error
+    while each is not None:
+        frames = []
+        trace = each.__traceback__
+        while trace is not None:
+            frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+            trace = trace.tb_next
+        for file, line in reversed(frames):
+            if not is_library(file) and Path(file).exists():
+                return source_line_at(file, line)
+        each = each.__cause__ or each.__context__
+    return None
+
+
+def cause(error: BaseException) -> str:
+    """The line that says what is wrong: the innermost cause's, since exporters wrap it in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".:")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The exporters' deprecations and remarks on packages that are not there concern nobody who exports a model."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _symbol(example: Example, name: str) -> Any:
+    """A size that must stay one: where the model fixes it, tracing fails instead of fixing it silently."""
+    largest = example.largest.get(name)
+    return Dim.DYNAMIC if largest is None else Dim.DYNAMIC(max=largest)
+
+
+def _graphs(module: torch.fx.GraphModule) -> Iterator[torch.fx.Graph]:
+    for part in module.modules():
+        if isinstance(part, torch.fx.GraphModule):
+            yield part.graph
+
+
+def _innermost(text: str) -> SourceLine | None:
+    for file, line in reversed(_FRAME.findall(text)):
+        if not is_library(file) and Path(file).exists():
+            return source_line_at(file, int(line))
+    return None
+
+
+def _name(module: torch.nn.Module) -> str:
+    return type(getattr(module, "module", module)).__name__

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.errors import ExportError
+from tessera.export.asked import read_example
+from tessera.export.traced import cause, line_of_node, operators, traced
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, torch.sin, torch.cos, (self.layer(x).relu(),))
+
+
+def test_operators_of_branches_are_counted():
+    found = operators(traced(*read_example(Net(), torch.randn(4, 3), None)))
+    names = ("aten.linear", "aten.relu", "aten.sin", "aten.cos", "cond")
+    assert {name: found[name] for name in names} == dict.fromkeys(names, 1)
+
+
+def test_a_node_knows_its_line():
+    program = traced(*read_example(Net(), torch.randn(4, 3), None))
+    (relu,) = (node for node in program.graph.nodes if "relu" in str(node.target))
+    where = line_of_node(relu)
+    assert where is not None
+    assert (where.file, "self.layer(x).relu()" in where.code) == (__file__, True)
+
+
+def test_a_branch_on_a_value_is_named(capfd):
+    class Branching(torch.nn.Module):
+        def forward(self, x):
+            return x * 2 if x.sum() > 0 else x
+
+    with pytest.raises(ExportError, match="Branching could not be traced") as error:
+        traced(*read_example(Branching(), torch.randn(4, 3), None))
+    assert error.value.where is not None
+    assert error.value.where.code == "return x * 2 if x.sum() > 0 else x"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_size_is_never_fixed_silently():
+    class Fixed(torch.nn.Module):
+        def forward(self, x):
+            return x.view(2, 6)
+
+    with pytest.raises(ExportError, match="Fixed could not be traced"):
+        traced(*read_example(Fixed(), torch.randn(4, 3), {"x": {0: "B"}}))
+    assert traced(*read_example(Fixed(), torch.randn(4, 3), {}))
+
+
+def test_the_innermost_cause_is_told():
+    inner = ValueError("what is wrong.\nadvice")
+    outer = RuntimeError("advice")
+    outer.__cause__ = inner
+    assert cause(outer) == "what is wrong"
+    assert cause(ValueError()) == "ValueError"
