@@ -1541,6 +1541,30 @@ def kernel_compiler() -> list[str]:
     return [part for part in command[:output] + command[output + 2 :] if part != "source.cpp"] + ["-w"]
 
 
+def unguarded_module(program: torch.export.ExportedProgram) -> fx.GraphModule:
+    """An exported program as a module that takes any sizes, those too that it was not traced for."""
+    module = program.module(check_guards=False)
+    module._forward_pre_hooks.clear()
+    return module
+
+
+def write_package(program: torch.export.ExportedProgram, path: str, metadata: dict[str, str]) -> None:
+    """Compile an exported program with AOTInductor into a package that runs without Python."""
+    from torch._inductor import aoti_compile_and_package, config
+
+    settings: dict[str, Any] = {"aot_inductor.metadata": metadata}
+    if config.cpp.vec_isa_ok is None:
+        settings["cpp.vec_isa_ok"] = _compiler_has_vectors()
+    aoti_compile_and_package(program, package_path=path, inductor_configs=settings)
+
+
+def load_package(path: str) -> Any:
+    """What runs such a package: called with tensors, it gives what the model gives. Its code is loaded here."""
+    from torch._inductor import aoti_load_package
+
+    return aoti_load_package(path)
+
+
 @contextlib.contextmanager
 def inductor_options(options: dict[str, Any]) -> Iterator[None]:
     """Inductor with settings of its own, such as ``{"cpp.simdlen": 256}``."""

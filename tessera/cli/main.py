@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tessera import __version__
-from tessera.cli import check, emit, info, report, train
+from tessera.cli import check, emit, export, info, report, train
 from tessera.errors import TesseraError
 
 _DESCRIPTION = "Trains models from a file, and says what Tessera found and did on this machine."
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"tessera {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (train, check, info, report, emit):
+    for command in (train, check, info, report, emit, export):
         command.add_command(commands)
     found = parser.parse_args(arguments)
     try:

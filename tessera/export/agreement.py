@@ -19,11 +19,16 @@ _RELATIVE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, tor
 
 @dataclass(frozen=True)
 class Agreement:
-    """Outcome of a comparison: see ``Exported``."""
+    """Outcome of a comparison: see ``Exported``.
+
+    Attributes:
+        case: with which the file's answers are others.
+    """
 
     max_error: float
     accepted: bool
     reason: str
+    case: Example | None = None
 
 
 def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]], example: Example) -> Agreement:
@@ -41,16 +46,16 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
             if case is example:
                 raise
             continue  # the model itself does not take this size
-        if any(a.numel() and _distance(a, b) for a, b in zip(answers, again, strict=True)):
+        if any(a.numel() and distance(a, b) for a, b in zip(answers, again, strict=True)):
             return Agreement(float("inf"), False, "The model itself answers differently the second time it is called.")
         try:
             found = run(case)
         except Exception as error:  # noqa: BLE001 - a runtime may raise anything; whatever it is, the file does not work
             return Agreement(float("inf"), False, f"With {words} it does not run: {_first_line(error)}.")
-        distance, problem = _compare(answers, found, exact(case, answers))
-        worst = max(worst, distance)
+        difference, problem = _compare(answers, found, exact(case, answers))
+        worst = max(worst, difference)
         if problem:
-            return Agreement(worst, False, f"With {words} {problem}.")
+            return Agreement(worst, False, f"With {words} {problem}.", case)
         seen.append(words)
     return Agreement(worst, True, f"Its answers differ from the model's by {worst:.2g} at most ({'; '.join(seen)}).")
 
@@ -66,18 +71,19 @@ def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list
     for answer, from_file, truth in zip(answers, found, exact, strict=True):
         if not answer.numel():
             continue
-        worst = max(worst, _distance(from_file, answer))
+        worst = max(worst, distance(from_file, answer))
         relative = _RELATIVE.get(answer.dtype, 0.0)
         scale = truth.double().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
-        own_error = min(_TIMES_THE_MODELS_ERROR * _distance(answer, truth), _LARGEST_SHARE * scale)
+        own_error = min(_TIMES_THE_MODELS_ERROR * distance(answer, truth), _LARGEST_SHARE * scale)
         allowed = own_error + relative * scale
-        from_truth = _distance(from_file, truth)
+        from_truth = distance(from_file, truth)
         if not from_truth <= allowed:
             return worst, f"its answers are {from_truth:.2g} away from the exact ones, where {allowed:.2g} is allowed"
     return worst, ""
 
 
-def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
+def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The largest difference of two tensors of one shape; none where both have the same infinity, or NaN."""
     a, b = a.cpu().double(), b.cpu().double()
     same = (a == b) | (a.isnan() & b.isnan())  # infinities and NaN in the same places agree
     return torch.where(same, 0.0, (a - b).abs().nan_to_num(float("inf"))).max().item()

@@ -15,6 +15,7 @@ import torch
 from tessera.errors import ExportError, TesseraError
 from tessera.export.agreement import Agreement, compare
 from tessera.export.asked import Dims, Inputs, read_example
+from tessera.export.divergence import first_difference
 from tessera.export.example import Example
 from tessera.export.exported import Exported
 from tessera.export.flat import FlatCall, left_out
@@ -80,6 +81,8 @@ def export(
         written = folder / wanted.name
         facts = _written(form, flat, example, written, options)
         found, run = _check(form, flat, example, written)
+        if found.case is not None:
+            found = _explained(found, form, flat, example)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
         kept = _kept(folder, wanted, accepted=found.accepted)
@@ -169,6 +172,15 @@ def _check(form: Format, flat: FlatCall, example: Example, path: Path) -> tuple[
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises, the file does not work
         return Agreement(float("inf"), False, f"It cannot be loaded: {cause(error)}."), None
     return compare(flat, run, example), run
+
+
+def _explained(found: Agreement, form: Format, flat: FlatCall, example: Example) -> Agreement:
+    """The same, with the first operator that differs."""
+    try:
+        difference = None if found.case is None else first_difference(form, flat, example, found.case)
+    except Exception:  # noqa: BLE001 - looking for the reason never hides the verdict
+        return found
+    return found if difference is None else dataclasses.replace(found, reason=f"{found.reason} {difference}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from tessera.export.format import Format
 # Ending: the file of this folder that holds its FORMAT.
 _FILES = {
     ".onnx": "onnx",
+    ".pt2": "aot_inductor",
     ".safetensors": "safetensors",
 }
 ENDINGS = tuple(_FILES)

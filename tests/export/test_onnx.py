@@ -156,3 +156,13 @@ def test_an_opset_that_is_not_there(tmp_path, opset):
     with pytest.raises(ExportError, match=f"opset={opset} was passed. .* are 18 to ") as error:
         export(torch.nn.Linear(3, 2), tmp_path / "model.onnx", X, opset=opset)
     assert error.value.fix == "Write opset=20, or leave it out."
+
+
+def test_a_size_that_python_looked_at_is_named(tmp_path):
+    class Looking(torch.nn.Module):
+        def forward(self, x):
+            return x + 1 if x.shape[0] == 1 else x.exp()
+
+    with pytest.raises(ExportError, match="another path than the model at aten.add.Tensor at .*test_onnx.py") as error:
+        export(Looking(), tmp_path / "model.onnx", X, measure=False)
+    assert "With batch 1 " in str(error.value)
