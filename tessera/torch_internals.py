@@ -1371,7 +1371,7 @@ def inductor_settings(*, guarded: bool = True) -> Iterator[None]:
 
     _lower_in_loops()
     settings: dict[str, Any] = {"fallback_random": True, "size_asserts": not guarded, "nan_asserts": False}
-    if torch.__version__ < (2, 12):
+    if torch.__version__ < "2.12":
         settings["reorder_for_locality"] = False
     if config.cpp.vec_isa_ok is None:
         settings["cpp.vec_isa_ok"] = _compiler_has_vectors()

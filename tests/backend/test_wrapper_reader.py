@@ -35,7 +35,8 @@ def test_a_wrapper_becomes_its_buffers_and_calls():
 
 
 def test_memory_that_is_used_again_is_returned_in_its_new_shape():
-    again = WRAPPER.replace("return (buf0, )", "buf3 = reinterpret_tensor(buf0, (8, 4), (4, 1), 0)\n    return (buf3, )")
+    reused = "buf3 = reinterpret_tensor(buf0, (8, 4), (4, 1), 0)\n    return (buf3, )"
+    again = WRAPPER.replace("return (buf0, )", reused)
     schedule = read_wrapper(again, DTYPES)
     assert schedule.outputs == ("buf0",)
     assert schedule.results == (Buffer((8, 4), (4, 1), torch.float32),)
