@@ -20,7 +20,7 @@ from tessera.export.example import Example
 from tessera.export.exported import Exported
 from tessera.export.flat import FlatCall, left_out
 from tessera.export.format import Format, Options, Runner
-from tessera.export.formats import format_of, require
+from tessera.export.formats import format_of, missing_packages, require
 from tessera.export.speed import milliseconds
 from tessera.export.traced import cause, line_of
 from tessera.train.modes import mode
@@ -75,18 +75,42 @@ def export(
     options = _checked(
         form, Options(opset=opset, weights=weights, metadata=metadata, target=target, config=config), wanted
     )
-    require(form)
-    with mode(module, training=False), _folder_beside(wanted) as folder:
+    with mode(module, training=False):
+        if form.instead is None or not missing_packages(form):
+            require(form)
         flat, example, notes = _call(module, form, example_inputs, dims, preprocessing)
-        written = folder / wanted.name
+        if form.instead is not None and missing_packages(form):
+            raise form.instead(example, wanted, lambda other, at: _export(other, flat, example, notes, at, options))
+        return _export(form, flat, example, notes, wanted, options, measure=measure)
+
+
+def _export(
+    form: Format,
+    flat: FlatCall,
+    example: Example,
+    notes: list[str],
+    path: Path,
+    options: Options,
+    *,
+    measure: bool = False,
+) -> Exported:
+    """Write, check, and give the file its name."""
+    with _folder_beside(path) as folder:
+        written = folder / path.name
         facts = _written(form, flat, example, written, options)
         found, run = _check(form, flat, example, written)
         if found.case is not None:
             found = _explained(found, form, flat, example)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
-        kept = _kept(folder, wanted, accepted=found.accepted)
-    report = Exported(
+        kept = _kept(folder, path, accepted=found.accepted)
+    if not found.accepted:
+        raise ExportError(
+            f"{type(flat.module).__name__} was written to {kept}, which does not agree with it. {found.reason}",
+            "An exported file answers what the model answers in eval mode.",
+            "Look for random numbers or sizes fixed in the code of forward, or fix all sizes with dims=({},).",
+        )
+    return Exported(
         kept,
         form.name,
         found.max_error,
@@ -98,13 +122,6 @@ def export(
         (*notes, *facts.notes),
         measured,
     )
-    if not found.accepted:
-        raise ExportError(
-            f"{type(module).__name__} was written to {kept}, which does not agree with it. {found.reason}",
-            "An exported file answers what the model answers in eval mode.",
-            "Look for random numbers or sizes fixed in the code of forward, or fix all sizes with dims=({},).",
-        )
-    return report
 
 
 def _call(

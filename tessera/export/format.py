@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+from tessera.errors import MissingDependencyError
 from tessera.export.example import Example
+from tessera.export.exported import Exported
 from tessera.export.flat import FlatCall
 
 Runner = Callable[[Example], list[torch.Tensor]]  # answers to the example's tensors, in the order of the model's
@@ -69,6 +71,8 @@ class Format:
         takes_dynamic: whether one file can answer for several sizes. Where it cannot, the sizes of the example are
             fixed, and the report says so.
         options: the names of those ``Options`` that it takes.
+        instead: where the packages are not there, what writes something that is of use all the same and gives the error
+            to raise. It is given a function that writes and checks another format with the same call.
     """
 
     name: str
@@ -79,3 +83,4 @@ class Format:
     load: Callable[[Path], Runner] | None
     takes_dynamic: bool = True
     options: frozenset[str] = frozenset()
+    instead: Callable[[Example, Path, Callable[[Format, Path], Exported]], MissingDependencyError] | None = None

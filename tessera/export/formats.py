@@ -13,6 +13,8 @@ from tessera.export.format import Format
 _FILES = {
     ".onnx": "onnx",
     ".pt2": "aot_inductor",
+    ".tensorrt": "tensorrt",
+    ".engine": "tensorrt",
     ".safetensors": "safetensors",
 }
 ENDINGS = tuple(_FILES)

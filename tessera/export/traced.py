@@ -61,14 +61,14 @@ def operator_name(target: Any) -> str:
 
 def line_of_node(node: torch.fx.Node) -> SourceLine | None:
     """The user's innermost line that a node comes from."""
-    return _innermost(node.meta.get("stack_trace") or "")
+    return line_in(node.meta.get("stack_trace") or "")
 
 
 def line_of(error: BaseException) -> SourceLine | None:
     """The user's innermost line that an error of tracing speaks of, or was raised under."""
     each: BaseException | None = error
     while each is not None:
-        if (found := _innermost(str(each))) is not None:
+        if (found := line_in(str(each))) is not None:
             return found
         each = each.__cause__ or each.__context__
     each = error
@@ -121,7 +121,8 @@ def _graphs(module: torch.fx.GraphModule) -> Iterator[torch.fx.Graph]:
             yield part.graph
 
 
-def _innermost(text: str) -> SourceLine | None:
+def line_in(text: str) -> SourceLine | None:
+    """The innermost of the user's lines in a stack trace that was printed."""
     for file, line in reversed(_FRAME.findall(text)):
         if not is_library(file) and Path(file).exists():
             return source_line_at(file, int(line))
