@@ -16,6 +16,9 @@ _FILES = {
     ".tensorrt": "tensorrt",
     ".engine": "tensorrt",
     ".safetensors": "safetensors",
+    ".pte": "executorch",
+    ".xml": "openvino",
+    ".tflite": "tflite",
 }
 ENDINGS = tuple(_FILES)
 

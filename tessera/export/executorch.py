@@ -1,0 +1,172 @@
+"""ExecuTorch: a `.pte` for phones and small devices, its products in XNNPACK or everything in portable kernels."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from tessera.errors import ExportError
+from tessera.export.apart import run_apart
+from tessera.export.example import Example
+from tessera.export.flat import FlatCall
+from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.refused import refused
+from tessera.export.traced import quiet, traced
+
+_TARGETS = ("xnnpack", "portable")
+# XNNPACK's reshape takes one dimension that changes, and its partitioner asks too late: these go to portable kernels
+# when it refuses.
+_RESHAPES = frozenset({"view_copy.default", "unsqueeze_copy.default", "squeeze_copy.dim", "squeeze_copy.dims"})
+
+
+def write_executorch(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
+    """Write the model; memory is planned for the largest sizes, which are chosen here where none were declared.
+
+    ``options.target`` is ``"xnnpack"`` (the default), which leaves to portable kernels what XNNPACK cannot do, or
+    ``"portable"``. A buffer that changes keeps its state from call to call, and begins as it is in the model.
+
+    Raises:
+        ExportError: an operator that has no kernel, or an unknown target.
+    """
+    target = _checked_target(options.target)
+    program = traced(flat, example)
+    largest = _largest(example, program)
+    if largest != example.largest:
+        program = traced(flat, dataclasses.replace(example, largest=largest))
+    _let_views_copy(program)
+    lowered, without = _lowered(flat, program, target)
+    path.write_bytes(lowered.buffer)
+    plan = lowered.executorch_program.execution_plan[0]
+    notes = [
+        f"Its memory is planned for {_listed(largest)} at most: declare other bounds with torch.export.Dim."
+    ] * bool(largest)
+    if without:
+        notes.append(f"XNNPACK does not take {without}: that part runs in portable kernels.")
+    return Written(operators=_operators(plan), notes=notes)
+
+
+def load_executorch(path: Path) -> Runner:
+    """The file in ExecuTorch's own runtime, in a process apart; state that it keeps begins anew with each loading.
+
+    Raises:
+        ExportError: the runtime does not take the file.
+    """
+    return run_apart(__name__, load_here.__name__, path)
+
+
+def load_here(path: Path) -> Runner:
+    """The same in this process, which ends with the runtime when the file is damaged."""
+    from executorch.runtime import Runtime, Verification
+
+    program = Runtime.get().load_program(path.read_bytes(), verification=Verification.InternalConsistency)
+    program.load_method("forward")
+
+    def run(example: Example) -> list[torch.Tensor]:
+        method = program.load_method("forward")  # loaded once; alone it would outlive the program that it lives in
+        answers = method.execute([tensor.contiguous() for tensor in example.tensors])
+        return [answer.clone() for answer in answers if isinstance(answer, torch.Tensor)]
+
+    return run
+
+
+def _checked_target(target: str | None) -> str:
+    if target is not None and target not in _TARGETS:
+        raise ExportError(
+            f"target={target!r} was passed for an ExecuTorch file.",
+            f"Its kernels are those of one of {', '.join(_TARGETS)}.",
+            f"Write target={_TARGETS[0]!r}, or leave it out.",
+        )
+    return target or _TARGETS[0]
+
+
+def _largest(example: Example, program: ExportedProgram) -> dict[str, int]:
+    """A bound for every size that may change: what was declared, else four times the example, within the model's."""
+    bounds = {name: example.largest.get(name, max(16, 4 * size)) for name, size in example.sizes.items()}
+    inputs = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in inputs]
+    for node, axes in zip(placeholders, example.dims, strict=True):
+        for axis, name in axes.items():
+            symbol = getattr(getattr(node.meta["val"].shape[axis], "node", None), "expr", None)
+            known = program.range_constraints.get(symbol)
+            if known is not None and known.upper.is_Integer:
+                bounds[name] = min(bounds[name], int(known.upper))
+    return bounds
+
+
+def _let_views_copy(program: ExportedProgram) -> None:
+    """Write ``reshape`` for ``view``: another decomposition of what is viewed may lay it out so that it must copy."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                if node.target is torch.ops.aten.view.default:
+                    node.target = torch.ops.aten.reshape.default
+
+
+def _lowered(flat: FlatCall, program: ExportedProgram, target: str) -> tuple[Any, str]:
+    """The lowered program, and what XNNPACK had to be kept from."""
+    problems: list[tuple[str, Exception]] = []
+    for without, partitioners in _attempts(target):
+        try:
+            with quiet(), torch.no_grad():
+                return _lower(copy.deepcopy(program), partitioners), "; ".join(text for text, _ in problems)
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything; the next attempt asks less of it
+            problems.append((without, error))
+    last = problems[-1][1]
+    raise refused(flat, program, "ExecuTorch", last) from last
+
+
+def _attempts(target: str) -> Iterator[tuple[str, list[Any]]]:
+    """Partitioners, from the one that asks most of XNNPACK to none; each with what the next does without."""
+    if target == "xnnpack":
+        from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+        yield "reshapes of several sizes that change", [XnnpackPartitioner()]
+        fewer = [each for each in ALL_PARTITIONER_CONFIGS if each.target_name not in _RESHAPES]
+        yield "this model", [XnnpackPartitioner(configs=fewer)]
+    yield "", []
+
+
+def _lower(program: ExportedProgram, partitioners: list[Any]) -> Any:
+    from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
+    from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
+
+    # Without the pass a buffer that changes begins as zeros, whatever it is in the model. It looks for parts of names,
+    # and torch.export's name for any buffer begins so.
+    config = ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(["b_"])])
+    return to_edge_transform_and_lower(program, partitioner=partitioners or None).to_executorch(config)
+
+
+def _operators(plan: Any) -> Mapping[str, int]:
+    counts: Counter[str] = Counter()
+    for chain in plan.chains:
+        for instruction in chain.instructions:
+            call = instruction.instr_args
+            if hasattr(call, "op_index"):
+                counts[plan.operators[call.op_index].name] += 1
+            elif hasattr(call, "delegate_index"):
+                counts[plan.delegates[call.delegate_index].id] += 1
+    return dict(counts.most_common())
+
+
+def _listed(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {size}" for name, size in sizes.items())
+
+
+FORMAT = Format(
+    name="ExecuTorch",
+    endings=(".pte",),
+    packages=("executorch.exir", "executorch.runtime"),
+    install="pip install executorch",
+    write=write_executorch,
+    load=load_executorch,
+    options=frozenset({"target"}),
+)

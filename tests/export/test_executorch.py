@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from tessera.errors import ExportError
+from tessera.export.asked import read_example
+from tessera.export.example import Example
+from tessera.export.executorch import load_executorch, write_executorch
+from tessera.export.export import export
+from tessera.export.format import Options
+
+pytest.importorskip("executorch.exir")
+pytestmark = pytest.mark.filterwarnings("ignore")  # ExecuTorch's and torchao's own
+
+
+def answers(path, *tensors):
+    return load_executorch(path)(Example(tensors, (), ()))
+
+
+class Block(torch.nn.Module):
+    """Viewed attention, a size in an unsqueeze, tied weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = torch.nn.Embedding(11, 8)
+        self.mix = torch.nn.Linear(8, 24)
+        self.out = torch.nn.Linear(8, 11, bias=False)
+        self.out.weight = self.tokens.weight
+
+    def forward(self, ids, *, mask, unused=None):
+        x = self.tokens(ids) * mask.unsqueeze(-1)
+        batch, time = ids.shape
+        q, k, v = self.mix(x).view(batch, time, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        y = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return {"logits": self.out(y.transpose(1, 2).contiguous().view(batch, time, 8)), "none": unused}
+
+
+@pytest.mark.parametrize("target", [None, "portable"])
+def test_several_sizes(tmp_path, target):
+    module = Block()
+    inputs = {"ids": torch.randint(0, 11, (2, 5)), "mask": torch.ones(2, 5)}
+    dims = {name: {0: "B", 1: torch.export.Dim("S", max=40)} for name in inputs}
+    report = export(module, tmp_path / "model.pte", inputs, dims, measure=False, target=target)
+    assert report.accepted
+    assert "S 40" in report.reason
+    assert "Its memory is planned for B 16, S 40 at most: declare other bounds with torch.export.Dim." in report.notes
+    assert ("XnnpackBackend" in report.operators) == (target is None)
+    ids, mask = torch.randint(0, 11, (3, 9)), torch.ones(3, 9)
+    torch.testing.assert_close(answers(report.path, ids, mask)[0], module(ids, mask=mask)["logits"].detach())
+    with pytest.raises(ExportError, match="The runtime did not take this"):
+        answers(report.path, ids.repeat(1, 5), mask.repeat(1, 5))
+
+
+def test_state_begins_as_it_is_in_the_model_and_is_kept(tmp_path):
+    class Counts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.full((3,), 7.0))
+            self.register_buffer("total", torch.zeros(2, 3))
+
+        def forward(self, x):
+            self.calls.add_(1)
+            self.total.copy_(self.total * 0.5 + x)
+            return x * self.calls + self.total
+
+    module, x = Counts(), torch.randn(2, 3)
+    flat, example = read_example(copy.deepcopy(module), x, ({},))
+    write_executorch(flat, example, tmp_path / "model.pte", Options())
+    for _ in range(2):
+        run, fresh = load_executorch(tmp_path / "model.pte"), copy.deepcopy(module)
+        for _ in range(3):
+            torch.testing.assert_close(run(example)[0], fresh(x))
+
+
+def test_an_operator_without_a_kernel(tmp_path):
+    class Unknown(torch.nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x)
+
+    with pytest.raises(ExportError) as error:
+        export(Unknown(), tmp_path / "model.pte", torch.ones(2, 2), ({},))
+    assert error.value.received == (
+        "Unknown could not be written for ExecuTorch: no operator of it for aten.special_bessel_j0."
+    )
+    assert error.value.where.code == "return torch.special.bessel_j0(x)"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_target(tmp_path):
+    with pytest.raises(ExportError) as error:
+        export(torch.nn.Linear(2, 2), tmp_path / "model.pte", torch.ones(2, 2), target="gpu")
+    assert str(error.value) == (
+        "target='gpu' was passed for an ExecuTorch file. Its kernels are those of one of xnnpack, portable. "
+        "Write target='xnnpack', or leave it out."
+    )
+
+
+def test_a_damaged_file(tmp_path):
+    (tmp_path / "model.pte").write_bytes(b"no program")
+    with pytest.raises(ExportError, match="The runtime did not take this"):
+        load_executorch(tmp_path / "model.pte")

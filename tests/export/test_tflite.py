@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.errors import ExportError
+from tessera.export.example import Example
+from tessera.export.export import export
+from tessera.export.tflite import load_tflite
+
+pytest.importorskip("litert_torch")
+pytestmark = pytest.mark.filterwarnings("ignore")  # litert-torch's and JAX's own
+
+
+class Scores(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(10, 4)
+
+    def forward(self, tokens, *, mask, wanted=None):
+        each = self.embedding(tokens) * mask.unsqueeze(-1)
+        return {"sum": each.sum(1), "again": each.sum(1), "best": each.argmax(1), "none": wanted, "positive": each > 0}
+
+
+def test_fixed_sizes_names_and_whole_numbers(tmp_path, capfd):
+    module = Scores()
+    inputs = {"tokens": torch.randint(0, 10, (2, 6)), "mask": torch.rand(2, 6)}
+    dims = {name: {0: "B", 1: "S"} for name in inputs}
+    report = export(module, tmp_path / "model.tflite", inputs, dims, measure=False)
+    assert report.accepted
+    assert capfd.readouterr().out == ""
+    assert list(report.notes) == [
+        "TFLite has fixed sizes: this file takes B 2, S 6 and nothing else.",
+        "Its outputs output_0, output_1 and so on are sum, again, best, positive.",
+        "TFLite takes tokens as int32.",
+    ]
+    fresh = (torch.randint(0, 10, (2, 6)), torch.rand(2, 6))
+    answers = load_tflite(report.path)(Example(fresh, tuple(inputs), ({}, {})))
+    expected = module(fresh[0], mask=fresh[1])
+    for answer, name in zip(answers, ("sum", "again", "best", "positive"), strict=True):
+        torch.testing.assert_close(answer, expected[name].detach(), check_dtype=False)
+
+
+def test_state_is_refused(tmp_path):
+    class Counts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls.sign()
+
+    with pytest.raises(ExportError, match="Counts changes its buffers in a call: calls"):
+        export(Counts(), tmp_path / "model.tflite", torch.ones(2, 2))
+
+
+def test_an_operator_that_it_does_not_know(tmp_path):
+    class Unknown(torch.nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x)
+
+    with pytest.raises(ExportError) as error:
+        export(Unknown(), tmp_path / "model.tflite", torch.ones(2, 2))
+    assert error.value.received == (
+        "Unknown could not be written for TFLite: no operator of it for aten.special_bessel_j0."
+    )
+    assert error.value.where.code == "return torch.special.bessel_j0(x)"
+    assert list(tmp_path.iterdir()) == []
