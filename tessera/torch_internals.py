@@ -13,11 +13,13 @@ import dis
 import functools
 import gc
 import importlib
+import inspect
 import itertools
 import json
 import logging
 import math
 import os
+import random
 import re
 import shlex
 import subprocess
@@ -222,13 +224,58 @@ def unseen_closure() -> str:
     return ""
 
 
-def traced_functions() -> list[types.FunctionType]:
-    """The user's functions that the capture that is being compiled went through."""
+@dataclass(frozen=True)
+class Traced:
+    """What the capture that is being compiled went through, of the user's own.
+
+    Attributes:
+        frame: the name of the function that Dynamo met.
+        codes: of functions, those made inside among them.
+        functions: with these codes.
+        objects: those whose changes it follows, and stand-ins for those that are made inside.
+        draws: whether numbers are drawn from a ``random.Random`` that is not the module's.
+        leaves: whether a generator is returned, or kept in an attribute.
+    """
+
+    frame: str
+    codes: frozenset[types.CodeType]
+    functions: list[types.FunctionType]
+    objects: list[Any]
+    draws: bool
+    leaves: bool
+
+
+def traced() -> Traced:
+    """Ask Dynamo; only while it hands a graph to a backend."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
     from torch._guards import TracingContext
 
+    output = InstructionTranslator.current_tx().output
     codes = {code for code in TracingContext.get_traced_code() or () if not _is_of_a_library(code.co_filename)}
-    found = (owner for code in codes for owner in gc.get_referrers(code))
-    return [owner for owner in found if isinstance(owner, types.FunctionType) and owner.__code__ in codes]
+    owners = gc.get_referrers(*codes) if codes else []  # one walk through memory for all of them
+    functions = [owner for owner in owners if isinstance(owner, types.FunctionType) and owner.__code__ in codes]
+    draws = any(draw not in _DRAWS for draw, _, _ in output.random_calls)
+    frame = output.root_tx.f_code.co_name
+    kept = [list(names.values()) for names in output.side_effects.store_attr_mutations.values()]
+    leaves = any(code.co_flags & inspect.CO_GENERATOR for code in codes) and _holds_iterator(
+        [output.root_tx.stack, kept]
+    )
+    return Traced(frame, frozenset(codes), functions, list(output.side_effects.keepalive), draws, leaves)
+
+
+def _holds_iterator(variables: Any) -> bool:
+    """Whether an iterator is among ``variables``: what Dynamo makes of a generator that it has to hand over."""
+    from torch._dynamo.variables import ListIteratorVariable
+    from torch._dynamo.variables.base import VariableTracker
+    from torch._dynamo.variables.functions import LocalGeneratorObjectVariable
+
+    found: list[Any] = []
+    kinds = (ListIteratorVariable, LocalGeneratorObjectVariable)
+    VariableTracker.visit(lambda v: found.append(v) if isinstance(v, kinds) else None, variables)
+    return bool(found)
+
+
+_DRAWS = (random.random, random.randint, random.randrange, random.uniform)
 
 
 def uses_result_of_yield_from(code: types.CodeType) -> bool:
@@ -252,6 +299,12 @@ def _is_of_a_library(file: str) -> bool:
 
 
 _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(__file__), os.path.dirname(torch.__file__), "<frozen")  # noqa: PTH120
+
+
+def data_of_tensors(graph_module: fx.GraphModule) -> list[fx.Node]:
+    """Where a graph from Dynamo has the ``data`` of a tensor."""
+    get_data: Any = torch._C._autograd._get_data_attr  # type: ignore[attr-defined]
+    return list(graph_module.graph.find_nodes(op="call_function", target=get_data))
 
 
 def leave_alone() -> Exception:
@@ -367,7 +420,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,
     }
-    _leave_alone(_LEFT_ALONE)
+    leave_alone_codes(_LEFT_ALONE, all_they_call=True)
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
@@ -398,12 +451,13 @@ def left_alone(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return function
 
 
-def _leave_alone(codes: Sequence[types.CodeType]) -> None:
+def leave_alone_codes(codes: Sequence[types.CodeType], *, all_they_call: bool) -> None:
+    """Dynamo is to run functions with these codes as they are, where it meets them as frames of their own."""
     from torch._C._dynamo import eval_frame
 
-    skip = eval_frame._FrameAction.SKIP
+    skip, default = eval_frame._FrameAction.SKIP, eval_frame._FrameAction.DEFAULT
     for code in codes:
-        eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
+        eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip if all_they_call else default))
 
 
 # A call that eager refuses too fails first in the capture, and these two loggers print its whole inner traceback.

@@ -17,12 +17,13 @@ from tessera import torch_internals
 from tessera.backend.checked import Verification, check
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
+from tessera.backend.mistraced import why_mistraced
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_complex
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.tuning import made_up
-from tessera.backend.unsafe_graphs import UNSEEN_CLOSURE, shares_memory, why_unsafe, writes_in_place
+from tessera.backend.unsafe_graphs import refused_by_autograd, shares_memory, why_unsafe, writes_in_place
 from tessera.debug.shadow import Shadow
 from tessera.program import (
     PassRecord,
@@ -96,8 +97,8 @@ def compile_pieces(
         return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        if name := torch_internals.unseen_closure():
-            report.add(StepDown("eager", UNSEEN_CLOSURE.format(name)))
+        if reason := why_mistraced(graph_module) or refused_by_autograd(graph_module, inputs):
+            report.add(StepDown("eager", reason))
             raise torch_internals.leave_alone()
         looping = with_loops(graph_module)
         if reason := why_unsafe(looping, inputs):

@@ -13,16 +13,28 @@ from tessera import torch_internals
 RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample has fewer labels than classes"
 DOUBLE_ATTENTION = "torch compiles attention in float64 on a CPU wrongly, up to 2.12"
-UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
 OVERLAPPING = "an input that is written to has several elements in one place of memory"
+INFERENCE_TENSOR = "an inference tensor is given outside of inference mode"
+PAST_AUTOGRAD = "a tensor is written to through .data, which autograd does not see"
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
 
 def why_unsafe(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     """The reason to run a graph from Dynamo as it is, or an empty string."""
-    if reason := traced_wrongly(graph_module):
-        return reason
-    return written_twice(graph_module, inputs)
+    return (
+        traced_wrongly(graph_module) or refused_by_autograd(graph_module, inputs) or written_twice(graph_module, inputs)
+    )
+
+
+def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
+    """The reason why autograd would see more of a graph, or less, once it is compiled, or an empty string."""
+    writes = writes_in_place(graph_module)
+    looks = (writes or torch.is_grad_enabled()) and not torch.is_inference_mode_enabled()
+    if looks and any(t.is_inference() for t in inputs if isinstance(t, torch.Tensor)):
+        return INFERENCE_TENSOR
+    if writes and torch_internals.data_of_tensors(graph_module):
+        return PAST_AUTOGRAD
+    return ""
 
 
 def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:

@@ -22,8 +22,9 @@ from torch import fx
 from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.hook_watch import HookWatch
+from tessera.capture.local_names import codes_that_look_at_locals
 from tessera.capture.name_watch import NameWatch
-from tessera.capture.step_down import CannotCapture, RunsEagerly
+from tessera.capture.step_down import RunsEagerly
 from tessera.random.state import get_state, set_state
 
 
@@ -128,6 +129,8 @@ class Dispatch:
                     return run(*args)
         self.misses += 1
         _refuse(args)
+        looking = codes_that_look_at_locals(args[: self._data])
+        torch_internals.leave_alone_codes(looking, all_they_call=False)
         self._watch.begin(args[0])
         self._assumptions = NOTHING_KNOWN
         process = torch_internals.process_state()
@@ -151,11 +154,7 @@ class Dispatch:
         return self._compile()
 
     def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        functions = torch_internals.traced_functions()
-        for function in functions:
-            if torch_internals.uses_result_of_yield_from(function.__code__):
-                raise CannotCapture(f"Dynamo loses what yield from returns in {function.__qualname__}")
-        self._names.see_functions(functions)
+        self._names.see(torch_internals.traced())
         return self._backend(graph_module, inputs)
 
     def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:

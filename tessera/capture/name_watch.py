@@ -3,6 +3,8 @@
 - A name of Python's own (``max``) may become a global of the module that uses it.
 - The ``forward`` of a class of modules may be replaced.
 - A variable may be set in ``os.environ``.
+- A function may get an attribute that it did not have.
+- A class may get other methods: see ``class_watch``.
 """
 
 from __future__ import annotations
@@ -10,32 +12,44 @@ from __future__ import annotations
 import builtins
 import os
 import types
-from collections.abc import Iterable, KeysView, Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from tessera import torch_internals
+from tessera.backend.named_values import named_values
+from tessera.capture.class_watch import ClassWatch
 
 
 class NameWatch:
     """Whether what captures were told is still so."""
 
     def __init__(self) -> None:
+        self._classes = ClassWatch()
         self.forget()
 
     def forget(self) -> None:
         """No capture is left to be right."""
         self._forwards: dict[Any, Any] = {}
         self._names: dict[int, tuple[KeysView[str], set[str]]] = {}
+        self._attributes: dict[int, tuple[dict[str, Any], set[str]]] = {}
         self._environment: Mapping[str, str] | None = None
+        self._classes.forget()
 
-    def see_functions(self, functions: Iterable[types.FunctionType]) -> None:
-        """These were captured, the user's among them."""
-        for function in functions:
+    def see(self, traced: torch_internals.Traced) -> None:
+        """This was captured."""
+        kinds = {o if issubclass(type(o), type) else type(o) for o in traced.objects}
+        for function in traced.functions:
             scope = function.__globals__
             _, names = self._names.setdefault(id(scope), (scope.keys(), set()))
             names.update(n for n in function.__code__.co_names if n in vars(builtins) and n not in scope)
+            asks = not {"getattr", "hasattr"}.isdisjoint(function.__code__.co_names)
+            for value, attribute in named_values(function):
+                if type(value) is types.FunctionType and (asks or attribute):
+                    self._attributes.setdefault(id(value), (vars(value), set(vars(value))))
+                kinds.add(value if issubclass(type(value), type) else type(value))
+        self._classes.see(kinds, traced.codes)
 
     def see_guards(self, guards: Sequence[torch_internals.Guard]) -> None:
         """These are what Dynamo looks at itself."""
@@ -54,4 +68,9 @@ class NameWatch:
         for names, free in self._names.values():
             if not names.isdisjoint(free):
                 return False
+        for attributes, known in self._attributes.values():
+            if attributes.keys() != known:
+                return False
+        if not self._classes.holds():
+            return False
         return self._environment is None or self._environment == os.environ

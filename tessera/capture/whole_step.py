@@ -20,9 +20,10 @@ from tessera.backend.compile_progress import compiling
 from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
+from tessera.backend.mistraced import why_mistraced
 from tessera.backend.rewrite import Captured
 from tessera.backend.runner import run_before_autograd
-from tessera.backend.unsafe_graphs import UNSEEN_CLOSURE, traced_wrongly, written_twice
+from tessera.backend.unsafe_graphs import refused_by_autograd, traced_wrongly, written_twice
 from tessera.capture.bound_step import BoundStep, share_memory
 from tessera.capture.bound_update import parameters_of
 from tessera.capture.closure import ascends
@@ -129,10 +130,8 @@ class WholeStep(BoundStep):
 
 def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int, torch.nn.Parameter]) -> None:
     """Refuse what one Program would get wrong in silence."""
-    if reason := traced_wrongly(graph_module):
+    if reason := why_mistraced(graph_module) or traced_wrongly(graph_module):
         raise CannotCapture(reason)
-    if name := torch_internals.unseen_closure():
-        raise CannotCapture(UNSEEN_CLOSURE.format(name))
     tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
     for tensor in tensors:
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
@@ -144,7 +143,7 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",
             )
-    if reason := written_twice(graph_module, inputs):
+    if reason := refused_by_autograd(graph_module, inputs) or written_twice(graph_module, inputs):
         raise CannotCapture(reason)
     if share_memory(tensors, list(owned.values())):
         raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")

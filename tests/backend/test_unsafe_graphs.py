@@ -9,10 +9,13 @@ import tessera
 from tessera import torch_internals
 from tessera.backend.unsafe_graphs import (
     DOUBLE_ATTENTION,
+    INFERENCE_TENSOR,
     MULTILABEL_MARGIN,
     OVERLAPPING,
+    PAST_AUTOGRAD,
     RECURRENT_DROPOUT,
     SHARED_MEMORY,
+    refused_by_autograd,
     why_unsafe,
 )
 
@@ -126,3 +129,32 @@ def test_a_write_to_memory_that_arguments_come_to_share():
 
 def momentum(module):
     return torch.optim.SGD(module.parameters(), lr=0.0)
+
+
+def test_inference_tensors_outside_of_inference_mode():
+    with torch.inference_mode():
+        x = torch.ones(3)
+    reads, writes = (captured(f, torch.ones(3)) for f in (lambda x: x * 2, lambda x: x.add_(1)))
+    assert refused_by_autograd(reads, [x]) == INFERENCE_TENSOR
+    with torch.no_grad():
+        assert refused_by_autograd(reads, [x]) == ""
+        assert refused_by_autograd(writes, [x]) == INFERENCE_TENSOR
+    with torch.inference_mode():
+        assert refused_by_autograd(writes, [x]) == ""
+    assert refused_by_autograd(writes, [torch.ones(3)]) == ""
+    compiled = tessera.compile(lambda x: x.add_(1))
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        compiled(x)
+
+
+def test_writes_that_autograd_does_not_see():
+    def write(x):
+        x.data[0] = 5.0
+        return x * 2
+
+    x = torch.ones(3, requires_grad=True)
+    assert refused_by_autograd(captured(write, x), [x]) == PAST_AUTOGRAD
+    assert refused_by_autograd(captured(lambda x: x.data * 2, x), [x]) == ""
+    tessera.compile(write)(x).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    assert x.detach().tolist() == [5, 1, 1]

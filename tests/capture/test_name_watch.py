@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import tessera
+from tessera import torch_internals
 from tessera.capture.name_watch import NameWatch
 
 
@@ -52,13 +53,40 @@ def test_the_forward_of_a_class(monkeypatch, inside):
     assert compiled(x)[0] == 5
 
 
-def test_only_what_was_used_is_watched(monkeypatch):
-    watch, module = NameWatch(), types.SimpleNamespace(__globals__={}, __code__=_shadowed.__code__)
-    watch.see_functions([module])
+def test_only_what_was_used_is_watched():
+    names = dict(globals())
+    function = types.FunctionType(_shadowed.__code__, names)
+    watch = NameWatch()
+    watch.see(torch_internals.Traced("f", frozenset({function.__code__}), [function], [], draws=False, leaves=False))
     assert watch.holds()
-    module.__globals__["min"] = 1
+    names["min"] = 1
     assert watch.holds()
-    module.__globals__["max"] = 1
+    names["max"] = 1
     assert not watch.holds()
     watch.forget()
     assert watch.holds()
+
+
+def _counts(x):
+    _counts.calls = getattr(_counts, "calls", 0) + 1
+    return x * _counts.calls
+
+
+def test_an_attribute_that_a_function_gets():
+    compiled, x = tessera.compile(_counts), torch.ones(3)
+    assert [float(compiled(x)[0]) for _ in range(3)] == [1, 2, 3]
+    del _counts.calls
+    assert compiled(x)[0] == 1
+    del _counts.calls
+
+
+class Scaled:
+    def apply(self, x):
+        return x * 2
+
+
+def test_a_method_of_an_object_that_is_made_inside(monkeypatch):
+    compiled, x = tessera.compile(lambda x: Scaled().apply(x)), torch.ones(3)
+    assert compiled(x)[0] == 2
+    monkeypatch.setattr(Scaled, "apply", lambda self, x: x * 7)
+    assert compiled(x)[0] == 7

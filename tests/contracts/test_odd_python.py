@@ -9,8 +9,10 @@ import pytest
 
 from tests.contracts.odd import (
     attributes,  # noqa: F401 - each module puts its programs on the list
+    belongings,  # noqa: F401
     control,  # noqa: F401
     exceptions,  # noqa: F401
+    generators,  # noqa: F401
     gradients,  # noqa: F401
     kinds,  # noqa: F401
     library,  # noqa: F401
@@ -18,6 +20,7 @@ from tests.contracts.odd import (
     mutation,  # noqa: F401
     names,  # noqa: F401
     numbers,  # noqa: F401
+    objects,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 

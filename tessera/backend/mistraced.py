@@ -1,0 +1,184 @@
+"""What Dynamo captures wrongly and in silence, recognised in what it went through; such a frame runs as plain Python.
+
+Each reason was seen on torch 2.11 to 2.13. What only a guard is missing for is looked at again at every call instead:
+``tessera.capture.name_watch`` and ``class_watch``.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import gc
+import itertools
+import random
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import fx
+
+from tessera import torch_internals
+from tessera.backend.named_values import named_values
+from tessera.program.provenance import line_of_trace
+
+UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
+YIELD_FROM = "Dynamo loses what yield from returns in {}"
+OWN_DRAWS = "Dynamo takes the state of a random.Random for constant"
+CACHED = "Dynamo computes again what functools.lru_cache keeps of {}"
+METACLASS = "Dynamo passes over {} of the metaclass of {}"
+TENSOR_KEYS = "Dynamo takes what a dict keeps under tensors for constant"
+EQUAL_BY_METHOD = "Dynamo does not ask {}.__eq__ what is twice in a set"
+FUNCTION_OF_TENSORS = "Dynamo does not guard which function __torch_function__ is called for"
+LEAVING_GENERATOR = "Dynamo runs a generator that is returned or kept to its end"
+LARGEST = "Dynamo compares tensors in {}() element by element"
+NUMPY_WRITES = "Dynamo counts a write to a NumPy array as one to its tensor"
+MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
+
+
+def why_mistraced(graph_module: fx.GraphModule) -> str:
+    """The reason to run the frame that is being captured into a graph as plain Python, or an empty string."""
+    if name := torch_internals.unseen_closure():
+        return UNSEEN_CLOSURE.format(name)
+    traced = torch_internals.traced()
+    return next(itertools.chain(_reasons(traced), _in_graph(graph_module, traced)), "")
+
+
+def _reasons(traced: torch_internals.Traced) -> Iterator[str]:
+    if "__torch_function__" in traced.frame:
+        yield FUNCTION_OF_TENSORS
+    if traced.leaves:
+        yield LEAVING_GENERATOR
+    for code in traced.codes:
+        if torch_internals.uses_result_of_yield_from(code):
+            yield YIELD_FROM.format(code.co_qualname)
+    for function in _cached(traced.functions):
+        yield CACHED.format(function.__qualname__)
+    called = {name for code in traced.codes for name in code.co_names}
+    for function in traced.functions:
+        for value, _ in named_values(function):
+            if issubclass(type(value), type):
+                yield from _of_metaclass(value, called)
+    yield from _of_objects(traced, called)
+
+
+def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[str]:
+    kinds = {type(o) for o in traced.objects}
+    if traced.draws or any(issubclass(kind, random.Random) for kind in kinds):
+        yield OWN_DRAWS
+    if any(issubclass(type(o), dict) and _has_tensor_keys(o) for o in traced.objects):
+        yield TENSOR_KEYS
+    if any(map(_builds_sets, traced.codes)):
+        for kind in kinds:
+            if (owner := _with_own(kind, "__eq__")) is not None:
+                yield EQUAL_BY_METHOD.format(owner.__qualname__)
+    if "move_to_end" in called and OrderedDict in kinds:
+        yield MOVED_TO_END
+
+
+def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> Iterator[str]:
+    for name, targets in _OF_BUILTINS.items():
+        lines = {line for code in traced.codes for line in _lines_of_builtin(code, name)}
+        for node in graph_module.graph.nodes if lines else ():
+            where = line_of_trace(node.stack_trace or "") if node.target in targets else None
+            if where is not None and (where.file, where.line) in lines:
+                yield LARGEST.format(name)
+    for node in graph_module.graph.nodes:
+        if str(node.target).startswith("<Wrapped method <original __setitem__"):
+            yield NUMPY_WRITES
+
+
+_OF_BUILTINS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "max": (torch.maximum, torch.clamp),
+    "min": (torch.minimum, torch.clamp),
+}
+
+
+def _lines_of_builtin(code: types.CodeType, name: str) -> set[tuple[str, int]]:
+    """All lines of a function that calls ``name``, and not what Dynamo makes of it."""
+    if name not in code.co_names or not {"maximum", "minimum", "clamp"}.isdisjoint(code.co_names):
+        return set()
+    if name not in {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}:
+        return set()
+    return {(code.co_filename, line) for _, _, line in code.co_lines() if line is not None}
+
+
+def _cached(functions: list[types.FunctionType]) -> Iterator[types.FunctionType]:
+    """The functions that are behind a ``functools.lru_cache`` and may give another result when they run again."""
+    kept = [o for o in gc.get_referrers(*functions) if type(o) is _CACHE] if functions else []
+    wrapped = {id(wrapper.__wrapped__) for wrapper in kept}
+    return (f for f in functions if id(f) in wrapped and not _is_pure(f))
+
+
+_CACHE = type(functools.cache(lambda: None))
+
+
+def _is_pure(function: types.FunctionType) -> bool:
+    """Whether a function computes a tensor or number of its arguments, which are no objects, and does nothing else."""
+    code = function.__code__
+    if code.co_freevars or not _CHANGES.isdisjoint(i.opname for i in dis.get_instructions(code)):
+        return False
+    values = [value for value, _ in named_values(function)]
+    modules = [value.__name__ for value in values if type(value) is types.ModuleType]
+    others = [value for value in values if type(value) is not types.ModuleType]
+    return (
+        all(name.partition(".")[0] in ("torch", "math", "numpy") for name in modules)
+        and all(callable(value) and _root(value) in ("torch", "math") for value in others)
+        and not any("rand" in name or name in _IMPURE for name in code.co_names)
+        and not _reads_arguments(code)
+    )
+
+
+_CHANGES = {"STORE_GLOBAL", "STORE_ATTR", "STORE_SUBSCR", "BUILD_LIST", "BUILD_MAP", "BUILD_SET", "LIST_APPEND"}
+_IMPURE = {"getattr", "print", "open", "input", "eval", "exec", "next", "setattr", "globals", "vars", "list", "dict"}
+
+
+def _reads_arguments(code: types.CodeType) -> bool:
+    """Whether attributes or elements of an argument are read: it may be an object that changes."""
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    before = None
+    for instruction in dis.get_instructions(code):
+        if before in arguments and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            return True
+        before = instruction.argval if instruction.opname == "LOAD_FAST" else None
+    return "BINARY_SUBSCR" in {i.opname for i in dis.get_instructions(code)}
+
+
+def _of_metaclass(kind: type, called: set[str]) -> Iterator[str]:
+    special = {
+        "__call__": True,
+        "__instancecheck__": "isinstance" in called,
+        "__subclasscheck__": "issubclass" in called,
+    }
+    for name, matters in special.items():
+        if matters and _with_own(type(kind), name) is not None:
+            yield METACLASS.format(name, kind.__qualname__)
+
+
+def _with_own(kind: type, name: str) -> type | None:
+    """The class that a method written in Python comes from, unless that is one of Python's library or of torch."""
+    for owner in kind.__mro__:
+        if name in vars(owner):
+            own = isinstance(vars(owner)[name], types.FunctionType) and not _of_a_library(owner)
+            return owner if own else None
+    return None
+
+
+def _of_a_library(value: Any) -> bool:
+    return (root := _root(value)) in ("torch", "tessera") or root in sys.stdlib_module_names
+
+
+def _root(value: Any) -> str:
+    return str(getattr(value, "__module__", None) or type(value).__module__).partition(".")[0]
+
+
+def _has_tensor_keys(table: dict[Any, Any]) -> bool:
+    return any(issubclass(type(key), torch.Tensor) for key in dict.keys(table))
+
+
+def _builds_sets(code: types.CodeType) -> bool:
+    if not {"set", "frozenset"}.isdisjoint(code.co_names):
+        return True
+    return not {"BUILD_SET", "SET_ADD", "SET_UPDATE"}.isdisjoint(i.opname for i in dis.get_instructions(code))

@@ -1,0 +1,44 @@
+"""Functions that look at their variables by name: Dynamo is to run them as they are.
+
+What is captured in pieces keeps its variables where ``locals()`` and ``eval`` do not find them.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from tessera.backend.named_values import named_values
+from tessera.users_code import is_library
+
+
+def codes_that_look_at_locals(called: Iterable[Any]) -> list[types.CodeType]:
+    """Codes of the user's functions among those that are ``called``, and those that these name, near and far."""
+    waiting, seen, found = list(called), set[types.CodeType](), []
+    while waiting:
+        for function in _functions_of(waiting.pop()):
+            code = function.__code__
+            if code in seen or is_library(code.co_filename):
+                continue
+            seen.add(code)
+            if not _LOOK.isdisjoint(code.co_names):
+                found.append(code)
+            waiting += [value for value, _ in named_values(function)]
+    return found
+
+
+_LOOK = {"locals", "eval", "exec"}
+
+
+def _functions_of(value: Any) -> Iterator[types.FunctionType]:
+    kind = type(value)
+    if kind is types.FunctionType:
+        yield value
+    elif kind is types.MethodType:
+        yield from _functions_of(value.__func__)
+    elif issubclass(kind, torch.nn.Module):
+        for layer in value.modules():
+            yield from _functions_of(type(layer).forward)

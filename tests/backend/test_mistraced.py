@@ -1,0 +1,160 @@
+"""What Dynamo captures wrongly runs as plain Python, and the Report says why; what it captures well is captured."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import tessera
+from tessera.backend import mistraced
+
+_calls = []
+_table = {}
+_ordered = collections.OrderedDict(a=1, b=2)
+
+
+@functools.cache
+def _impure(n):
+    _calls.append(n)
+    return float(len(_calls))
+
+
+@functools.cache
+def _pure(n):
+    return torch.arange(float(n)) * 2
+
+
+class Meta(type):
+    """Counts."""
+
+    made = 0
+
+    def __call__(cls):
+        Meta.made += 1
+        return super().__call__()
+
+
+class Made(metaclass=Meta):
+    """Of a metaclass."""
+
+
+class Named:
+    """Equal to all of its kind."""
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 0
+
+
+def _own_draws(x):
+    return x * random.Random(3).random()
+
+
+def _from_the_module(x):
+    return x * random.uniform(1, 2)
+
+
+def _kept(x):
+    return x * _impure(x.shape[0])
+
+
+def _kept_but_pure(x):
+    return x + _pure(3)
+
+
+def _of_a_metaclass(x):
+    Made()
+    return x * 2
+
+
+def _under_a_tensor(x):
+    return x * _table.get(x, 1.0)
+
+
+def _set(x):
+    return x * len({Named(), Named()})
+
+
+def _moved(x):
+    _ordered.move_to_end("a")
+    return x * 2
+
+
+def _generator(x):
+    return (x * i for i in range(2))
+
+
+def _largest(x):
+    return max(x[0], x[1])
+
+
+def _largest_by_torch(x):
+    return torch.maximum(x[0], x[1]) * max(2, 3)
+
+
+def _numpy(x):
+    x.numpy()[0] = 5
+    return x * 2
+
+
+WRONG = {
+    _own_draws: mistraced.OWN_DRAWS,
+    _kept: mistraced.CACHED.format("_impure"),
+    _of_a_metaclass: mistraced.METACLASS.format("__call__", "Made"),
+    _set: mistraced.EQUAL_BY_METHOD.format("Named"),
+    _moved: mistraced.MOVED_TO_END,
+    _generator: mistraced.LEAVING_GENERATOR,
+    _largest: mistraced.LARGEST.format("max"),
+    _numpy: mistraced.NUMPY_WRITES,
+}
+
+
+@pytest.mark.parametrize("function", WRONG, ids=lambda f: f.__name__.strip("_"))
+def test_runs_as_plain_python(function):
+    compiled, x = tessera.compile(function), torch.arange(3.0)
+    compiled(x)
+    assert WRONG[function] in [entry.reason for entry in compiled.report.step_downs]
+    assert not compiled.report.compilations
+
+
+@pytest.mark.parametrize("function", [_from_the_module, _kept_but_pure, _largest_by_torch])
+def test_what_is_captured_well_is_captured(function):
+    compiled, x = tessera.compile(function), torch.arange(3.0)
+    compiled(x)
+    assert not compiled.report.step_downs
+
+
+def test_the_keys_of_a_dict():
+    x = torch.arange(3.0)
+    _table[x] = 2.0
+    compiled = tessera.compile(_under_a_tensor)
+    torch.testing.assert_close(compiled(x), x * 2)
+    _table[x] = 5.0
+    torch.testing.assert_close(compiled(x), x * 5)
+    _table.clear()
+
+
+def test_a_training_step_is_not_one_program():
+    module = torch.nn.Linear(3, 1)
+    step = tessera.train_step(
+        module, lambda y, t: (y * random.Random(3).random() - t).sum(), torch.optim.SGD(module.parameters(), lr=0.0)
+    )
+    x = torch.ones(2, 3)
+    expected = (module(x) * random.Random(3).random()).sum().detach()
+    for _ in range(2):
+        torch.testing.assert_close(step(x, torch.zeros(2, 1)), expected)
+    assert mistraced.OWN_DRAWS in [entry.reason for entry in step.report.step_downs]
+
+
+def test_a_numpy_array_that_is_only_read():
+    compiled = tessera.compile(lambda x: torch.from_numpy(np.sin(x.numpy())))
+    x = torch.arange(3.0)
+    torch.testing.assert_close(compiled(x), x.sin())
+    assert not compiled.report.step_downs
