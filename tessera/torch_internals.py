@@ -1761,9 +1761,9 @@ def compile_graph_pieces(
 
 
 def compiler_reason(error: BaseException) -> str:
-    """Why Inductor or the C++ compiler gave up, in one line."""
+    """Why Inductor or the C++ compiler gave up, in one line, with what was noted of it."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}"
+    return "; ".join([f"{type(error).__name__}: {first}", *getattr(error, "__notes__", ())])
 
 
 def is_index_error(error: Exception) -> bool:

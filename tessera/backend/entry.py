@@ -14,6 +14,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.bug_report import leave_bug_report
 from tessera.backend.checked import Verification, check
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
@@ -116,6 +117,7 @@ def compile_pieces(
                     compiled = torch_internals.compile_graph_pieces(copy_graph(graph), inputs, compile_one, whole)
                 return _unless_memory_is_shared(compiled, graph_module, inputs)
             except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
+                leave_bug_report("compiler", report.subject, error, {"as captured": graph.graph})
                 reason = torch_internals.compiler_reason(error)
                 lowered.clear()
         report.add(StepDown("eager", reason))

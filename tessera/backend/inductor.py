@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tessera import torch_internals
+from tessera.backend.bug_report import leave_bug_report
 from tessera.backend.cache_record import CacheRecord
 from tessera.backend.compile_progress import compiling, stage
 from tessera.backend.compile_workers import compile_workers
@@ -83,7 +84,12 @@ def compile_program(
             together = keep_together(output, inputs) if limited else None
             return together or native or torch_internals.without_gradients(output.call), output, native, notes
 
-        built, tried = (build(), []) if tune is None else tuned(program, build, operator.itemgetter(0), tune)
+        try:
+            built, tried = (build(), []) if tune is None else tuned(program, build, operator.itemgetter(0), tune)
+        except Exception as error:
+            roles = [f"{value.name}: {value.role}" for value in program.inputs]
+            leave_bug_report("compiler", program.name, error, {"given to it": program.graph}, roles)
+            raise
     call, output, native, notes = built
     finished = time.perf_counter()
     compilation = Compilation(

@@ -58,7 +58,9 @@ def _run(rewrite: Pass, program: Program, saved: fx.Graph) -> PassRecord:
     except MemoryBudgetError:  # the user's to answer
         raise
     except Exception as error:  # a pass may be anyone's code: whatever it raises, the job goes on without it
-        written = write_bug_report(rewrite, program, saved, error)
+        graphs = {"before": saved, "after": program.graph}
+        inputs = [f"{value.name}: {value.role}" for value in program.inputs]
+        written = write_bug_report(rewrite.name, program.name, error, graphs, inputs)
         program.graph_module = fx.GraphModule(owner, saved)
         place = f"; a bug report is in {written}" if written else ""
         matches, note = 0, f"left out: {type(error).__name__}: {error}{place}"

@@ -18,6 +18,7 @@ from tessera.nn.summary import summarize
 if TYPE_CHECKING:
     from tessera.backend.rewrite import Pass
     from tessera.capture.loss_scale import LossScale
+    from tessera.debug.shadow import Shadow
     from tessera.export.asked import Dims, Inputs
     from tessera.export.exported import Exported
     from tessera.nn.losses.class_weight import ClassWeights
@@ -53,6 +54,7 @@ class Module(torch.nn.Module):
         memory_budget: str | float | None = None,
         passes: Sequence[Pass] = (),
         tune: str | float | None = None,
+        verify: str | Shadow | None = None,
         stabilise: bool = True,
         clip_norm: float | None = None,
         accumulate: int = 1,
@@ -87,6 +89,7 @@ class Module(torch.nn.Module):
             memory_budget=memory_budget,
             passes=passes,
             tune=tune,
+            verify=verify,
             stabilise=stabilise,
             clip_norm=clip_norm,
             accumulate=accumulate,

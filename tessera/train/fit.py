@@ -15,6 +15,7 @@ from tessera.backend.tuning import resolve_tune
 from tessera.capture.compile import plain_module
 from tessera.capture.loss_scale import LossScale
 from tessera.capture.train_step import TrainStep
+from tessera.debug.shadow import Shadow, resolve_verify
 from tessera.errors import OptimizerError, SettingError
 from tessera.nn.losses import LossFunction, own_loss, resolve_loss, weighted_loss
 from tessera.nn.losses.class_weight import ClassWeights
@@ -62,6 +63,7 @@ def fit(
     memory_budget: str | float | None = None,
     passes: Sequence[Pass] = (),
     tune: str | float | None = None,
+    verify: str | Shadow | None = None,
     stabilise: bool = True,
     clip_norm: float | None = None,
     accumulate: int = 1,
@@ -106,6 +108,7 @@ def fit(
             there is no room for are computed again in the backward.
         passes: of your own, ``tessera.Pass``, behind Tessera's, see ``train_step``.
         tune: how long other ways to compile the step may be tried, ``"30s"`` or seconds, see ``train_step``.
+        verify: ``"shadow"`` computes the first steps twice, compiled and as plain PyTorch, see ``train_step``.
         stabilise: compute what is wrong in floating point in a stable form, see ``train_step``.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
@@ -138,6 +141,7 @@ def fit(
         ResumeError: the run in ``checkpoint`` has another model, optimizer or data; the message says what differs.
         CheckpointError: a snapshot could not be written or read.
         LossError, OptimizerError: the loss is no scalar, the optimizer is another model's.
+        MismatchError: under ``verify=Shadow(on_mismatch="raise")``: a compiled and a plain step disagree.
         NonFiniteError: a loss or gradient is NaN or infinite. The weights are those of the last finite step, and the
             error's ``history`` is what was trained until then.
     """
@@ -147,7 +151,7 @@ def fit(
     )  # fmt: skip
     check_seed(seed)
     asked, budget = resolve_precision(precision), resolve_memory_budget(memory_budget)
-    own_passes, seconds = resolve_passes(passes), resolve_tune(tune)
+    own_passes, seconds, shadow = resolve_passes(passes), resolve_tune(tune), resolve_verify(verify)
     asked.check_layers(plain_module(module))
     check_measures(loss, metrics)
     check_company(
@@ -192,6 +196,7 @@ def fit(
             memory_budget=budget,
             passes=own_passes,
             tune=seconds,
+            verify=shadow,
             stabilise=stabilise,
             metrics=in_step,
             targets=2 if weighted else 1,

@@ -9,6 +9,7 @@ import torch
 
 from tessera.backend.rewrite import Pass
 from tessera.capture.train_step import TrainStep, train_step
+from tessera.debug.shadow import Shadow
 from tessera.nn.losses import LossFunction
 from tessera.train.metrics import Metric
 
@@ -29,6 +30,7 @@ def kept_step(
     memory_budget: Any = None,
     passes: Sequence[Pass] = (),
     tune: float | None = None,
+    verify: Shadow | None = None,
     stabilise: bool = True,
     fresh: bool = False,
 ) -> TrainStep:
@@ -38,7 +40,7 @@ def kept_step(
         fresh: make a new one in any case.
     """
     made_for: tuple[Any, ...] = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
-    made_for += (targets, loss_scale, precision, memory_budget, passes, tune, stabilise)
+    made_for += (targets, loss_scale, precision, memory_budget, passes, tune, verify, stabilise)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -56,6 +58,7 @@ def kept_step(
             memory_budget=memory_budget,
             passes=passes,
             tune=tune,
+            verify=verify,
             stabilise=stabilise,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)

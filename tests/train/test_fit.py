@@ -176,6 +176,21 @@ def test_the_users_own_passes_and_the_time_for_tuning_reach_the_step():
             fit(model, data, **wrong)
 
 
+def test_verified_steps_find_what_was_captured_wrongly():
+    def loss(y, t):
+        if torch.compiler.is_compiling():
+            y = y * 1.01
+        return (y - t).square().mean()
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    data = torch.randn(8, 3), torch.randn(8, 1)
+    with pytest.warns(RuntimeWarning, match="the capture makes it so"):
+        history = fit(model, data, loss=loss, batch_size=2, verify="shadow", progress=False)
+    assert [mismatch.where.code for mismatch in history.report.mismatches] == ["y = y * 1.01"]
+    with pytest.raises(SettingError, match="verify"):
+        fit(torch.nn.Linear(3, 1), data, verify="shadows")
+
+
 def test_keyword_inputs():
     class Named(torch.nn.Module):
         def __init__(self):

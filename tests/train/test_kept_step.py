@@ -5,6 +5,7 @@ import copy
 import torch
 import torch.nn.functional as F
 
+from tessera.debug.shadow import Shadow
 from tessera.train.kept_step import kept_step
 
 
@@ -24,7 +25,8 @@ def test_another_training_has_another_step():
     module = torch.nn.Linear(2, 1)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     step = make(module, optimizer)
-    for changes in ({"loss": F.l1_loss}, {"clip_norm": 1.0}, {"metrics": {"error": F.l1_loss}}, {"tune": 3.0}):
+    others = {"loss": F.l1_loss}, {"clip_norm": 1.0}, {"metrics": {"error": F.l1_loss}}, {"tune": 3.0}
+    for changes in (*others, {"verify": Shadow()}):
         assert make(module, optimizer, **changes) is not step
     assert make(torch.nn.Sequential(module), optimizer) is not step
 
