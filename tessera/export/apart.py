@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import weakref
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -29,6 +31,7 @@ from tessera.export.format import Runner
 
 _TENSORS, _TEXT, _ERROR = b"\0", b"\1", b"\2"
 _LONGEST = 1 << 40
+PATIENCE_S = 600.0  # for one answer; a damaged file may be an endless loop
 _started: list[_Process] = []
 
 
@@ -61,7 +64,11 @@ class _Process:
         """
         try:
             _write(self._process.stdin, kind, content)  # type: ignore[arg-type]
-            found, answer = _read(self._process.stdout)  # type: ignore[arg-type]
+            if _answers_within(self._process.stdout, PATIENCE_S):
+                found, answer = _read(self._process.stdout)  # type: ignore[arg-type]
+            else:
+                self.end()
+                found, answer = _ERROR, f"it gave no answer in {PATIENCE_S:g} seconds".encode()
         except (OSError, EOFError):
             found, answer = _ERROR, _ended(self.end()).encode()
         if found == _ERROR:
@@ -150,6 +157,12 @@ def _read(stream: FileIO) -> tuple[bytes, bytes]:
     return kind, _exactly(stream, length)
 
 
+def _answers_within(stream: Any, seconds: float) -> bool:
+    if sys.platform == "win32":  # whose pipes cannot be waited for so
+        return True
+    return bool(select.select([stream], [], [], seconds)[0])
+
+
 def _exactly(stream: FileIO, count: int) -> bytes:
     parts = []
     while count:
@@ -186,11 +199,20 @@ def _main(module: str, function: str) -> None:
             _serve(load_file, path, asked, answers)
             return
         if (copy := os.fork()) == 0:
+            _limit_memory()
             _serve(load_file, path, asked, answers)
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
         if status:
             _write(answers, _ERROR, _ended(status).encode())
+
+
+def _limit_memory() -> None:
+    """A damaged file that asks for all memory gets an error, and the machine keeps its other processes."""
+    import resource
+
+    all_of_it = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_DATA, (all_of_it, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _serve(load_file: Callable[[Path], Runner], path: bytes, asked: FileIO, answers: FileIO) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -41,7 +40,7 @@ def write_tflite(flat: FlatCall, example: Example, path: Path, _: Options) -> Wr
     program = traced(flat, example.fixed())
     check_no_state(flat, program, "TFLite")
     inputs = dict(zip(example.names, example.tensors, strict=True))
-    path.write_bytes(_converted(flat, program, _Named(flat, example.names), inputs).model_content())
+    path.write_bytes(_converted(flat, program, _Named(flat, example.names), inputs))
     with torch.no_grad():
         answers = output_names(flat.answer(*example.tensors))
     notes = [f"Its outputs output_0, output_1 and so on are {', '.join(answers)}."] * (len(answers) > 1)
@@ -69,12 +68,12 @@ def load_tflite(path: Path) -> Runner:
     return run
 
 
-def _converted(flat: FlatCall, program: ExportedProgram, named: _Named, inputs: dict[str, torch.Tensor]) -> Any:
+def _converted(flat: FlatCall, program: ExportedProgram, named: _Named, inputs: dict[str, torch.Tensor]) -> bytes:
     import litert_torch
 
     try:
         with quiet(), torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-            return litert_torch.convert(named.eval(), sample_kwargs=inputs)
+            return litert_torch.convert(named.eval(), sample_kwargs=inputs).model_content()
     except Exception as error:
         raise refused(flat, program, "TFLite", error) from error
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tessera.errors import ExportError
+from tessera.export import apart
 from tessera.export.apart import run_apart
 from tessera.export.example import Example
 
 RUNTIME = """
-import ctypes, os
+import ctypes, os, time
 def load(path):
     what = path.read_text()
     if what == "crash":
@@ -24,6 +25,11 @@ def load(path):
         raise ValueError("no such file format\\nand more")
     print("a runtime that talks", flush=True)
     def run(example):
+        if what == "loops":
+            while True:
+                time.sleep(0.1)
+        if what == "wants all memory":
+            return [example.tensors[0].new_empty(1 << 45)]
         if what == "dies":
             os._exit(3)
         if len(example.tensors) == 2:
@@ -95,6 +101,15 @@ def test_a_process_that_is_gone_is_replaced(runtime):
         run(example(torch.ones(2)))
     del run
     assert len(runtime("good")(example(torch.ones(2)))) == 4
+
+
+def test_a_file_that_never_ends_or_wants_all_memory(runtime, monkeypatch):
+    with pytest.raises(ExportError, match="(?i)memory"):
+        runtime("wants all memory")(example(torch.ones(2)))
+    run = runtime("loops")
+    monkeypatch.setattr(apart, "PATIENCE_S", 0.2)
+    with pytest.raises(ExportError, match=r"it gave no answer in 0.2 seconds\."):
+        run(example(torch.ones(2)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")

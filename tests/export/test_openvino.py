@@ -45,6 +45,16 @@ def test_several_sizes_names_and_dtypes(tmp_path):
         torch.testing.assert_close(answer, expected[name].detach())
 
 
+def test_a_sample_of_nothing_but_padding(tmp_path):
+    class Attention(torch.nn.Module):
+        def forward(self, x, mask):
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=mask[:, None, :].bool())
+
+    mask = torch.tensor([[1.0, 1, 0], [0, 0, 0]])
+    dims = ({0: "B", 1: "S"}, {0: "B", 1: "S"})
+    assert export(Attention(), tmp_path / "model.xml", (torch.randn(2, 3, 4), mask), dims, measure=False).accepted
+
+
 def test_weights_are_not_rounded(tmp_path):
     module = torch.nn.Linear(64, 1, bias=False)
     torch.nn.init.constant_(module.weight, 1 + 2**-20)
