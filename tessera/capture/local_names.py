@@ -5,6 +5,7 @@ What is captured in pieces keeps its variables where ``locals()`` and ``eval`` d
 
 from __future__ import annotations
 
+import dis
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -24,13 +25,14 @@ def codes_that_look_at_locals(called: Iterable[Any]) -> list[types.CodeType]:
             if code in seen or is_library(code.co_filename):
                 continue
             seen.add(code)
-            if not _LOOK.isdisjoint(code.co_names):
+            if not _LOOK.isdisjoint(i.argval for i in dis.get_instructions(code) if i.opname in _NAMED):
                 found.append(code)
             waiting += [value for value, _ in named_values(function)]
     return found
 
 
 _LOOK = {"locals", "eval", "exec"}
+_NAMED = ("LOAD_GLOBAL", "LOAD_NAME")  # and not the method of that name which modules have
 
 
 def _functions_of(value: Any) -> Iterator[types.FunctionType]:
