@@ -15,6 +15,7 @@ from tessera.debug.active import SWITCH
 from tessera.debug.backward import Backward
 from tessera.debug.birth_error import birth_error
 from tessera.debug.born import Birth
+from tessera.debug.declared_dims import DeclaredDims
 from tessera.debug.describe import Described, described
 from tessera.debug.gradient_health import GradientHealth, GradientTable
 from tessera.debug.index_arithmetic import IndexArithmetic
@@ -121,6 +122,7 @@ class DebugMode:
                 "Write with tessera.debug_mode() as debug: for each block.",
             )
         self._begin()
+        self._declared = DeclaredDims(self.origins, lambda: self.is_covered)
         self.backward = Backward(self.tell)
         self._outer = SWITCH.mode()
         if self._outer is not None:
@@ -142,6 +144,7 @@ class DebugMode:
                 self._outer.is_covered = False
             self.backward.close()
             self.health.rests()
+            self._declared.close()
             self._layers.close(check=error == (None, None, None))
         for left in self.indices.left() if error == (None, None, None) else ():
             self.tell(left)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tessera import torch_internals
 from tessera.errors import TesseraError
+from tessera.explain.declared import declared_sizes, sizes_named
 from tessera.explain.failure import Explanation
 from tessera.explain.rules.table import explanation_of
 from tessera.explain.scene import Scene, scene
@@ -67,7 +68,10 @@ def _tell(error: Exception, found: Scene) -> None:
     said, path = str(error), found.failure.path
     answer = None
     if isinstance(error, _RETOLD) and len(error.args) == 1:
-        with contextlib.suppress(Exception):  # a rule that fails knows nothing
+        names: dict[int, str] = {}
+        with contextlib.suppress(Exception):  # an annotation that cannot be read names nothing
+            names = declared_sizes(stops(error))
+        with contextlib.suppress(Exception), sizes_named(names):  # a rule that fails knows nothing
             answer = explanation_of(found.failure)
     if answer is not None:
         error.args = (full_text(answer, found.user, path, said),)

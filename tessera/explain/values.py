@@ -7,20 +7,21 @@ from typing import Any
 
 import torch
 
+from tessera.explain.declared import size_text
 from tessera.explain.reading import UNKNOWN
 
 _LONGEST = 60
 
 
 def shape(sizes: Sequence[Any]) -> str:
-    """``Tensor[8, "S", ...]``: sizes as numbers, names of dims in quotes, ``...`` for any number of dims."""
+    """``Tensor[B=8, "S", ...]``: sizes as ``declared`` has them, names of dims in quotes, ``...`` for any of them."""
     return f"Tensor[{', '.join(_size(size) for size in sizes)}]"
 
 
 def _size(size: Any) -> str:
     if size is ...:
         return "..."
-    return f'"{size}"' if isinstance(size, str) else str(int(size))
+    return f'"{size}"' if isinstance(size, str) else size_text(int(size))
 
 
 def described(value: Any) -> str:
