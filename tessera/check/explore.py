@@ -96,7 +96,7 @@ class _Exploration:
                 function = root = edit.applied(root)
             elif isinstance(edit, tuple):
                 rewrite = edit
-            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.monotonic() + 2)
+            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.monotonic() + _MOST_SECONDS)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
             return None
 

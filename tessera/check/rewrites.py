@@ -17,6 +17,7 @@ import torch
 from tessera import torch_internals
 from tessera.check.call import Call
 from tessera.check.world import World
+from tessera.explain.repairs import dims, flattened, orders
 
 Pieces = tuple[Any, tuple[Any, ...], dict[str, Any]]  # function, args, kwargs
 
@@ -221,27 +222,22 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
 def _afterwards(call: Call) -> Iterator[Rewrite]:
     if isinstance(call.result, torch.Tensor):
         for cost, text, turn in turns(call.result):
-            dearer = 1.0 if call.name in _ELEMENTWISE else 0.0  # it was so before; nothing was born here
-            yield Rewrite(cost + dearer, f"{text} behind {call.name}", after=turn)
+            more = 0.0
+            if call.name in _ELEMENTWISE:  # it was so before; nothing was born here
+                more = 1.0
+            elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
+                more = -0.1
+            yield Rewrite(cost + more, f"{text} behind {call.name}", after=turn)
 
 
 def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], Any]]]:
-    """Ways to lay out the same numbers, with what each costs: two dimensions swapped, one of size 1 more, or less."""
-    shape = [int(size) for size in tensor.shape]
-    for one, other in itertools.combinations(range(len(shape)), 2):
-        if shape[one] != shape[other]:
-            yield TURNED, f".transpose({one}, {other})", operator.methodcaller("transpose", one, other)
-    for at in range(len(shape) + 1):
-        if at == len(shape) or shape[at] != 1:
-            yield ONE_MORE, f".unsqueeze({at})", operator.methodcaller("unsqueeze", at)
-    for at, size in enumerate(shape):
-        if size == 1:
-            yield ONE_MORE, f".squeeze({at})", operator.methodcaller("squeeze", at)
-    for more in (2, 3) if shape else ():
+    """Ways to lay out the same numbers, with what each costs: what errors propose, and several dimensions more."""
+    for cost, kind in ((TURNED, orders), (ONE_MORE, dims), (SEVERAL_MORE, flattened)):
+        for code, turn in kind(tensor):
+            yield cost, code.format(""), turn
+    for more in (2, 3) if tensor.dim() else ():
         index = (..., *[None] * more)
         yield SEVERAL_MORE, f"[{_index_text(index)}]", operator.itemgetter(index)
-    if len(shape) > 2:  # the batch, and what is laid in a row
-        yield SEVERAL_MORE, ".flatten(1)", operator.methodcaller("flatten", 1)
 
 
 def _index_text(index: tuple[Any, ...]) -> str:

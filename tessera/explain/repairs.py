@@ -34,7 +34,7 @@ def repairs(
     if fits():  # then what is wrong shows only with data, and no edit of shapes mends it
         return []
     most = max((t.dim() for t in operation.tensors().values()), default=0)
-    kinds = (_dims, _turns, _flattened) if dims_first else (_turns, _dims, _flattened)
+    kinds = (dims, orders, flattened) if dims_first else (orders, dims, flattened)
     found: list[tuple[int, int, int, str]] = []
     for place, parameter in enumerate(parameters):
         value = operation.values.get(parameter)
@@ -45,7 +45,7 @@ def repairs(
             for number, (code, edit) in enumerate(kind(bare)):
                 edited = _edited(edit, bare)
                 if edited is not None and fits(**{parameter: edited}):
-                    grows, unusual = max(edited.dim() - most, 0), int(number > 0 and kind is _turns)
+                    grows, unusual = max(edited.dim() - most, 0), int(number > 0 and kind is orders)
                     text = failure.rewritten(operation, **{parameter: code})
                     found.append((2 * grows + unusual, rank, place, text))
     return list(dict.fromkeys(text for *_, text in sorted(found, key=lambda each: each[:3])))
@@ -58,20 +58,20 @@ def _edited(edit: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor) -
         return None
 
 
-def _turns(value: torch.Tensor) -> Iterator[Edit]:
+def orders(value: torch.Tensor) -> Iterator[Edit]:
     """Dims in another order."""
-    dims = value.dim()
-    if dims >= 2:
+    rank = value.dim()
+    if rank >= 2:
         yield "{}.transpose(-2, -1)", lambda t: t.transpose(-2, -1)
     for order in _CHANNELS:
-        if len(order) == dims:
+        if len(order) == rank:
             yield f"{{}}.permute{order}", lambda t, order=order: t.permute(order)  # type: ignore[misc]
-    for i, j in itertools.combinations(range(dims), 2) if dims > 2 else ():
-        if (i, j) != (dims - 2, dims - 1):
+    for i, j in itertools.combinations(range(rank), 2) if rank > 2 else ():
+        if (i, j) != (rank - 2, rank - 1):
             yield f"{{}}.transpose({i}, {j})", lambda t, i=i, j=j: t.transpose(i, j)  # type: ignore[misc]
 
 
-def _dims(value: torch.Tensor) -> Iterator[Edit]:
+def dims(value: torch.Tensor) -> Iterator[Edit]:
     """A dim of size 1 more, or one less."""
     for at in range(value.dim()):
         if value.shape[at] == 1:
@@ -80,7 +80,7 @@ def _dims(value: torch.Tensor) -> Iterator[Edit]:
         yield f"{{}}.unsqueeze({at})", lambda t, at=at: t.unsqueeze(at)  # type: ignore[misc]
 
 
-def _flattened(value: torch.Tensor) -> Iterator[Edit]:
+def flattened(value: torch.Tensor) -> Iterator[Edit]:
     """Several dims as one."""
     if value.dim() > 2:
         yield "{}.flatten(1)", lambda t: t.flatten(1)
