@@ -22,6 +22,7 @@ from tessera.export.flat import FlatCall, left_out
 from tessera.export.format import Format, Options, Runner
 from tessera.export.formats import format_of, missing_packages, require
 from tessera.export.speed import milliseconds
+from tessera.export.state import with_state
 from tessera.export.traced import cause, line_of
 from tessera.train.modes import mode
 
@@ -33,6 +34,7 @@ def export(
     dims: Dims | None = None,
     *,
     preprocessing: Callable[..., Any] | None = None,
+    state: str | None = None,
     measure: bool = True,
     opset: int | None = None,
     weights: str | None = None,
@@ -56,6 +58,9 @@ def export(
             ``forward`` declares, else the first is ``batch``; ``({},)`` fixes all. Inputs that use one name have one
             length.
         preprocessing: makes the model's arguments of the example's and becomes part of the file.
+        state: for a model that changes its buffers while it answers, as one with a key-value cache does. With
+            ``"outputs"`` they are further inputs and outputs of the file, for the caller to pass on; with
+            ``"constant"`` every call begins with the values of now.
         measure: whether to measure a call of the file, of the model, and of the model compiled.
         opset: ONNX's version of its operators, 18 at least.
         weights: ``"inside"`` the file or ``"beside"`` it.
@@ -78,7 +83,7 @@ def export(
     with mode(module, training=False):
         if form.instead is None or not missing_packages(form):
             require(form)
-        flat, example, notes = _call(module, form, example_inputs, dims, preprocessing)
+        flat, example, notes = _call(module, form, example_inputs, dims, preprocessing, state)
         if form.instead is not None and missing_packages(form):
             raise form.instead(example, wanted, lambda other, at: _export(other, flat, example, notes, at, options))
         return _export(form, flat, example, notes, wanted, options, measure=measure)
@@ -130,12 +135,13 @@ def _call(
     inputs: Inputs | None,
     dims: Dims | None,
     preprocessing: Callable[..., Any] | None,
+    state: str | None,
 ) -> tuple[FlatCall, Example, list[str]]:
     """The call to export, and what there is to say of it."""
     if form.load is None:
         return FlatCall(module, (), {}), Example((), (), ()), []
     flat, example = read_example(module, inputs, dims, preprocessing)
-    notes = []
+    flat, example, notes = with_state(flat, example, state)
     if not form.takes_dynamic and example.sizes:
         sizes = ", ".join(f"{name} {size}" for name, size in example.sizes.items())
         notes.append(f"{form.name} has fixed sizes: this file takes {sizes} and nothing else.")

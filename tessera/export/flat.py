@@ -23,6 +23,9 @@ class FlatCall(torch.nn.Module):
         module: the model.
         args, kwargs: of the call; what is no tensor in them is kept as it is.
         preprocessing: what makes the model's arguments of the call's; it becomes part of the file.
+        carried: names of buffers that a call changes. They change in a copy, and are answered behind the model's own
+            answers where they are taken as inputs.
+        as_inputs: whether they are inputs, behind the call's; else every call begins with the values they have now.
     """
 
     def __init__(
@@ -31,25 +34,69 @@ class FlatCall(torch.nn.Module):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         preprocessing: Callable[..., Any] | None = None,
+        carried: Sequence[str] = (),
+        *,
+        as_inputs: bool = False,
     ) -> None:
         super().__init__()
         self.module = module
         self.preprocessing = preprocessing
+        self.carried, self.as_inputs = tuple(carried), as_inputs
         self._leaves, self._nest = torch_internals.flattened((tuple(args), dict(kwargs)))
         self._leaves = [None if isinstance(leaf, torch.Tensor) else _Constant(leaf) for leaf in self._leaves]
 
+    def carrying(self, buffers: Sequence[str], *, as_inputs: bool) -> FlatCall:
+        """The same call with buffers that change in a copy."""
+        args, kwargs = self._nest([_PLACE if leaf is None else leaf.value for leaf in self._leaves])
+        return FlatCall(self.module, args, kwargs, self.preprocessing, buffers, as_inputs=as_inputs)
+
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the model answers: its tensors, in order."""
-        return tuple(tensors_of(self.answer(*tensors)))
+        answer, buffers = self._call(*tensors)
+        return (*tensors_of(answer), *buffers)
 
     def answer(self, *tensors: torch.Tensor) -> Any:
         """What the model returns."""
+        return self._call(*tensors)[0]
+
+    def output_names(self, *tensors: torch.Tensor) -> list[str]:
+        """A name for each tensor that it gives."""
+        return [*output_names(self.answer(*tensors)), *(f"{name}.next" for name in self.carried if self.as_inputs)]
+
+    def _call(self, *tensors: torch.Tensor) -> tuple[Any, list[torch.Tensor]]:
         rest = iter(tensors)
         args, kwargs = self._nest([next(rest) if leaf is None else leaf.value for leaf in self._leaves])
         if self.preprocessing is not None:
             made = self.preprocessing(*args, **kwargs)
             args, kwargs = ((), made) if isinstance(made, Mapping) else (_as_tuple(made), {})
-        return self.module(*args, **kwargs)
+        if not self.carried:
+            return self.module(*args, **kwargs), []
+        given = rest if self.as_inputs else (self.module.get_buffer(name) for name in self.carried)
+        buffers = {name: value.clone() for name, value in zip(self.carried, given, strict=True)}
+        answer = torch.func.functional_call(self.module, buffers, args, kwargs)
+        return answer, list(buffers.values()) if self.as_inputs else []
+
+
+def changing_buffers(flat: FlatCall, *tensors: torch.Tensor) -> list[str]:
+    """The names of the model's buffers that a call changes; they have the values from before again."""
+    before = {name: (buffer, buffer.clone()) for name, buffer in flat.module.named_buffers()}
+    flat.answer(*tensors)
+    changed = []
+    for name, (buffer, value) in before.items():
+        now = flat.module.get_buffer(name)
+        if now is not buffer or not torch.equal(_bits(now), _bits(value)):
+            changed.append(name)
+            holder, _, last = name.rpartition(".")
+            buffer.copy_(value)
+            setattr(flat.module.get_submodule(holder), last, buffer)
+    return changed
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)  # NaN is equal to itself here
+
+
+_PLACE = torch.empty(0)  # where a tensor of the call is to stand
 
 
 @dataclasses.dataclass(frozen=True)

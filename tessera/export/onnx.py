@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 
 from tessera.errors import ExportError
 from tessera.export.example import Example
-from tessera.export.flat import FlatCall, output_names
+from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.traced import cause, line_of, quiet, traced
 
@@ -29,7 +29,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
     opset = _checked_opset(options.opset)
     program = traced(flat, example)
     with torch.no_grad():
-        answers = output_names(flat.answer(*example.tensors))
+        answers = flat.output_names(*example.tensors)
     translated = _translated(flat, program, example, answers, opset)
     model = translated.model
     for name, tensor in list(model.graph.initializers.items()):  # under the model's own names

@@ -1,29 +1,30 @@
-"""Whose package it is: a zip with compiled code carries the hash of all its members, signed by the user who wrote it.
+"""Whose package it is: a zip with compiled code ends in the signature of the user who wrote it, over every byte before.
 
-Torch's own loader runs what is in a package, whatever it is. Here nothing is unpacked before every byte is what was
-written and its writer is this user, or the hash is one that the user passed.
+Torch's own loader runs what is in a package, whatever it is. Here nothing is handed to it before every byte is what was
+written and its writer is this user, or the hash is one that the user passed. The signature is the comment of the zip;
+the bytes are signed rather than the members, for two readers of one zip can see different members in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-import zlib
 from pathlib import Path
 
 from tessera.artefact.trust import is_ones_own, sign
 from tessera.errors import ExportError
 
-_SIGNATURE = "extra/tessera_signature"
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError, OSError)
+_MARK = b"tessera signature "
+_LENGTH = 64  # of a signature, in hexadecimal digits
 
 
 def sign_package(path: Path) -> str:
-    """Add this user's signature to a package; returns its hash, for users elsewhere who are to load it."""
-    its_hash = _hash(path)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as file:
-        root = file.namelist()[0].partition("/")[0]
-        file.writestr(f"{root}/{_SIGNATURE}", sign(its_hash.encode()))
+    """Sign a package in place; returns its hash, for users elsewhere who are to load it."""
+    with zipfile.ZipFile(path, "a") as file:
+        file.comment = _MARK + b"0" * _LENGTH
+    whole = path.read_bytes()
+    its_hash = _hash(whole)
+    path.write_bytes(whole[:-_LENGTH] + sign(its_hash.encode()).encode().ljust(_LENGTH, b"0"))
     return its_hash
 
 
@@ -34,13 +35,16 @@ def check_package(path: Path, trust: str | None = None) -> None:
         ExportError: it is damaged, or from elsewhere. Nothing in it was run.
     """
     try:
-        its_hash, signature = _hash(path), _signature(path)
-    except _DAMAGE as error:
+        whole = path.read_bytes()
+    except OSError as error:
         raise ExportError(
-            f"{path} is no package that can be loaded: {error}.",
-            "A .pt2 package is a zip file that tessera.export wrote, with not one byte changed.",
-            "Copy it again from where it was written, or export the model anew.",
+            f"{path} cannot be read: {error.strerror}.",
+            "A .pt2 package is a file that tessera.export wrote.",
+            "Write the path that the model was exported to.",
         ) from error
+    its_hash = _hash(whole)
+    signed = whole[:-_LENGTH].endswith(_MARK)
+    signature = whole[-_LENGTH:].decode("ascii", "ignore") if signed else ""
     if trust is None and is_ones_own(its_hash.encode(), signature):
         return
     if trust != its_hash:
@@ -51,22 +55,6 @@ def check_package(path: Path, trust: str | None = None) -> None:
         )
 
 
-def _hash(path: Path) -> str:
-    """Of the names and bytes of all members but the signature, and of nothing that the zip says besides."""
-    digest = hashlib.sha256()
-    with zipfile.ZipFile(path) as file:
-        names = [name for name in file.namelist() if not name.endswith(f"/{_SIGNATURE}")]
-        if len(set(names)) != len(names):
-            raise ValueError("a name stands in it twice")
-        if any(each.compress_type != zipfile.ZIP_STORED for each in file.infolist()):
-            raise ValueError("it is compressed")  # torch stores; what is stored is never larger than the file
-        for name in sorted(names):
-            content = file.read(name)
-            digest.update(f"{len(name.encode())} {name} {len(content)}\n".encode() + content)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _signature(path: Path) -> str:
-    with zipfile.ZipFile(path) as file:
-        name = next((name for name in file.namelist() if name.endswith(f"/{_SIGNATURE}")), None)
-        return "" if name is None else file.read(name).decode("ascii")
+def _hash(whole: bytes) -> str:
+    """Of every byte before the signature."""
+    return f"sha256:{hashlib.sha256(whole[:-_LENGTH]).hexdigest()}"

@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
+from tessera.export.recurrent import RecurrentAsScan
 from tessera.users_code import is_library, source_line_at
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -33,7 +34,7 @@ def traced(module: torch.nn.Module, example: Example) -> ExportedProgram:
         {axis: _symbol(example, name) for axis, name in axes.items()} for axes in example.dims
     )
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), RecurrentAsScan():
             return torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
     except Exception as error:
         raise ExportError(

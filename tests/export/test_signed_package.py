@@ -46,26 +46,26 @@ def test_an_unsigned_package_is_not_trusted(package):
 
 
 def test_no_changed_package_passes(package):
-    """Whatever byte is changed: the package is refused, or what is in it is what was written."""
     sign_package(package)
     whole = package.read_bytes()
-    contents = _contents(package)
     chance = random.Random(0)
-    refused = 0
-    for _ in range(1000):
+    for _ in range(2000):
         changed = bytearray(whole)
         for _ in range(chance.choice([1, 1, 3])):
             changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
-        package.write_bytes(changed[: chance.choice([len(changed), len(changed), chance.randrange(len(changed))])])
-        try:
-            check_package(package)
-        except ExportError:
-            refused += 1
-        else:
-            assert _contents(package) == contents
-    assert refused > 800
+        changed = changed[: chance.choice([len(changed), len(changed), chance.randrange(len(changed))])]
+        if changed != whole:
+            package.write_bytes(changed)
+            with pytest.raises(ExportError):
+                check_package(package)
 
 
-def _contents(path):
-    with zipfile.ZipFile(path) as file:
-        return {name: file.read(name) for name in file.namelist() if "signature" not in name}
+def test_the_package_is_still_a_zip(package):
+    sign_package(package)
+    with zipfile.ZipFile(package) as file:
+        assert file.read("m/code.so") == bytes(range(256))
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(ExportError, match="cannot be read: No such file or directory"):
+        check_package(tmp_path / "m.pt2")
