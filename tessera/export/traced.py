@@ -19,6 +19,7 @@ from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
 from tessera.export.recurrent import RecurrentAsScan
+from tessera.export.untraceable import fixed_sizes, size_error
 from tessera.users_code import is_library, source_line_at
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -33,18 +34,24 @@ def traced(module: torch.nn.Module, example: Example) -> ExportedProgram:
     shapes: tuple[Any, ...] = tuple(
         {axis: _symbol(example, name) for axis, name in axes.items()} for axes in example.dims
     )
-    try:
-        with quiet(), torch.no_grad(), RecurrentAsScan():
+
+    def export() -> ExportedProgram:
+        with torch.no_grad(), RecurrentAsScan():
             return torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
-    except Exception as error:
-        raise ExportError(
-            f"{_name(module)} could not be traced: {cause(error)}.",
-            "A model is exported when its forward can be traced by torch.export: what it computes from tensors stays "
-            "tensors, and sizes that are to change are not fixed in its code.",
-            "Write branches on tensor values with torch.where or torch.cond, and fix sizes that the model fixes: "
-            "dims=({},) fixes all of an input.",
-            line_of(error),
-        ) from error
+
+    with quiet():
+        try:
+            return export()
+        except Exception as error:
+            if fixed := fixed_sizes(error, example):
+                raise size_error(_name(module), fixed, export) from error
+            raise ExportError(
+                f"{_name(module)} could not be traced: {cause(error)}.",
+                "A model is exported when its forward can be traced by torch.export: what it computes from tensors "
+                "stays tensors.",
+                "Write branches on tensor values with torch.where or torch.cond.",
+                line_of(error),
+            ) from error
 
 
 def operators(program: ExportedProgram) -> dict[str, int]:
