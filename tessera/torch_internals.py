@@ -2430,21 +2430,22 @@ def int8_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch._int_mm(a, b)
 
 
-def quantize_dequantize(x: torch.Tensor, scale: float, zero_point: int, least: int) -> torch.Tensor:
-    """``x`` through int8, by the two operators that exporters write as QuantizeLinear and DequantizeLinear."""
+def register_quantized_operators() -> None:
+    """Make `quantized_decomposed` known: exporters list torch's operators once, so this is called before an export."""
     from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
 
+
+def quantize_dequantize(x: torch.Tensor, scale: float, zero_point: int, least: int) -> torch.Tensor:
+    """``x`` through int8, by the two operators that exporters write as QuantizeLinear and DequantizeLinear."""
     operators = torch.ops.quantized_decomposed
     codes = operators.quantize_per_tensor(x, scale, zero_point, least, 127, torch.int8)
     return operators.dequantize_per_tensor(codes, scale, zero_point, least, 127, torch.int8)
 
 
-def dequantize_channels(codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """int8 ``[out, ...]`` with a scale ``[out]`` to float32, by the operator that exporters know."""
-    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
-
-    zero_points = torch.zeros_like(scale, dtype=torch.int64)
-    return torch.ops.quantized_decomposed.dequantize_per_channel(codes, scale, zero_points, 0, -128, 127, torch.int8)
+def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | None) -> torch.Tensor:
+    """int8 ``[rows, n]`` with scale and zero point ``[rows]`` to float32, by the operator that exporters know."""
+    zero_point = torch.zeros_like(scale, dtype=torch.int32) if zero_point is None else zero_point.int()
+    return torch.ops.quantized_decomposed.dequantize_per_channel(codes, scale, zero_point, 0, -128, 127, torch.int8)
 
 
 def copy_hooks(source: torch.nn.Module, target: torch.nn.Module) -> None:

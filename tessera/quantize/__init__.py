@@ -2,3 +2,4 @@
 
 from tessera.quantize.report import QuantizationReport as QuantizationReport
 from tessera.quantize.rule import Rule as Rule
+from tessera.quantize.training import convert as convert

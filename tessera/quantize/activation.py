@@ -56,7 +56,7 @@ class ActivationQuantizer(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x`` rounded to what the format can say, in its own dtype; the gradient goes straight through."""
         if torch.is_grad_enabled() and x.requires_grad:
-            return x + (self._round_trip(x.detach()) - x.detach())
+            return self._round_trip(x.detach()) + (x - x.detach())
         return self._round_trip(x)
 
     def _round_trip(self, x: torch.Tensor) -> torch.Tensor:

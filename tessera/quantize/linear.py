@@ -21,22 +21,19 @@ def linear_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
     Integers times integers are multiplied as integers, exactly, and scaled after; everything else is dequantized where
     it is multiplied. Both say the same up to the rounding of float32.
     """
+    result = _product(layer, x)
+    return result if layer.adapter is None else result + layer.adapter(x)
+
+
+def _product(layer: Any, x: torch.Tensor) -> torch.Tensor:
     weight, activation = layer.quantized_weights["weight"], layer.activation
     if layer.smoothing is not None:
         x = x / layer.smoothing
     if activation is None:
-        return F.linear(x, operand(weight, x.dtype), layer.bias)
-    if _is_integer(weight, activation, x):
+        return F.linear(x, weight.dequantize(x.dtype), layer.bias)
+    if isinstance(weight, QuantizedTensor) and _is_integer(weight, activation, x):
         return _integer_product(weight, activation, x, layer.bias)
-    return F.linear(activation(x), operand(weight, x.dtype), layer.bias)
-
-
-def operand(weight: QuantizedTensor, dtype: torch.dtype) -> torch.Tensor:
-    """The weight dequantized; while a file is exported by an operator that the file's format has a name for."""
-    plain = weight.form == "int8" and weight.layout.per == "channel" and weight.zero_point is None
-    if plain and torch.compiler.is_exporting():
-        return torch_internals.dequantize_channels(weight.codes, weight.scale[:, 0]).to(dtype)
-    return weight.dequantize(dtype)
+    return F.linear(activation(x), weight.dequantize(x.dtype), layer.bias)
 
 
 def _is_integer(weight: QuantizedTensor, activation: ActivationQuantizer, x: torch.Tensor) -> bool:

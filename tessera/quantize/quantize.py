@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,14 +11,16 @@ import torch
 from tessera.capture.compile import plain_module
 from tessera.errors import QuantizeError, SettingError
 from tessera.quantize.calibration import Statistics, calibration_batches, observe
+from tessera.quantize.fake_weight import FakeWeight
 from tessera.quantize.layer import install, kind, weights_of
 from tessera.quantize.measurement import output_error, speed
+from tessera.quantize.quantized_tensor import QuantizedTensor
 from tessera.quantize.recipe import Recipe, Tied, recipe
 from tessera.quantize.report import LayerReport, QuantizationReport, disk_bytes, memory_bytes
 from tessera.quantize.rule import Rule, assign
+from tessera.quantize.sensitivity import Metric, too_sensitive
 from tessera.quantize.targets import target_named
-
-Metric = Callable[[torch.nn.Module], float]
+from tessera.quantize.training import WAYS, add_adapters
 
 _LEAST_TABLE = 1024  # numbers, below which a target leaves the parameters of unknown layers alone
 
@@ -30,7 +32,10 @@ def quantize(
     rules: Sequence[Rule] | None = None,
     *,
     metric: Metric | None = None,
+    max_metric_drop: float | None = None,
     measure: str | None = "eager",
+    train: str | None = None,
+    rank: int = 8,
 ) -> torch.nn.Module:
     """A copy of ``module`` that computes with quantized weights and, where asked for, activations.
 
@@ -46,7 +51,13 @@ def quantize(
             are measured on it; static activations and all methods but rounding need it.
         rules: the first that matches a layer's path counts.
         metric: a number for a model, the larger the better, such as ``lambda m: tessera.evaluate(m, ...)["accuracy"]``.
+        max_metric_drop: by how much the metric may fall. The layers that cost most, each measured alone, stay as
+            they are until it does not fall further.
         measure: ``"eager"``, ``"compiled"`` (both are compiled, which takes a while), or None for no timing.
+        train: ``"qat"`` trains the weights while they are rounded, straight through, with ``tessera.train_step`` or any
+            other way; ``tessera.quantize.convert`` ends it. ``"qlora"`` trains a low-rank part beside linear layers,
+            and nothing else.
+        rank: of that part.
 
     Returns:
         A module of the class of ``module``, with ``report``, a ``QuantizationReport``.
@@ -67,23 +78,44 @@ def quantize(
             "It is 'eager', 'compiled', or None for no timing.",
             "Write tessera.quantize(model, measure='compiled').",
         )
+    if train not in (None, *WAYS):
+        raise SettingError(
+            f"train={train!r} was passed.",
+            "It is 'qat', 'qlora', or None for a model that is ready.",
+            "Write tessera.quantize(model, target='int8', train='qat').",
+        )
+    if max_metric_drop is not None and (metric is None or not max_metric_drop >= 0):
+        raise QuantizeError(
+            f"max_metric_drop={max_metric_drop!r} was passed" + (" without a metric." if metric is None else "."),
+            "It is by how much a metric may fall, 0 or more.",
+            "Write max_metric_drop=0.5, metric=lambda m: tessera.evaluate(m, data)['loss'] * -1.",
+        )
     module = plain_module(module)
     layers = {path: layer for path, layer in module.named_modules() if weights_of(layer)}
     chosen, left_alone = _choose(layers, target, rules or ())
     batches = [] if calibration_data is None else calibration_batches(module, calibration_data)
-    gram = frozenset(path for path, rule in chosen.items() if rule.method == "gptq")
+    gram = frozenset(path for path, rule in chosen.items() if rule.method in ("gptq", "awq"))
     watched = {path: layers[path] for path in chosen}
     statistics = observe(module, watched, batches, gram) if batches else {}
     recipes = _recipes(layers, chosen, statistics)
-    result = _build(module, recipes)
+    before = None if metric is None else float(metric(module))
+    if metric is not None and max_metric_drop is not None and before is not None:
+
+        def build(paths: Collection[str]) -> torch.nn.Module:
+            return _build(module, {path: recipes[path] for path in paths})
+
+        for path, drop in too_sensitive(build, list(recipes), metric, before, max_metric_drop).items():
+            del recipes[path]
+            left_alone[path] = f"alone it costs {drop:.4g} of the metric"
+    result = _build(module, recipes, train, rank)
     report = QuantizationReport([_row(recipe) for recipe in recipes.values()], left_alone, data=len(batches))
     report.memory_bytes = memory_bytes(module), memory_bytes(result)
     report.disk_bytes = disk_bytes(module), disk_bytes(result)
     if batches:
         report.output_error = output_error(module, result, batches)
         report.speed = speed(module, result, batches[0], measure) if measure else None
-    if metric is not None:
-        report.metric = float(metric(module)), float(metric(result))
+    if metric is not None and before is not None:
+        report.metric = before, float(metric(result))
     result.report = report  # type: ignore[assignment]
     return result
 
@@ -146,7 +178,9 @@ def _recipes(
     return {path: recipe(path, layers[path], rule, statistics.get(path), tied) for path, rule in chosen.items()}
 
 
-def _build(module: torch.nn.Module, recipes: dict[str, Recipe]) -> torch.nn.Module:
+def _build(
+    module: torch.nn.Module, recipes: dict[str, Recipe], train: str | None = None, rank: int = 0
+) -> torch.nn.Module:
     """A copy of ``module`` with these layers quantized; the weights that they replace are never copied."""
     replaced = {id(w): w for made in recipes.values() for w in made.replaced}
     try:
@@ -157,8 +191,15 @@ def _build(module: torch.nn.Module, recipes: dict[str, Recipe]) -> torch.nn.Modu
             "Quantization changes a copy and leaves the model as it is.",
             "Keep out of the module what copy.deepcopy refuses, such as open files and tensors with a history.",
         ) from error
+    trained: dict[QuantizedTensor, FakeWeight] = {}
     for path, made in recipes.items():
-        install(result.get_submodule(path), dict(made.weights), made.activation, made.smoothing)
+        weights: dict[str, QuantizedTensor | FakeWeight] = dict(made.weights)
+        if train == "qat":
+            for (name, weight), exact in zip(made.weights.items(), made.replaced, strict=True):
+                weights[name] = trained[weight] = trained.get(weight) or made.trainable(weight, exact)
+        install(result.get_submodule(path), weights, made.activation, made.smoothing, made.bias)
+    if train == "qlora":
+        add_adapters(result, list(recipes), rank)
     return result
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tessera import torch_internals
 from tessera.errors import QuantizeError
 from tessera.quantize.formats import FORMATS, NumberFormat
 
@@ -101,8 +102,18 @@ class QuantizedTensor(torch.nn.Module):
 
     def dequantize(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The weight in its shape, computed in float32 and rounded to ``dtype`` once."""
-        values = self._values(self.unpacked(), self.shape, self.scale, self.zero_point)
+        exported = self.format.integer and torch.compiler.is_exporting()
+        values = (
+            self._named_values() if exported else self._values(self.unpacked(), self.shape, self.scale, self.zero_point)
+        )
         return values.to(dtype or self.dtype)
+
+    def _named_values(self) -> torch.Tensor:
+        """The same by the operator that files have a name for, so that the codes and not their values are written."""
+        pieces = self.layout.cut(self.unpacked().reshape(self.shape))
+        zero_point = None if self.zero_point is None else self.zero_point.flatten()
+        rows = torch_internals.dequantize_rows(pieces.flatten(0, 1), self.scale.float().flatten(), zero_point)
+        return self.layout.join(rows.reshape(pieces.shape), self.shape)
 
     def rows(self, index: torch.Tensor) -> torch.Tensor:
         """The rows ``[..., in]`` of a weight ``[out, in]`` that ``index`` names; no other row is dequantized."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from tessera.errors import QuantizeError
 from tessera.quantize.activation import ActivationQuantizer
 from tessera.quantize.calibration import Statistics
+from tessera.quantize.fake_weight import FakeWeight
 from tessera.quantize.formats import FORMATS
 from tessera.quantize.layer import install, kind, weights_of
-from tessera.quantize.quantized_tensor import QuantizedTensor, quantize_tensor
+from tessera.quantize.methods.awq import awq
+from tessera.quantize.methods.bias_correction import corrected_bias
+from tessera.quantize.methods.gptq import gptq
+from tessera.quantize.methods.smooth_quant import smooth_quant
+from tessera.quantize.quantized_tensor import Choose, QuantizedTensor, quantize_tensor
 from tessera.quantize.ranges import RANGES
 from tessera.quantize.report import relative_error
 from tessera.quantize.rule import Rule
@@ -28,11 +33,20 @@ class Recipe:
     weights: dict[str, QuantizedTensor]
     activation: ActivationQuantizer | None = None
     smoothing: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
     words: str = ""
     error: float = 0.0
     measured_on: str = "weights"
     note: str = ""
     replaced: list[torch.Tensor] = field(default_factory=list)
+
+    symmetric: bool = True
+    choose: Choose | None = None
+
+    def trainable(self, weight: QuantizedTensor, exact: torch.Tensor) -> FakeWeight:
+        """What is ``weight`` while it trains: ``exact``, with the smoothing that it has."""
+        exact = exact.detach() if self.smoothing is None else exact.detach() * self.smoothing
+        return FakeWeight(exact, weight.format, weight.layout, self.symmetric, self.choose)
 
     @property
     def bytes_before(self) -> int:
@@ -65,36 +79,74 @@ def recipe(path: str, layer: torch.nn.Module, rule: Rule, seen: Statistics | Non
             f"It asks for {what}, which follows what flows into the layer.",
             "Pass calibration_data=..., some hundred samples of what the model is called with.",
         )
-    note = ""
-    activation = None
-    if rule.act is not None and seen is not None and not seen.calls:
-        note = "not called on the calibration data: its weights alone are quantized"
-    elif rule.act is not None:
-        activation = _activation(rule, layer, seen)
-    weights, replaced = {}, []
-    choose = None if rule.range == "min-max" else RANGES[rule.range]
+    made = Recipe(path, {})
+    rule = _applicable(rule, layer, seen, made)
     tied = {} if tied is None else tied
     for name in weights_of(layer):
         weight = getattr(layer, name)
-        replaced.append(weight)
-        layout = rule.layout(torch.Size(weight.shape[1:]).numel())
-        key = (id(weight), rule.weight, layout, rule.symmetric, rule.range)
+        made.replaced.append(weight)
+        how = (rule.weight, rule.group, rule.per, rule.symmetric, rule.range)
+        key = (id(weight), path if rule.method != "round" else "", *how)
         try:
-            weights[name] = tied[key] = tied.get(key) or quantize_tensor(
-                weight, rule.form, layout, symmetric=rule.symmetric, choose=choose
-            )
+            made.weights[name] = tied[key] = tied.get(key) or _quantized(weight, rule, seen, made)
         except QuantizeError as error:
             raise QuantizeError(f"{path}.{name}: {error.received}", error.expected, error.fix) from None
-    made = Recipe(path, weights, activation, None, _words(rule, activation), note=note, replaced=replaced)
+    if rule.act is not None:
+        made.activation = _activation(rule, layer, seen, made.smoothing)
+    if rule.bias_correction and seen is not None and seen.total is not None:
+        rounded = made.weights["weight"].dequantize(torch.float64)
+        rounded = rounded if made.smoothing is None else rounded / made.smoothing
+        made.bias = corrected_bias(layer.bias, made.replaced[0], rounded, seen.total / seen.rows)  # type: ignore[arg-type]
+    made.words = _words(rule, made.activation)
     made.error, made.measured_on = _error(layer, made, seen)
     return made
 
 
-def _activation(rule: Rule, layer: torch.nn.Module, seen: Statistics | None) -> ActivationQuantizer:
+def _applicable(rule: Rule, layer: torch.nn.Module, seen: Statistics | None, made: Recipe) -> Rule:
+    """The part of ``rule`` that can be applied to this layer; what cannot is said in its note."""
+    notes = []
+    linear = kind(layer) == "linear"
+    if seen is not None and not seen.calls:
+        if rule.act is not None or rule.method != "round" or rule.bias_correction:
+            notes.append("not called on the calibration data: its weights alone are rounded")
+        rule = replace(rule, act=None, static=False, method="round", bias_correction=False)
+    elif not linear and (rule.method != "round" or rule.bias_correction):
+        notes.append("rounded to nearest: other methods are for linear layers")
+        rule = replace(rule, method="round", bias_correction=False)
+    made.note = "; ".join(notes)
+    return rule
+
+
+def _quantized(weight: torch.Tensor, rule: Rule, seen: Statistics | None, made: Recipe) -> QuantizedTensor:
+    layout = rule.layout(torch.Size(weight.shape[1:]).numel())
+    choose = None if rule.range == "min-max" else RANGES[rule.range]
+    made.symmetric, made.choose = rule.symmetric, choose
+
+    def rounded(values: torch.Tensor) -> QuantizedTensor:
+        return quantize_tensor(values, rule.form, layout, symmetric=rule.symmetric, choose=choose)
+
+    plain = rounded(weight)  # refuses what no method can take
+    if rule.method == "round" or seen is None or seen.reach is None or seen.magnitude is None:
+        return plain
+    if rule.method == "smooth":
+        made.smoothing = smooth_quant(weight, seen.reach)
+    elif rule.method == "awq" and seen.gram is not None:
+        made.smoothing = awq(weight, seen.magnitude / seen.rows, seen.gram, lambda values: rounded(values).dequantize())
+    elif seen.gram is not None:
+        return gptq(weight, seen.gram, rule.form, layout, symmetric=rule.symmetric, choose=choose)
+    return plain if made.smoothing is None else rounded((weight.detach() * made.smoothing).to(weight.dtype))
+
+
+def _activation(
+    rule: Rule, layer: torch.nn.Module, seen: Statistics | None, smoothing: torch.Tensor | None
+) -> ActivationQuantizer:
     form = FORMATS[str(rule.act)]
     axis = -1 if kind(layer) == "linear" else 1
     if not rule.static or seen is None:
         return ActivationQuantizer(form, None, axis=axis)
+    if smoothing is not None and seen.reach is not None:
+        reach = float((seen.reach / smoothing).max())
+        return ActivationQuantizer(form, (-reach, reach), symmetric=True, axis=axis)
     values = torch.cat(seen.values)[None, None] if seen.values else torch.zeros(1, 1, 1)
     least, largest = RANGES[rule.range](values.double(), form, rule.act_symmetric)
     return ActivationQuantizer(form, (float(least), float(largest)), symmetric=rule.act_symmetric, axis=axis)
@@ -108,13 +160,14 @@ def _words(rule: Rule, activation: ActivationQuantizer | None) -> str:
     if activation is not None:
         words.append(f"act {rule.act} {'static' if activation.static else 'dynamic'}")
     words += [word for word in (rule.range, rule.method) if word not in ("min-max", "round")]
+    words += ["bias corrected"] * rule.bias_correction
     return ", ".join(words)
 
 
 def _error(layer: torch.nn.Module, made: Recipe, seen: Statistics | None) -> tuple[float, str]:
     if seen is not None and seen.example is not None and kind(layer) != "other":
         twin = copy.deepcopy(layer, {id(w): w for w in made.replaced}).eval()
-        install(twin, dict(made.weights), made.activation, made.smoothing)
+        install(twin, dict(made.weights), made.activation, made.smoothing, made.bias)
         with torch.no_grad():
             return relative_error(_forward(layer, seen.example), _forward(twin, seen.example)), "outputs"
     pairs = [(getattr(layer, name), made.weights[name].dequantize()) for name in made.weights]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from tessera.quantize.activation import ActivationQuantizer
 from tessera.quantize.formats import FORMATS
 from tessera.quantize.layer import install
-from tessera.quantize.linear import operand
 from tessera.quantize.quantized_tensor import Layout, quantize_tensor
 
 
@@ -95,8 +94,3 @@ def test_gradient_is_that_of_the_dequantized_weight():
     x = torch.randn(3, 24, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(x.grad, made.dequantize().sum(0).expand(3, 24))
-
-
-def test_operand_has_the_dtype_asked_for():
-    _, made, _ = quantized()
-    assert operand(made, torch.float16).dtype == torch.float16

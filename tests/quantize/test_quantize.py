@@ -106,6 +106,26 @@ def _compiled_is_eager(rule):
         torch.testing.assert_close(compiled(x), result(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("rule", "operators"),
+    [
+        (Rule("", weight="int8", act="int8", static=True), {"QuantizeLinear": 2, "DequantizeLinear": 4}),
+        (Rule("", weight="int8", act="int8"), {"DequantizeLinear": 2}),
+        (Rule("", weight="int4", symmetric=False, group=24), {"DequantizeLinear": 2}),
+        (Rule("", weight="nf4"), {}),
+    ],
+    ids=str,
+)
+def test_exported_is_eager_and_codes_stay_codes(tmp_path, rule, operators):
+    onnx = pytest.importorskip("onnx")
+    model = torch.nn.Sequential(torch.nn.Linear(32, 48), torch.nn.GELU(), torch.nn.Linear(48, 10)).eval()
+    result = tessera.quantize(model, rules=[rule], calibration_data=torch.randn(64, 32), measure=None)
+    exported = tessera.export(result, tmp_path / "model.onnx", example_inputs=torch.randn(4, 32))
+    assert exported.max_error < 1e-4
+    found = [node.op_type for node in onnx.load(exported.path).graph.node]
+    assert {name: found.count(name) for name in ("QuantizeLinear", "DequantizeLinear") if name in found} == operators
+
+
 def test_state_is_restored():
     first, second = (tessera.quantize(Model(), target="int4") for _ in range(2))
     second.load_state_dict(first.state_dict())

@@ -53,3 +53,42 @@ def test_the_weight_that_is_not_finite_is_named():
 def test_sizes_are_of_what_is_kept():
     made = recipe("a", torch.nn.Linear(64, 8), Rule("", weight="int4"), None)
     assert (made.bytes_before, made.bytes_after) == (64 * 8 * 4, 64 * 8 // 2 + 8 * 2 * 2)
+
+
+def loud(rows=300, wide=32):
+    x = torch.randn(rows, wide) @ torch.randn(wide, wide)
+    x[:, 5] *= 60
+    return x
+
+
+@pytest.mark.parametrize(
+    ("settings", "better_than"),
+    [
+        ({"weight": "int4", "method": "gptq"}, {"weight": "int4"}),
+        ({"weight": "int4", "method": "awq"}, {"weight": "int4"}),
+        ({"weight": "int8", "act": "int8", "method": "smooth"}, {"weight": "int8", "act": "int8"}),
+        ({"weight": "int4", "method": "gptq", "bias_correction": True}, {"weight": "int4"}),
+        (
+            {"weight": "int8", "act": "int8", "static": True, "method": "smooth"},
+            {"weight": "int8", "act": "int8", "static": True},
+        ),
+    ],
+    ids=str,
+)
+def test_methods_are_better_than_rounding(settings, better_than):
+    layer, found = torch.nn.Linear(32, 16), seen(loud())
+    better, plain = (recipe("a", layer, Rule("", **made), found) for made in (settings, better_than))
+    assert better.error < plain.error
+
+
+def test_bias_correction_gives_a_layer_a_bias():
+    layer, x = torch.nn.Linear(16, 8, bias=False), torch.randn(50, 16) + 3
+    made = recipe("a", layer, Rule("", weight="int4", bias_correction=True), seen(x))
+    found = torch.nn.functional.linear(x, made.weights["weight"].dequantize(), made.bias).mean(0)
+    torch.testing.assert_close(found, layer(x).mean(0).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_methods_for_linear_layers_are_not_applied_to_others():
+    found = seen(torch.randint(4, (10,)))
+    made = recipe("a", torch.nn.Embedding(4, 8), Rule("", weight="int8", method="gptq"), found)
+    assert "other methods are for linear layers" in made.note
