@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 
@@ -10,6 +11,7 @@ from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation
 from tessera.explain.values import described, dtype
 
+Rule = Callable[[Failure, Operation | None], Explanation]
 _MODIFIED = re.compile(
     r"\[(?P<tensor>[^]]*\[[^]]*\])\], which is (?P<what>output \d+ of (?P<maker>\w+)|[^,]+), "
     r"is at version (?P<now>\d+); expected version (?P<then>\d+)"
@@ -65,30 +67,6 @@ def _modified(failure: Failure, _: Operation | None) -> Explanation:
     )  # fmt: skip
 
 
-def _twice(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    return Explanation(
-        "Gradient Error",
-        "one backward for each forward",
-        said,
-        "The first backward freed what the forward had kept for it, and this one goes through the same graph again.",
-        ["hidden = hidden.detach()  # a state carried over from the step before ends its graph there",
-         f"{name}.backward(retain_graph=True)  # in the first of the two, when both are meant",
-         "(loss_a + loss_b).backward()  # one backward for several losses"],
-    )  # fmt: skip
-
-
-def _not_a_number(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    return Explanation(
-        "Gradient Error",
-        f"{name}: Tensor[], one number",
-        said,
-        "A gradient tells how one number changes with each parameter, and there are several numbers.",
-        [f"{name}.mean().backward()", f"{name}.sum().backward()", f"{name}.backward(torch.ones_like({name}))"],
-    )
-
-
 def _no_graph(failure: Failure, operation: Operation | None) -> Explanation:
     name, said, value = _first(failure, operation)
     why = f"{name} was computed from nothing that requires a gradient"
@@ -106,87 +84,81 @@ def _no_graph(failure: Failure, operation: Operation | None) -> Explanation:
     )  # fmt: skip
 
 
-def _unused(failure: Failure, operation: Operation | None) -> Explanation:
-    _, said, _ = _first(failure, operation)
-    return Explanation(
-        "Gradient Error",
-        "inputs that the output was computed from",
-        said,
-        "One of the tensors that a gradient is asked for was not used to compute the output.",
-        ["torch.autograd.grad(..., allow_unused=True)  # None for it, or materialize_grads=True for zeros",
-         "the tensor that the forward really used, not a copy or view made after it"],
-    )  # fmt: skip
+def _said(expected: str, why: str, *fixes: str, kind: str = "Gradient Error") -> Rule:
+    """A rule that needs no more than the name of the first tensor, ``{}`` in its texts."""
+
+    def rule(failure: Failure, operation: Operation | None) -> Explanation:
+        name, received, _ = _first(failure, operation)
+        return Explanation(kind, expected.format(name), received, why.format(name), [fix.format(name) for fix in fixes])
+
+    return rule
 
 
-def _whole_numbers(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    why = "A gradient is about small changes, and whole numbers and truth values have none."
-    return Explanation(
-        "Dtype Error",
-        "a floating point or complex dtype",
-        said,
-        why,
-        [f"{name}.float().requires_grad_()", "dtype=torch.float32"],
-    )
-
-
-def _not_a_leaf(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    return Explanation(
-        "Gradient Error",
-        "a leaf: a parameter, or a tensor that was not computed from one",
-        said,
-        f"{name} was computed from tensors that require gradients, so whether it has one is not for it to say.",
-        [f"{name} = {name}.detach()", f"{name}.detach().clone().requires_grad_()"],
-    )
-
-
-def _numpy(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    why = "NumPy knows nothing of gradients, so torch asks that the tensor is taken out of the graph first."
-    return Explanation(
-        "Gradient Error",
-        "a tensor without a graph",
-        said,
-        why,
-        [f"{name}.detach().numpy()", f"{name}.detach().cpu().numpy()"],
-    )
-
-
-def _copy(failure: Failure, operation: Operation | None) -> Explanation:
-    name, said, _ = _first(failure, operation)
-    why = "A tensor that was computed belongs to a graph, which is not copied with it."
-    return Explanation(
-        "Gradient Error", "a leaf", said, why, [f"{name}.detach().clone()", f"copy.deepcopy({name}.detach())"]
-    )
-
-
-def _inference(failure: Failure, operation: Operation | None) -> Explanation:
-    _, said, _ = _first(failure, operation)
-    return Explanation(
-        "Gradient Error",
-        "tensors that were made outside of torch.inference_mode()",
-        said,
-        "What is made in inference mode can never be part of a graph for gradients, also not later.",
-        ["with torch.no_grad():  # in place of inference_mode, where the result is trained with later",
-         "x = x.clone()  # outside of inference mode"],
-    )  # fmt: skip
-
-
-_CASES = {
+_TWICE = _said(
+    "one backward for each forward",
+    "The first backward freed what the forward had kept for it, and this one goes through the same graph again.",
+    "hidden = hidden.detach()  # a state carried over from the step before ends its graph there",
+    "{}.backward(retain_graph=True)  # in the first of the two, when both are meant",
+    "(loss_a + loss_b).backward()  # one backward for several losses",
+)
+_NOT_A_NUMBER = _said(
+    "{}: Tensor[], one number",
+    "A gradient tells how one number changes with each parameter, and there are several numbers.",
+    "{}.mean().backward()",
+    "{}.sum().backward()",
+    "{0}.backward(torch.ones_like({0}))",
+)
+_UNUSED = _said(
+    "inputs that the output was computed from",
+    "One of the tensors that a gradient is asked for was not used to compute the output.",
+    "torch.autograd.grad(..., allow_unused=True)  # None for it, or materialize_grads=True for zeros",
+    "the tensor that the forward really used, not a copy or view made after it",
+)
+_WHOLE_NUMBERS = _said(
+    "a floating point or complex dtype",
+    "A gradient is about small changes, and whole numbers and truth values have none.",
+    "{}.float().requires_grad_()",
+    "dtype=torch.float32",
+    kind="Dtype Error",
+)
+_NOT_A_LEAF = _said(
+    "a leaf: a parameter, or a tensor that was not computed from one",
+    "{} was computed from tensors that require gradients, so whether it has one is not for it to say.",
+    "{0} = {0}.detach()",
+    "{}.detach().clone().requires_grad_()",
+)
+_NUMPY = _said(
+    "a tensor without a graph",
+    "NumPy knows nothing of gradients, so torch asks that the tensor is taken out of the graph first.",
+    "{}.detach().numpy()",
+    "{}.detach().cpu().numpy()",
+)
+_COPY = _said(
+    "a leaf",
+    "A tensor that was computed belongs to a graph, which is not copied with it.",
+    "{}.detach().clone()",
+    "copy.deepcopy({}.detach())",
+)
+_INFERENCE = _said(
+    "tensors that were made outside of torch.inference_mode()",
+    "What is made in inference mode can never be part of a graph for gradients, also not later.",
+    "with torch.no_grad():  # in place of inference_mode, where the result is trained with later",
+    "x = x.clone()  # outside of inference mode",
+)
+_CASES: dict[str, Rule] = {
     "a leaf Variable that requires grad is being used in an in-place": _leaf,
     "a view of a leaf Variable that requires grad": _leaf,
     "modified by an inplace operation": _modified,
-    "backward through the graph a second time": _twice,
-    "grad can be implicitly created only for scalar": _not_a_number,
+    "backward through the graph a second time": _TWICE,
+    "grad can be implicitly created only for scalar": _NOT_A_NUMBER,
     "does not require grad and does not have a grad_fn": _no_graph,
-    "appears to not have been used in the graph": _unused,
-    "nly Tensors of floating point": _whole_numbers,
-    "nly floating-point": _whole_numbers,
-    "you can only change requires_grad flags of leaf": _not_a_leaf,
-    "Can't call numpy() on Tensor that requires grad": _numpy,
-    "Only Tensors created explicitly by the user": _copy,
-    "nference tensor": _inference,
+    "appears to not have been used in the graph": _UNUSED,
+    "nly Tensors of floating point": _WHOLE_NUMBERS,
+    "nly floating-point": _WHOLE_NUMBERS,
+    "you can only change requires_grad flags of leaf": _NOT_A_LEAF,
+    "Can't call numpy() on Tensor that requires grad": _NUMPY,
+    "Only Tensors created explicitly by the user": _COPY,
+    "nference tensor": _INFERENCE,
 }
 
 

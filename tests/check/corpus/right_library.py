@@ -151,7 +151,7 @@ class ConvNextLike(nn.Module):
         return self.head(x.mean((-2, -1)))
 
 
-class SqueezeExcite(nn.Module):
+class LibrarySqueezeExcite(nn.Module):
     def __init__(self, channels=24, ratio=4):
         super().__init__()
         self.reduce = nn.Conv2d(channels, channels // ratio, 1)
@@ -344,7 +344,9 @@ class GraphLayer(nn.Module):
         return self.update(summed, nodes)
 
 
-def gae(rewards: ts.Tensor["T", "B"], values: ts.Tensor["T+1", "B"], gamma: float = 0.99) -> ts.Tensor["T", "B"]:
+def gae_of_library(
+    rewards: ts.Tensor["T", "B"], values: ts.Tensor["T+1", "B"], gamma: float = 0.99
+) -> ts.Tensor["T", "B"]:
     deltas = rewards + gamma * values[1:] - values[:-1]
     steps = torch.arange(deltas.shape[0])
     decay = gamma ** (steps[None, :] - steps[:, None]).clamp(min=0).float()
@@ -376,7 +378,7 @@ class PerceptualLoss(nn.Module):
         return difference.square().mean(dim=(1, 2))
 
 
-def mixup(
+def mixup_of_library(
     x: ts.Tensor["B", "C", "H", "W"], y: ts.Tensor["B", "K"], lam: ts.Tensor["B"]
 ) -> tuple[ts.Tensor["B", "C", "H", "W"], ts.Tensor["B", "K"]]:
     order = torch.randperm(x.shape[0])
@@ -498,7 +500,7 @@ PROGRAMS = [
     space_to_batch,
     patches_of,
     ConvNextLike,
-    SqueezeExcite,
+    LibrarySqueezeExcite,
     TinyUNet,
     BiLSTMTagger,
     LastStateGRU,
@@ -515,10 +517,10 @@ PROGRAMS = [
     rope,
     Vocoder,
     GraphLayer,
-    gae,
+    gae_of_library,
     DuelingHead,
     PerceptualLoss,
-    mixup,
+    mixup_of_library,
     QuestionAnswering,
     nms_scores,
     TimeConditioned,
