@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,14 +119,21 @@ def is_product(node: fx.Node) -> bool:
 
 def can_be_written_out(attention: fx.Node) -> bool:
     """Whether an attention on a CPU, forward or backward, may become products and a softmax."""
-    q, k = _query_and_key(attention)
+    return has_room_for_scores(*_query_and_key(attention))
+
+
+def has_room_for_scores(q: torch.Tensor, k: torch.Tensor) -> bool:
+    """Whether the scores of query and key may be written out."""
     static = all(isinstance(size, int) for size in (*q.shape, *k.shape))
-    return static and q.shape[:2] == k.shape[:2] and scores_of(attention) <= LARGEST_SCORES
+    return static and q.shape[:2] == k.shape[:2] and _scores(q, k) <= LARGEST_SCORES
 
 
 def scores_of(attention: fx.Node) -> int:
     """How many scores an attention has, forward or backward."""
-    q, k = _query_and_key(attention)
+    return _scores(*_query_and_key(attention))
+
+
+def _scores(q: torch.Tensor, k: torch.Tensor) -> int:
     return q.numel() // q.shape[-1] * k.shape[-2]
 
 
@@ -152,9 +159,8 @@ def _why_not(node: fx.Node, asked: str) -> str:
         return reason
     if node.target in (ATTENTION, ATTENTION_BACKWARD) and not can_be_written_out(node):
         return "its fused kernel is slower in low precision"
-    on_cpu = _operand(node).device.type == "cpu"
-    small = on_cpu and _multiplications(node) <= (SMALLEST if asked == "auto" else INLINED)
-    return "too small to gain" if small else ""
+    values = [operand.meta["val"] for operand in operands(node)]
+    return "too small to gain" if is_small(node.target, values, node.meta["val"], asked) else ""
 
 
 def _needs_digits(node: fx.Node) -> str:
@@ -228,17 +234,21 @@ def _name(node: fx.Node) -> str:
     return str(getattr(getattr(node.target, "overloadpacket", None), "__name__", ""))
 
 
-def _multiplications(node: fx.Node) -> float:
+def is_small(operator: Any, values: Sequence[torch.Tensor], result: Any, asked: str) -> bool:
+    """Whether a product of ``values`` is too small to gain; ``result`` tells the size of a convolution."""
+    limit = SMALLEST if asked == "auto" else INLINED
+    return values[0].device.type == "cpu" and _multiplications(operator, values, result) <= limit
+
+
+def _multiplications(operator: Any, values: Sequence[torch.Tensor], result: Any) -> float:
     """How many, at least; infinitely many where a size is not known."""
-    a, b = (n.meta["val"] for n in operands(node)[:2])
-    sizes = [*a.shape, *b.shape]
-    if not all(isinstance(size, int) for size in sizes):
+    a, b = values[:2]
+    if not all(isinstance(size, int) for size in (*a.shape, *b.shape)):
         return math.inf
-    if node.target in (aten.convolution.default, aten.convolution_backward.default):
-        out = operands(node)[0].meta["val"] if node.target is not aten.convolution.default else node.meta["val"]
-        weight = operands(node)[-1].meta["val"]
-        return float(out.numel() * weight[0].numel())
-    return float(a.numel() * (b.shape[-2] if node.target in (ATTENTION, ATTENTION_BACKWARD) else b.shape[-1]))
+    if operator in (aten.convolution.default, aten.convolution_backward.default):
+        out = values[0] if operator is not aten.convolution.default else result
+        return float(out.numel() * values[-1][0].numel())
+    return float(a.numel() * (b.shape[-2] if operator in (ATTENTION, ATTENTION_BACKWARD) else b.shape[-1]))
 
 
 def _short(dtype: torch.dtype) -> str:

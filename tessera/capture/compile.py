@@ -16,10 +16,12 @@ from tessera.backend.rewrite import Pass
 from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch
+from tessera.capture.line_by_line import eagerly
 from tessera.capture.shadow import ShadowedCalls, compiled_difference
 from tessera.capture.step_down import RunsEagerly, line_of_error
 from tessera.debug.active import SWITCH
 from tessera.debug.diff import Comparison
+from tessera.debug.mode import DebugMode
 from tessera.debug.shadow import Shadow, resolve_verify
 from tessera.errors import SettingError, TesseraError
 from tessera.explain.door import explain, passed_compiled_code
@@ -175,11 +177,15 @@ class _Compiled:
 
     def _instead(self) -> Callable[..., Any] | None:
         """What runs in place of compiled code: Python line by line in a ``debug_mode``, or both, to be compared."""
-        if SWITCH.mode() is not None:
-            return self._function
+        if (debug := SWITCH.mode()) is not None:
+            return functools.partial(self._line_by_line, debug)
         if self._shadow is None or not self._has_parameters or not self._shadow.due():
             return None
         return self._shadow.verified
+
+    def _line_by_line(self, debug: DebugMode, *args: Any, **kwargs: Any) -> Any:
+        with debug.computing(eagerly(self._settings[1])):
+            return self._function(*args, **kwargs)
 
     def _is_pure(self, *args: Any, **kwargs: Any) -> bool:
         """Whether Python does nothing for these arguments but what the graph does."""

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.backend.eager_precision import EagerPrecision
 from tessera.capture.closure import Rollback
 from tessera.capture.pieces import Forward, Snapshot, run_in_pieces
 from tessera.capture.training_job import TrainingJob
 from tessera.debug.mode import DebugMode
 from tessera.errors import NonFiniteValueError
+from tessera.program import Precision
 
 
 def run_line_by_line(
@@ -26,7 +28,7 @@ def run_line_by_line(
     with torch_internals.outside_of_modes():
         before, weights = Snapshot(job), Rollback(job.optimizers)
     try:
-        with debug.forgiving(lambda: _can_lower(job)):
+        with debug.forgiving(lambda: _can_lower(job)), debug.computing(eagerly(job.precision)):
             return run_in_pieces(job, forward, arguments)
     except NonFiniteValueError:
         with torch_internals.outside_of_modes():
@@ -35,6 +37,11 @@ def run_line_by_line(
             for optimizer in job.optimizers:
                 optimizer.zero_grad(set_to_none=True)
         raise
+
+
+def eagerly(precision: Precision) -> EagerPrecision | None:
+    """How operations compute in ``precision``; None: as they always do."""
+    return EagerPrecision(precision) if precision.changes_something else None
 
 
 def _can_lower(job: TrainingJob) -> bool:

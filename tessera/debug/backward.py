@@ -20,6 +20,7 @@ from tessera.errors import NonFiniteValueError
 
 _MOST_PLACES = 200_000  # of the latest forward operations; nodes that were seen keep their own
 _MODES = itertools.count()
+Computes = Callable[[Any, tuple[Any, ...], dict[str, Any], str], Any]  # operator, arguments, layer -> result
 
 
 class Backward:
@@ -33,16 +34,20 @@ class Backward:
         self._report = report
         self._key = f"tessera.debug.{next(_MODES)}"  # among the metadata of a node
         self._places: dict[int, Place] = {}
+        self._computes: dict[int, Computes] = {}  # how the forward of a node was computed, if otherwise than usual
         self._waiting: dict[int, NonFiniteValueError] = {}
         self._numbers = itertools.count(1)
         self._handles: list[Any] = []
         self._limit = 10_000
 
-    def forward(self, place: Place) -> None:
+    def forward(self, place: Place, computes: Computes | None = None) -> None:
         """An operation runs at ``place``: the node that autograd made for it, if it made one, belongs there."""
         self._places.setdefault(torch_internals.latest_node(), place)
+        if computes is not None:
+            self._computes.setdefault(torch_internals.latest_node(), computes)
         if len(self._places) > _MOST_PLACES:
             self._places = dict(itertools.islice(self._places.items(), _MOST_PLACES // 2, None))
+            self._computes = {number: how for number, how in self._computes.items() if number in self._places}
 
     def follow(self, node: Any, *, runs: bool = False) -> None:
         """Look on at ``node`` and all that it leads to; at a node that ``runs`` already, only at what follows."""
@@ -67,6 +72,10 @@ class Backward:
         _, place = node.metadata.get(self._key, (0, None))
         return place or self._places.get(torch_internals.node_number(node))
 
+    def computed(self, node: Any) -> Computes | None:
+        """How the forward of ``node`` was computed; None: as PyTorch does."""
+        return self._computes.get(torch_internals.node_number(node)) if self._computes else None
+
     def bore(self, node: Any, error: NonFiniteValueError) -> None:
         """Something was born while ``node`` ran."""
         number, _ = node.metadata.get(self._key, (0, None))
@@ -86,6 +95,7 @@ class Backward:
             handle.remove()
         self._handles.clear()
         self._places.clear()
+        self._computes.clear()
         self._waiting.clear()
 
 

@@ -12,7 +12,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.debug.active import SWITCH
-from tessera.debug.backward import Backward
+from tessera.debug.backward import Backward, Computes
 from tessera.debug.birth_error import birth_error
 from tessera.debug.born import Birth
 from tessera.debug.declared_dims import DeclaredDims
@@ -38,6 +38,11 @@ def debug_mode(*, nan: Action = "raise", inf: Action = "raise", trace: int = 10_
     body, so breakpoints, pdb and ``print`` work; clipping, loss scaling, accumulation and the update are those of the
     compiled step, and a step that is not finite leaves the weights alone. What is compiled outside of the block stays
     compiled. Other threads go on as they were. Modes nest; the innermost one looks on.
+
+    Products have the precision that was asked for, forward and backward, by the rules of the compiled step that need no
+    look at other operations. Lowered here and not there are products of positions or of what you cast yourself, whose
+    result is an angle or factorised, and what ``"auto"`` lifts back because the first batch does not bear it. What the
+    compiled step keeps in low precision for the backward, and gradients whose rows it adds up, are float32 here.
 
     A value that is not finite stops the program where it is **born**: NaN or infinity out of finite values, by
     arithmetic, in a forward, a backward or an update. Infinities that are put there are left alone: fills and constants
@@ -101,6 +106,7 @@ class DebugMode:
         self.is_covered = False
         self._forgives: Callable[[], bool] = _never
         self._overflowed = False
+        self.computes: Computes | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -234,6 +240,16 @@ class DebugMode:
             yield
         finally:
             self._forgives, self._overflowed = before, False
+
+    @contextlib.contextmanager
+    def computing(self, computes: Computes | None) -> Iterator[None]:
+        """Inside, operators run as ``computes`` runs them, and so does their backward; the outermost block says how."""
+        before = self.computes
+        self.computes = before or computes
+        try:
+            yield
+        finally:
+            self.computes = before
 
     def born(
         self, birth: Birth, operation: Operation, call: Any, results: Sequence[torch.Tensor], node: Any, spot: Here

@@ -43,7 +43,12 @@ class Watching(torch_internals.DispatchMode):
             mode.health.rests()
         call = Call(operator, args, kwargs)
         began = time.perf_counter()
-        result = operator(*args, **kwargs)
+        computes = mode.computes if node is None else mode.backward.computed(node)
+        if computes is None:
+            result = operator(*args, **kwargs)
+        else:
+            place = spot.place if node is None else mode.backward.place(node) or spot.place
+            result = computes(operator, args, kwargs, place.layer)
         self._note(call, result, node, spot, time.perf_counter() - began)
         return result
 
@@ -55,7 +60,7 @@ class Watching(torch_internals.DispatchMode):
         in_node = node is not None and not (spot.again or spot.own)
         place = mode.backward.place(node) or spot.place if in_node else spot.place
         phase = "backward" if in_node else "forward" if spot.again else spot.phase
-        mode.backward.forward(place)
+        mode.backward.forward(place, mode.computes if node is None else None)
         for tensor in call.tensors:
             if tensor.grad_fn is not None:
                 mode.backward.follow(tensor.grad_fn)

@@ -111,3 +111,32 @@ def test_an_accumulating_step_may_change_over_in_the_middle():
         return net.weight.detach()
 
     torch.testing.assert_close(job([0, 0, 0, 0]), job([0, 1, 1, 0]))
+
+
+def trained_low(debug, precision):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64))
+    step = tessera.train_step(net, "mse", torch.optim.SGD(net.parameters(), lr=0.5), precision=precision)
+    batch = torch.randn(2, 32, 64).unbind()
+    losses = []
+    for _ in range(4):
+        with tessera.debug_mode() if debug else contextlib.nullcontext():
+            losses.append(step(*batch))
+    return torch.stack(losses)
+
+
+def test_products_have_the_precision_of_the_compiled_step():
+    low, compiled, exact = trained_low(True, "bf16"), trained_low(False, "bf16"), trained_low(True, "fp32")
+    assert (low - compiled).abs().max() < 0.05 * (low - exact).abs().max()
+
+
+def test_a_compiled_function_computes_likewise_and_its_backward_later():
+    x, weight = torch.randn(32, 64), torch.randn(64, 64, requires_grad=True)
+    fast = tessera.compile(lambda x: x @ weight, precision="bf16")
+    with tessera.debug_mode():
+        y = fast(x)
+        y.backward(seed := torch.randn(32, 64))
+        plain = x @ weight
+    assert torch.equal(y, (x.bfloat16() @ weight.bfloat16()).float())
+    assert not torch.equal(y, plain)
+    assert torch.equal(weight.grad, (x.bfloat16().T @ seed.bfloat16()).float())
