@@ -1,3 +1,4 @@
 """What `tessera.export` returns."""
 
 from tessera.export.exported import Exported as Exported
+from tessera.export.rebuilding import rebuild as rebuild

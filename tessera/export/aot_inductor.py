@@ -21,7 +21,18 @@ from tessera.export.traced import operators, quiet, traced
 
 
 def write_package(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
-    """Compile the model and pack it.
+    """Compile the model, pack and sign it.
+
+    Raises:
+        ExportError: see ``compile_package``.
+    """
+    written = compile_package(flat, example, path, options)
+    sign_package(path)
+    return written
+
+
+def compile_package(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
+    """Compile the model and pack it, unsigned.
 
     Raises:
         ExportError: it cannot be traced or compiled, or another device than this machine's processor was asked for.
@@ -29,13 +40,12 @@ def write_package(flat: FlatCall, example: Example, path: Path, options: Options
     if options.target not in (None, "cpu"):
         raise ExportError(
             f"target={options.target!r} was passed for {path.name!r}.",
-            "A .pt2 package holds code that was compiled and run where it was written, and that is this processor.",
+            "The package holds code that was compiled and run where it was written, and that is this processor.",
             "Write target='cpu', or export on a machine with that device; tessera.emit shows the code for one.",
         )
     program = traced(flat, example)
     with quiet(), torch.no_grad():
         torch_internals.write_package(program, str(path), dict(options.metadata or {}))
-    sign_package(path)
     return Written(
         operators=operators(program),
         notes=[f"Compiled for {_processor()}, to run with torch {torch.__version__.partition('+')[0]}."],

@@ -13,6 +13,7 @@ from tessera.export.format import Format
 _FILES = {
     ".onnx": "onnx",
     ".pt2": "aot_inductor",
+    ".tessera": "artefact",
     ".tensorrt": "tensorrt",
     ".engine": "tensorrt",
     ".safetensors": "safetensors",

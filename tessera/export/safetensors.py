@@ -10,11 +10,12 @@ from tessera.errors import ExportError
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Written
+from tessera.export.rebuilding import write_config
 from tessera.nn.weights import save_weights
 from tessera.nn.weights_file import read_weights
 
 
-def write_safetensors(flat: FlatCall, _example: Example, path: Path, _options: Options) -> Written:
+def write_safetensors(flat: FlatCall, _example: Example, path: Path, options: Options) -> Written:
     """Parameters and buffers under the names of ``state_dict()``, a tied one once.
 
     Raises:
@@ -32,7 +33,10 @@ def write_safetensors(flat: FlatCall, _example: Example, path: Path, _options: O
             "Check the disk and write the file again.",
         )
     size = sum(tensor.numel() for tensor in written.values())
-    return Written(notes=[f"All {len(written)} tensors ({size:,} numbers) were read back."])
+    notes = [f"All {len(written)} tensors ({size:,} numbers) were read back."]
+    if write_config(module, options.config, path):
+        notes.append(f"{path.with_suffix('.json').name} beside it rebuilds the model: tessera.export.rebuild.")
+    return Written(notes=notes)
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -51,4 +55,5 @@ FORMAT = Format(
     install="pip install safetensors",
     write=write_safetensors,
     load=None,
+    options=frozenset({"config"}),
 )
