@@ -37,7 +37,9 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
     The exact answer is that of a float64 copy of the model, where the model can run in float64.
     """
     exact = _in_double(module)
-    worst, seen = 0.0, []
+    worst = 0.0
+    seen: list[str] = []
+    refused: list[str] = []
     for words, case in example.cases():
         try:
             with torch.no_grad():
@@ -45,7 +47,8 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
         except Exception:
             if case is example:
                 raise
-            continue  # the model itself does not take this size
+            refused.append(words)  # by the model itself
+            continue
         if any(a.numel() and distance(a, b) for a, b in zip(answers, again, strict=True)):
             return Agreement(float("inf"), False, "The model itself answers differently the second time it is called.")
         try:
@@ -57,7 +60,10 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
         if problem:
             return Agreement(worst, False, f"With {words} {problem}.", case)
         seen.append(words)
-    return Agreement(worst, True, f"Its answers differ from the model's by {worst:.2g} at most ({'; '.join(seen)}).")
+    beyond = f" The model itself does not take {'; '.join(refused)}." if refused else ""
+    return Agreement(
+        worst, True, f"Its answers differ from the model's by {worst:.2g} at most ({'; '.join(seen)}).{beyond}"
+    )
 
 
 def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list[torch.Tensor]) -> tuple[float, str]:

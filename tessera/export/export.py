@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -80,7 +81,10 @@ def export(
     options = _checked(
         form, Options(opset=opset, weights=weights, metadata=metadata, target=target, config=config), wanted
     )
-    with mode(module, training=False):
+    parts = [part for part in (module, preprocessing) if isinstance(part, torch.nn.Module)]
+    with contextlib.ExitStack() as modes:
+        for part in parts:
+            modes.enter_context(mode(part, training=False))
         if form.instead is None or not missing_packages(form):
             require(form)
         flat, example, notes = _call(module, form, example_inputs, dims, preprocessing, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from tessera.errors import ExportError
+from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
-from tessera.export.traced import cause, line_of, quiet, traced
+from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
 
 _LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph itself
 _OLDEST_OPSET = 18  # what torch's translations are written for
 _OPSET = 20
+_OPERATOR = re.compile(r"op='\w+\.(\w+)'")
 
 
 def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
@@ -91,9 +93,21 @@ def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answ
             f"{type(flat.module).__name__} could not be written as ONNX: {cause(error)}.",
             "A file is written when every operator of the model exists in ONNX.",
             "Write that part with other operators, or see which formats take it with tessera export --try-all.",
-            line_of(error),
+            _line_of_operator(cause(error), program) or line_of(error),
         ) from error
     return translated
+
+
+def _line_of_operator(words: str, program: ExportedProgram) -> SourceLine | None:
+    """The user's line of the operator that an error of the translation names, such as ``op='aten._linalg_eigh'``."""
+    named = _OPERATOR.search(words)
+    if named is None:
+        return None
+    for each in (program, program.run_decompositions({})):
+        for node in each.graph.nodes:
+            if node.op == "call_function" and named[1] in str(node.target):
+                return line_of_node(node)
+    return None
 
 
 def _decomposed(model: Any) -> dict[str, list[str]]:

@@ -104,7 +104,7 @@ def test_a_size_that_the_model_does_not_take_is_not_held_against_the_file():
 
     found = compare(Pairs(), lambda case: [case.tensors[0].view(2, -1, 3).sum(1)], example())
     assert found.accepted
-    assert found.reason.endswith("(batch 4; batch 2).")
+    assert found.reason.endswith("(batch 4; batch 2). The model itself does not take batch 1; batch 5; batch 11.")
 
 
 def test_a_model_of_one_dtype_is_its_own_reference():

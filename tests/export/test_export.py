@@ -127,3 +127,12 @@ def test_the_ending_chooses_the_format(tmp_path):
     assert export(torch.nn.Linear(3, 2), tmp_path / "m.safetensors").format == "safetensors"
     with pytest.raises(ExportError, match="The ending chooses the format"):
         export(torch.nn.Linear(3, 2), tmp_path / "m.h5")
+
+
+def test_preprocessing_is_in_the_file_and_in_eval_mode(tmp_path):
+    preprocessing = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout())
+    module = torch.nn.Linear(6, 2)
+    images = torch.randn(4, 2, 3)
+    report = export(module, tmp_path / "m.onnx", images, preprocessing=preprocessing, measure=False)
+    assert report.accepted
+    assert [part.training for part in (module, *preprocessing)] == [True, True, True]

@@ -166,3 +166,19 @@ def test_a_size_that_python_looked_at_is_named(tmp_path):
     with pytest.raises(ExportError, match="another path than the model at aten.add.Tensor at .*test_onnx.py") as error:
         export(Looking(), tmp_path / "model.onnx", X, measure=False)
     assert "With batch 1 " in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["_linalg_eigh", "bessel_j0"])
+def test_an_operator_that_onnx_has_not_is_named_with_its_line(tmp_path, name):
+    class Special(torch.nn.Module):
+        def forward(self, x):
+            y = x @ x.mT
+            if name == "bessel_j0":
+                return torch.special.bessel_j0(y)
+            return torch.linalg.eigvalsh(y)
+
+    with pytest.raises(ExportError, match=f"could not be written as ONNX: .*{name}") as error:
+        export(Special(), tmp_path / "m.onnx", torch.randn(2, 3, 3))
+    assert error.value.where is not None
+    assert error.value.where.code.startswith("return torch.")
+    assert list(tmp_path.iterdir()) == []
