@@ -103,7 +103,7 @@ def _line_of_operator(words: str, program: ExportedProgram) -> SourceLine | None
     named = _OPERATOR.search(words)
     if named is None:
         return None
-    for each in (program, program.run_decompositions({})):
+    for each in (program, program.run_decompositions()):
         for node in each.graph.nodes:
             if node.op == "call_function" and named[1] in str(node.target):
                 return line_of_node(node)
