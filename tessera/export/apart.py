@@ -36,7 +36,7 @@ _started: list[_Process] = []
 
 
 class _Process:
-    """The other process: it has imported ``module`` and loads files with its function ``function``."""
+    """The other process: it loads files with what ``module.function()`` gives."""
 
     def __init__(self, module: str, function: str) -> None:
         self.serves, self.busy = (module, function), False
@@ -94,7 +94,7 @@ class _Process:
 
 
 def run_apart(module: str, function: str, path: Path) -> Runner:
-    """What ``module.function(path)`` gives, in a process apart.
+    """What ``module.function()(path)`` gives, in a process apart; ``function`` imports the runtime.
 
     Raises:
         ExportError: the file cannot be loaded, whatever the runtime does with it; so does each call that fails.
@@ -186,7 +186,7 @@ def _ended(status: int) -> str:
 def _main(module: str, function: str) -> None:
     asked, answers = FileIO(os.dup(0)), FileIO(os.dup(1), "w")
     os.dup2(2, 1)  # what a runtime prints is no answer
-    load_file = getattr(importlib.import_module(module), function)
+    load_file = getattr(importlib.import_module(module), function)()
     while True:
         try:
             _, path = _read(asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +59,27 @@ def load_executorch(path: Path) -> Runner:
     Raises:
         ExportError: the runtime does not take the file.
     """
-    return run_apart(__name__, load_here.__name__, path)
+    return run_apart(__name__, loader.__name__, path)
 
 
-def load_here(path: Path) -> Runner:
-    """The same in this process, which ends with the runtime when the file is damaged."""
+def loader() -> Callable[[Path], Runner]:
+    """What loads a file in this process, which ends with the runtime when the file is damaged."""
     from executorch.runtime import Runtime, Verification
 
-    program = Runtime.get().load_program(path.read_bytes(), verification=Verification.InternalConsistency)
-    program.load_method("forward")
+    runtime = Runtime.get()
 
-    def run(example: Example) -> list[torch.Tensor]:
-        method = program.load_method("forward")  # loaded once; alone it would outlive the program that it lives in
-        answers = method.execute([tensor.contiguous() for tensor in example.tensors])
-        return [answer.clone() for answer in answers if isinstance(answer, torch.Tensor)]
+    def load_here(path: Path) -> Runner:
+        program = runtime.load_program(path.read_bytes(), verification=Verification.InternalConsistency)
+        program.load_method("forward")
 
-    return run
+        def run(example: Example) -> list[torch.Tensor]:
+            method = program.load_method("forward")  # loaded once; alone it would outlive the program that it lives in
+            answers = method.execute([tensor.contiguous() for tensor in example.tensors])
+            return [answer.clone() for answer in answers if isinstance(answer, torch.Tensor)]
+
+        return run
+
+    return load_here
 
 
 def _checked_target(target: str | None) -> str:

@@ -20,6 +20,7 @@ _FILES = {
     ".pte": "executorch",
     ".xml": "openvino",
     ".tflite": "tflite",
+    ".stablehlo": "stablehlo",
 }
 ENDINGS = tuple(_FILES)
 

@@ -17,6 +17,8 @@ from tessera.export.example import Example
 
 RUNTIME = """
 import ctypes, os, time
+def loader():
+    return load
 def load(path):
     what = path.read_text()
     if what == "crash":
@@ -47,7 +49,7 @@ def runtime(tmp_path, monkeypatch):
 
     def load(what):
         (tmp_path / "file").write_text(what)
-        return run_apart("a_runtime", "load", tmp_path / "file")
+        return run_apart("a_runtime", "loader", tmp_path / "file")
 
     return load
 
@@ -117,7 +119,7 @@ def test_no_process_outlives_its_asker(runtime, tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from pathlib import Path\nfrom tessera.export.apart import run_apart\n"
-        f"run = run_apart('a_runtime', 'load', Path({str(tmp_path / 'file')!r}))\n"
+        f"run = run_apart('a_runtime', 'loader', Path({str(tmp_path / 'file')!r}))\n"
         "print(run._process._process.pid)"
     )
     (tmp_path / "file").write_text("good")
