@@ -28,7 +28,7 @@ import threading
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,6 +276,19 @@ def _holds_iterator(variables: Any) -> bool:
 
 
 _DRAWS = (random.random, random.randint, random.randrange, random.uniform)
+
+
+def imported_names(codes: Iterable[types.CodeType]) -> set[str]:
+    """The modules that functions import when they run."""
+    return {i.argval for code in codes for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+
+
+def renew_imports(names: dict[str, Any]) -> None:
+    """Where a module is another by now, let Dynamo's own global for it stand for that; Dynamo keeps the first."""
+    for name in [name for name in names if name.startswith("__import_")]:
+        module = sys.modules.get(name.removeprefix("__import_").replace("_dot_", "."))
+        if module is not None and names[name] is not module:
+            names[name] = module
 
 
 def uses_result_of_yield_from(code: types.CodeType) -> bool:
@@ -1393,10 +1406,21 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     with inductor_settings():
         table: dict[Any, Callable[..., Any]] = dict(select_decomp_table())
     table[torch.ops.aten.bernoulli.default] = _bernoulli
+    table[torch.ops.aten.index_put.default] = _index_put
     table[torch.ops.aten.native_dropout.default] = functools.partial(
         _native_dropout, table.get(torch.ops.aten.native_dropout.default, lambda *_: NotImplemented)
     )
     return table
+
+
+def _index_put(
+    x: torch.Tensor, indices: Sequence[torch.Tensor | None], values: torch.Tensor, accumulate: bool = False
+) -> Any:
+    """``x[mask] = number`` as a choice: Inductor loses a scatter into ``x`` right before it (2.13)."""
+    mask = indices[0] if len(indices) == 1 else None
+    if accumulate or mask is None or mask.dtype is not torch.bool or values.numel() != 1 or values.dtype != x.dtype:
+        return NotImplemented
+    return torch.where(mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())), values.reshape(()), x)
 
 
 def _native_dropout(otherwise: Callable[..., Any], signal: torch.Tensor, p: float, train: bool | None) -> Any:

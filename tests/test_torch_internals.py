@@ -154,3 +154,20 @@ def test_forward_mode_is_left():
     torch.autograd.forward_ad.enter_dual_level()
     torch_internals.leave_forward_mode(level)
     assert torch_internals.forward_mode_level() == level
+
+
+@pytest.mark.parametrize("into", [torch.Tensor.scatter_, torch.Tensor.scatter_add_], ids=lambda f: f.__name__)
+def test_a_mask_that_is_set_right_after_a_scatter(into):
+    def function(x, index, values):
+        into(x, 1, index, values)
+        x[x > 5] = -1
+        x[x[:, 1] > 4] = 3
+        return x
+
+    x, index, values = (
+        torch.arange(6.0).reshape(2, 3) + 1,
+        torch.zeros(2, 1, dtype=torch.int64),
+        torch.full((2, 1), 9.0),
+    )
+    expected = function(x.clone(), index, values)
+    assert torch.equal(tessera.compile(function)(x, index, values), expected)

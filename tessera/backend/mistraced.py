@@ -29,7 +29,7 @@ YIELD_FROM = "Dynamo loses what yield from returns in {}"
 OWN_DRAWS = "Dynamo takes the state of a random.Random for constant"
 CACHED = "Dynamo computes again what functools.lru_cache keeps of {}"
 METACLASS = "Dynamo passes over {} of the metaclass of {}"
-TENSOR_KEYS = "Dynamo takes what a dict keeps under tensors for constant"
+OBJECT_KEYS = "Dynamo takes what a dict keeps under objects for constant"
 EQUAL_BY_METHOD = "Dynamo does not ask {}.__eq__ what is twice in a set"
 FUNCTION_OF_TENSORS = "Dynamo does not guard which function __torch_function__ is called for"
 LEAVING_GENERATOR = "Dynamo runs a generator that is returned or kept to its end"
@@ -68,8 +68,8 @@ def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[st
     kinds = {type(o) for o in traced.objects}
     if traced.draws or any(issubclass(kind, random.Random) for kind in kinds):
         yield OWN_DRAWS
-    if any(issubclass(type(o), dict) and _has_tensor_keys(o) for o in traced.objects):
-        yield TENSOR_KEYS
+    if any(issubclass(type(o), dict) and _has_object_keys(o) for o in traced.objects):
+        yield OBJECT_KEYS
     if any(map(_builds_sets, traced.codes)):
         for kind in kinds:
             if (owner := _with_own(kind, "__eq__")) is not None:
@@ -174,8 +174,10 @@ def _root(value: Any) -> str:
     return str(getattr(value, "__module__", None) or type(value).__module__).partition(".")[0]
 
 
-def _has_tensor_keys(table: dict[Any, Any]) -> bool:
-    return any(issubclass(type(key), torch.Tensor) for key in dict.keys(table))
+def _has_object_keys(table: dict[Any, Any]) -> bool:
+    """Whether tensors are among the keys, or objects of a class of the user's that says itself what is equal."""
+    kinds = set(map(type, dict.keys(table)))
+    return any(issubclass(kind, torch.Tensor) or _with_own(kind, "__hash__") is not None for kind in kinds)
 
 
 def _builds_sets(code: types.CodeType) -> bool:

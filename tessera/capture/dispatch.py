@@ -22,7 +22,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.hook_watch import HookWatch
-from tessera.capture.local_names import codes_that_look_at_locals
+from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
 from tessera.capture.step_down import RunsEagerly
 from tessera.random.state import get_state, set_state
@@ -116,21 +116,23 @@ class Dispatch:
         )
         self.misses = 0
         self._hits: list[_Hit] = []
+        self._codes: set[types.CodeType] = set()
         self._made_under: dict[types.CodeType, Circumstances] = {}
         self._assumptions = NOTHING_KNOWN
 
     def __call__(self, *args: Any) -> Any:
+        if self.misses and not (self._watch.holds() and self._names.holds()):
+            self.forget()
         if self._hits:
-            if not (self._watch.holds() and self._names.holds()):
-                self.forget()
             values = self._bind(*args)
             for guarded, run, _ in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
                     return run(*args)
         self.misses += 1
         _refuse(args)
-        looking = codes_that_look_at_locals(args[: self._data])
+        looking = codes_to_leave_alone(args[: self._data])
         torch_internals.leave_alone_codes(looking, all_they_call=False)
+        torch_internals.renew_imports(self._function.__globals__)
         self._watch.begin(args[0])
         self._assumptions = NOTHING_KNOWN
         process = torch_internals.process_state()
@@ -154,7 +156,9 @@ class Dispatch:
         return self._compile()
 
     def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        self._names.see(torch_internals.traced())
+        traced = torch_internals.traced()
+        self._codes |= traced.codes
+        self._names.see(traced)
         return self._backend(graph_module, inputs)
 
     def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:
@@ -205,6 +209,8 @@ class Dispatch:
 
     def forget(self) -> None:
         """Drop all captures: the next call captures anew."""
-        torch_internals.forget_captures(self._function.__code__)
+        for code in (self._function.__code__, *self._codes):  # pieces are captures of functions inside
+            torch_internals.forget_captures(code)
         self._names.forget()
+        self._codes = set()
         self._hits, self._made_under = [], {}

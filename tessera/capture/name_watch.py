@@ -4,6 +4,7 @@
 - The ``forward`` of a class of modules may be replaced.
 - A variable may be set in ``os.environ``.
 - A function may get an attribute that it did not have.
+- A module that is imported inside may be replaced in ``sys.modules``.
 - A class may get other methods: see ``class_watch``.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import sys
 import types
 from collections.abc import KeysView, Mapping, Sequence
 from typing import Any
@@ -34,6 +36,7 @@ class NameWatch:
         self._forwards: dict[Any, Any] = {}
         self._names: dict[int, tuple[KeysView[str], set[str]]] = {}
         self._attributes: dict[int, tuple[dict[str, Any], set[str]]] = {}
+        self._imports: dict[str, types.ModuleType | None] = {}
         self._environment: Mapping[str, str] | None = None
         self._classes.forget()
 
@@ -49,6 +52,8 @@ class NameWatch:
                 if type(value) is types.FunctionType and (asks or attribute):
                     self._attributes.setdefault(id(value), (vars(value), set(vars(value))))
                 kinds.add(value if issubclass(type(value), type) else type(value))
+        for name in torch_internals.imported_names(traced.codes):
+            self._imports[name] = sys.modules.get(name)
         self._classes.see(kinds, traced.codes)
 
     def see_guards(self, guards: Sequence[torch_internals.Guard]) -> None:
@@ -70,6 +75,9 @@ class NameWatch:
                 return False
         for attributes, known in self._attributes.values():
             if attributes.keys() != known:
+                return False
+        for name, module in self._imports.items():
+            if sys.modules.get(name) is not module:
                 return False
         if not self._classes.holds():
             return False

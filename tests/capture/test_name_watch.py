@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import types
 
 import pytest
@@ -90,3 +91,21 @@ def test_a_method_of_an_object_that_is_made_inside(monkeypatch):
     assert compiled(x)[0] == 2
     monkeypatch.setattr(Scaled, "apply", lambda self, x: x * 7)
     assert compiled(x)[0] == 7
+
+
+def _imports(x):
+    import tessera_test_made
+
+    return x * tessera_test_made.scale
+
+
+def test_a_module_that_is_imported_inside(monkeypatch):
+    compiled, x = tessera.compile(_imports), torch.ones(3)
+    for scale in (2.0, 5.0):
+        made = types.ModuleType("tessera_test_made")
+        made.scale = scale
+        monkeypatch.setitem(sys.modules, "tessera_test_made", made)
+        assert compiled(x)[0] == scale
+    monkeypatch.delitem(sys.modules, "tessera_test_made")
+    with pytest.raises(ModuleNotFoundError):
+        compiled(x)

@@ -21,28 +21,23 @@ from tests.contracts.odd import (
     names,  # noqa: F401
     numbers,  # noqa: F401
     objects,  # noqa: F401
+    surroundings,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
-    "assigns_data": "a write through .data counts as a change of the tensor, which eager hides from autograd",
-    "cached_function": "what functools.lru_cache keeps is computed again by a capture",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
     "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
-    "function_attribute": "an attribute of a function that was not there is not looked for again",
-    "generator_leaves": "a generator that is returned has run already",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
+    "finalizers_run": "Dynamo makes an object of a class before it knows whether it is captured, and drops it",
     "index_put_repeated": "a negative index of index_add counts from the end in place of an error",
     "inference_mode_inside": "what is made in inference mode inside is an ordinary tensor",
     "inference_mode_outside": "as grad_mode_left_off",
-    "inference_tensor_given": "a write to an inference tensor is lost",
-    "inheritance_and_super": "a method that is replaced on the class of an object made inside stays as it was",
+    "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
     "lazy_layer": "a lazy layer in a closure draws its weights in another order",
-    "locals_and_eval": "eval and locals do not see variables of a function that is captured in pieces",
-    "min_max_sum_sorted": "max of a list of tensors is a new tensor",
-    "numpy_shares_memory": "as assigns_data",
-    "subclass_with_function": "a __torch_function__ that counts its calls is called by the capture alone",
+    "module_patched": "a module that is imported inside is taken for the first of its name",
+    "proxy_with_getattr": "Dynamo asks an object for attributes that nobody named, and its __getattr__ notes them",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
 

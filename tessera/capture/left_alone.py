@@ -1,6 +1,7 @@
-"""Functions that look at their variables by name: Dynamo is to run them as they are.
+"""Functions that Dynamo is to run as they are, for it would break them up where that shows.
 
-What is captured in pieces keeps its variables where ``locals()`` and ``eval`` do not find them.
+What is captured in pieces keeps its variables where ``locals()`` and ``eval`` do not find them, and an attribute that a
+function reads of itself, and sets, is read for good.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tessera.backend.named_values import named_values
 from tessera.users_code import is_library
 
 
-def codes_that_look_at_locals(called: Iterable[Any]) -> list[types.CodeType]:
+def codes_to_leave_alone(called: Iterable[Any]) -> list[types.CodeType]:
     """Codes of the user's functions among those that are ``called``, and those that these name, near and far."""
     waiting, seen, found = list(called), set[types.CodeType](), []
     while waiting:
@@ -25,9 +26,13 @@ def codes_that_look_at_locals(called: Iterable[Any]) -> list[types.CodeType]:
             if code in seen or is_library(code.co_filename):
                 continue
             seen.add(code)
-            if not _LOOK.isdisjoint(i.argval for i in dis.get_instructions(code) if i.opname in _NAMED):
+            instructions = list(dis.get_instructions(code))
+            named = list(named_values(function))
+            stored = {i.argval for i in instructions if i.opname == "STORE_ATTR"}
+            sets = any(type(value) is types.FunctionType and attribute in stored for value, attribute in named)
+            if sets or not _LOOK.isdisjoint(i.argval for i in instructions if i.opname in _NAMED):
                 found.append(code)
-            waiting += [value for value, _ in named_values(function)]
+            waiting += [value for value, _ in named]
     return found
 
 
@@ -44,3 +49,6 @@ def _functions_of(value: Any) -> Iterator[types.FunctionType]:
     elif issubclass(kind, torch.nn.Module):
         for layer in value.modules():
             yield from _functions_of(type(layer).forward)
+            for own in vars(layer).values():
+                if type(own) is types.FunctionType:
+                    yield own
