@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tessera.export.asked import Dims, Inputs
     from tessera.export.exported import Exported
     from tessera.nn.losses.class_weight import ClassWeights
+    from tessera.quantize.rule import Rule
     from tessera.train.early_stopping import EarlyStopping
     from tessera.train.fit import Callbacks, Optimizers
     from tessera.train.history import History
@@ -180,6 +181,18 @@ class Module(torch.nn.Module):
             target=target,
             config=config,
         )
+
+    def quantize(
+        self,
+        target: str | None = None,
+        calibration_data: object = None,
+        rules: Sequence[Rule] | None = None,
+        **settings: Any,
+    ) -> torch.nn.Module:
+        """A copy of this model with quantized weights, and a report; see ``tessera.quantize``."""
+        from tessera.quantize.quantize import quantize
+
+        return quantize(self, target, calibration_data, rules, **settings)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the weights as safetensors; see ``tessera.nn.weights.save_weights``."""

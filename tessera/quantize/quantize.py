@@ -198,9 +198,20 @@ def _build(
             for (name, weight), exact in zip(made.weights.items(), made.replaced, strict=True):
                 weights[name] = trained[weight] = trained.get(weight) or made.trainable(weight, exact)
         install(result.get_submodule(path), weights, made.activation, made.smoothing, made.bias)
+    _part_from(result, replaced)
     if train == "qlora":
         add_adapters(result, list(recipes), rank)
     return result
+
+
+def _part_from(result: torch.nn.Module, shared: dict[int, torch.Tensor]) -> None:
+    """Copy what was not copied but is still used: a weight of a quantized layer that another layer has as well."""
+    copies: dict[int, torch.nn.Parameter] = {}
+    for part in result.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            if id(weight) in shared:
+                fresh = copies.setdefault(id(weight), torch.nn.Parameter(weight.detach().clone(), weight.requires_grad))
+                setattr(part, name, fresh)
 
 
 def _row(made: Recipe) -> LayerReport:

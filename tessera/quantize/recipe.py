@@ -97,7 +97,7 @@ def recipe(path: str, layer: torch.nn.Module, rule: Rule, seen: Statistics | Non
         rounded = made.weights["weight"].dequantize(torch.float64)
         rounded = rounded if made.smoothing is None else rounded / made.smoothing
         made.bias = corrected_bias(layer.bias, made.replaced[0], rounded, seen.total / seen.rows)  # type: ignore[arg-type]
-    made.words = _words(rule, made.activation)
+    made.words = _words(rule, made)
     made.error, made.measured_on = _error(layer, made, seen)
     return made
 
@@ -152,8 +152,8 @@ def _activation(
     return ActivationQuantizer(form, (float(least), float(largest)), symmetric=rule.act_symmetric, axis=axis)
 
 
-def _words(rule: Rule, activation: ActivationQuantizer | None) -> str:
-    layout = rule.layout(2**31)
+def _words(rule: Rule, made: Recipe) -> str:
+    layout, activation = next(iter(made.weights.values())).layout, made.activation
     words = [f"{rule.weight} per {layout.per}" + (f" of {layout.group}" if layout.per == "group" else "")]
     if not rule.symmetric:
         words.append("zero point")

@@ -63,6 +63,18 @@ def test_rules_come_before_the_target():
     assert result.report.left_alone == {"head": "a rule"}
 
 
+def test_a_tied_weight_that_stays_is_a_copy():
+    model = Model()
+    result = tessera.quantize(model, target="int8", rules=[Rule("head", weight=None)], measure=None)
+    assert result.head.weight is not model.head.weight
+    assert torch.equal(result.head.weight, model.head.weight)
+
+
+def test_tied_weights_are_kept_once():
+    result = tessera.quantize(Model(), target="int8-weight", measure=None)
+    assert result.head.quantized_weights["weight"] is result.embed.quantized_weights["weight"]
+
+
 def test_without_a_target_rules_are_all():
     result = tessera.quantize(Model(), rules=[Rule(r"mlp\.\d", weight="int4", act="int8", group=128)])
     assert [layer.path for layer in result.report.layers] == ["mlp.0", "mlp.2"]
@@ -167,6 +179,11 @@ def test_recurrent_layers_stay_as_they_are():
     assert list(tessera.quantize(model).report.left_alone) == ["rnn"]
     with pytest.raises(QuantizeError, match="LSTM"):
         tessera.quantize(model, rules=[Rule("rnn", weight="int8")])
+
+
+def test_a_module_has_a_door():
+    model = tessera.nn.Sequential([tessera.nn.Linear(4, 4)])
+    assert tessera.nn.Module.quantize(model, "int4").report.layers[0].recipe == "int4 per group of 4"
 
 
 def test_what_is_no_module_is_refused():
