@@ -61,7 +61,7 @@ class _Exploration:
         self._function, self._contract, self._root = function, contract, root
         self._has_small_numbers = False
         self._runs_to_its_end: Plan | None = None
-        self._runs, self._ends = 0, time.monotonic() + _MOST_SECONDS
+        self._runs, self._ends = 0, time.process_time() + _MOST_SECONDS  # of this process, whatever else runs
         self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
         self.report = CheckReport(checked=[contract.name])
         names = (*contract.names, *(n for n in _names_of_result(contract) if n not in contract.names))
@@ -85,7 +85,7 @@ class _Exploration:
             self._note(f"{contract.name} was checked only in part: one run took more than {_MOST_SECONDS:g} s.")
 
     def _may_go_on(self) -> bool:
-        return self._runs < _MOST_RUNS and time.monotonic() < self._ends
+        return self._runs < _MOST_RUNS and time.process_time() < self._ends
 
     def _attempt(self, plan: Plan, edit: Edit | None) -> Outcome | None:
         """A run with an edit; None where that is no program."""

@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any
 
 import torch
@@ -97,9 +98,14 @@ def _repairs(
         if (good and candidate.cost > good[0].cost + _NEAR) or time.process_time() > ends:
             break
         again = attempt(plan, candidate.edit)
-        if again is not None and again.error is None and wrong(again) is None:
+        if again is not None and again.error is None and wrong(again) is None and _sites(base) <= _sites(again):
             good.append(candidate)
     return good
+
+
+def _sites(outcome: Outcome) -> set[tuple[CodeType, int]]:
+    """Where it has been: an edit that only leads the code another way mends nothing."""
+    return {call.site[:2] for call in outcome.history.calls if call.site is not None}
 
 
 def _candidates(base: Outcome, *, has_layers: bool) -> Iterator[_Candidate]:

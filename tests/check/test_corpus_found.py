@@ -26,6 +26,10 @@ def missed(some: list[Program]) -> list[str]:
     return [program.name for program in some if report_of(program).ok]
 
 
+def blamed_elsewhere(some: list[Program]) -> list[str]:
+    return [program.name for program in some if all(error.line != program.bug for error in report_of(program).errors)]
+
+
 def alarmed(some: list[Program]) -> list[str]:
     return [program.name for program in some if not report_of(program).ok]
 
@@ -43,6 +47,12 @@ def test_some_right_programs_give_no_alarm():
 def test_of_all_broken_programs_95_percent_are_found():
     found = missed(BROKEN)
     assert len(found) <= 0.05 * len(BROKEN), found
+
+
+@pytest.mark.slow
+def test_three_of_four_broken_programs_are_blamed_on_their_line():
+    found = blamed_elsewhere(BROKEN)
+    assert len(found) <= 0.25 * len(BROKEN), found
 
 
 @pytest.mark.slow

@@ -93,3 +93,13 @@ def test_what_no_edit_mends_is_told_as_it_was_found():
 def test_layers_that_one_line_made_are_made_otherwise_together():
     report = tessera.check(WrongBlocks())
     assert [error.where.code.split(" = ")[0] for error in report.errors] == ["self.blocks"]
+
+
+def test_an_edit_that_only_leads_another_way_mends_nothing():
+    def branches(x: Tensor["B", "S"]) -> Tensor["B", "S"]:
+        if x.shape[1] == 512:
+            return x.t()
+        return x * 2
+
+    (finding,) = tessera.check(branches).errors
+    assert finding.where.code == "return x.t()"
