@@ -96,7 +96,7 @@ class _Exploration:
                 function = root = edit.applied(root)
             elif isinstance(edit, tuple):
                 rewrite = edit
-            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.monotonic() + _MOST_SECONDS)
+            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.process_time() + _MOST_SECONDS)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
             return None
 
@@ -108,7 +108,7 @@ class _Exploration:
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
-        ends = time.monotonic() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
+        ends = time.process_time() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
         try:
             return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, ends=ends)
         except TakesTooLong:
