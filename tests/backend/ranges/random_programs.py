@@ -171,18 +171,20 @@ def unforeseen(program: Callable[..., Any], ranges: list[tuple[float, float]], s
     traced = trace_forward(program, tuple(example), {}, dict(enumerate(ranges)))
     found = interpret(traced.graph_module.graph, traced.given, traced.attribute)
     wrong: list[str] = []
+    of_nan: set[fx.Node] = set()  # NaN is told of where it is born; an integer that is made of it is anything
 
     class Watch(fx.Interpreter):
         def run_node(self, node: fx.Node) -> Any:
             value = super().run_node(node)
             known = found.known.get(node)
-            if any(map(_has_nan, self.map_nodes_to_values(node.all_input_nodes, node))):
-                return value  # NaN is told of where it is born, and an integer that is made of it is anything
-            if isinstance(value, torch.Tensor) and isinstance(known, Range) and not _holds(value, known):
+            if any(n in of_nan or _has_nan(self.env[n]) for n in node.all_input_nodes):
+                of_nan.add(node)
+            elif isinstance(value, torch.Tensor) and isinstance(known, Range) and not _holds(value, known):
                 wrong.append(f"{node.format_node()} {known.low}..{known.high} {value.min()}..{value.max()}")
             return value
 
     for _ in range(runs):
+        of_nan.clear()
         Watch(traced.graph_module).run(*(sample(*one) for one in ranges))
     return wrong
 
