@@ -107,12 +107,28 @@ def _largest(example: Example, program: ExportedProgram) -> dict[str, int]:
 
 
 def _let_views_copy(program: ExportedProgram) -> None:
-    """Write ``reshape`` for ``view``: another decomposition of what is viewed may lay it out so that it must copy."""
+    """Copy what attention answers before it is viewed: decomposed attention lays it out as no view can take it."""
+    aten = torch.ops.aten
+    layouts = (
+        aten.transpose.int,
+        aten.permute.default,
+        aten.contiguous.default,
+        aten.view.default,
+        aten.reshape.default,
+    )
+    passed_on = {*layouts, aten.to.dtype}
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
-            for node in module.graph.nodes:
-                if node.target is torch.ops.aten.view.default:
-                    node.target = torch.ops.aten.reshape.default
+            for node in module.graph.find_nodes(op="call_function", target=aten.view.default):
+                source = viewed = node.args[0]
+                while source.target in passed_on:
+                    source = source.args[0]
+                if source.target is aten.scaled_dot_product_attention.default:
+                    with module.graph.inserting_before(node):
+                        layout = {"memory_format": torch.contiguous_format}
+                        copied = module.graph.call_function(aten.clone.default, (viewed,), layout)
+                    copied.meta = dict(viewed.meta)
+                    node.replace_input_with(viewed, copied)
 
 
 def _lowered(flat: FlatCall, program: ExportedProgram, target: str) -> tuple[Any, str]:
