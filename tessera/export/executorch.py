@@ -125,7 +125,7 @@ def _let_views_copy(program: ExportedProgram) -> None:
                     source = source.args[0]
                 if source.target is aten.scaled_dot_product_attention.default:
                     with module.graph.inserting_before(node):
-                        layout = {"memory_format": torch.contiguous_format}
+                        layout: dict[str, Any] = {"memory_format": torch.contiguous_format}
                         copied = module.graph.call_function(aten.clone.default, (viewed,), layout)
                     copied.meta = dict(viewed.meta)
                     node.replace_input_with(viewed, copied)
