@@ -5,7 +5,6 @@ A piece that cannot be compiled runs eagerly, and the Report says why: a compile
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -98,9 +97,16 @@ def compile_pieces(
         return executable.run
 
     def backend(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        if reason := why_mistraced(graph_module) or refused_by_autograd(graph_module, inputs):
-            report.add(StepDown("eager", reason))
-            raise torch_internals.leave_alone()
+        try:
+            reason = why_mistraced(graph_module) or refused_by_autograd(graph_module, inputs)
+            if not reason:
+                return compile_graph(graph_module, inputs)
+        except Exception as error:  # Dynamo would run the frame as it is and tell nobody
+            return as_it_is(graph_module, error)
+        report.add(StepDown("eager", reason))
+        raise torch_internals.leave_alone()
+
+    def compile_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         looping = with_loops(graph_module)
         if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
@@ -108,19 +114,21 @@ def compile_pieces(
         captured = Captured(report.subject, looping, inputs, stabilise=stabilise)
         whole = lower if precision.changes_something or has_complex(looping) else None
         lowered[:] = [(run_before_autograd(captured), captured.notes)]
-        for graph, patterns in (
-            (captured.graph_module, contextlib.nullcontext()),
-            (looping, torch_internals.without_patterns()),
-        ):
-            try:
-                with patterns:
-                    compiled = torch_internals.compile_graph_pieces(copy_graph(graph), inputs, compile_one, whole)
-                return _unless_memory_is_shared(compiled, graph_module, inputs)
-            except Exception as error:  # the graph still runs as it is, whatever AOTAutograd or Inductor makes of it
-                leave_bug_report("compiler", report.subject, error, {"as captured": graph.graph})
-                reason = torch_internals.compiler_reason(error)
-                lowered.clear()
-        report.add(StepDown("eager", reason))
+        try:
+            compiled = torch_internals.compile_graph_pieces(
+                copy_graph(captured.graph_module), inputs, compile_one, whole
+            )
+        except Exception as error:  # whatever AOTAutograd or Inductor makes of what was rewritten
+            leave_bug_report("compiler", report.subject, error, {"as captured": captured.graph_module.graph})
+            lowered.clear()
+            with torch_internals.without_patterns():
+                compiled = torch_internals.compile_graph_pieces(copy_graph(looping), inputs, compile_one, whole)
+        return _unless_memory_is_shared(compiled, graph_module, inputs)
+
+    def as_it_is(graph_module: fx.GraphModule, error: Exception) -> Callable[..., Any]:
+        leave_bug_report("compiler", report.subject, error, {"as captured": graph_module.graph})
+        report.add(StepDown("eager", torch_internals.compiler_reason(error)))
+        lowered.clear()
         return graph_module.forward
 
     return backend

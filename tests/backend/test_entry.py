@@ -45,6 +45,18 @@ def test_a_piece_that_inductor_fails_on_runs_eagerly(monkeypatch):
     }
 
 
+def test_what_fails_before_the_pieces_is_told_too(monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("no luck today\nat some depth")
+
+    monkeypatch.setattr(entry, "why_mistraced", fail)
+    report = Report("curve")
+    x, w = torch.rand(3), torch.rand(3)
+    assert torch.equal(torch.compile(curve, backend=entry.compile_pieces(report))(x, w), curve(x, w))
+    (step,) = report.step_downs
+    assert (step.rung, step.reason.partition(";")[0]) == ("eager", "RuntimeError: no luck today")
+
+
 @pytest.mark.parametrize(("overlap", "reasons"), [(True, [SHARED_MEMORY]), (False, [])])
 def test_a_write_to_one_of_two_inputs_that_share_memory_runs_eagerly(monkeypatch, overlap, reasons):
     monkeypatch.setattr(entry.torch_internals, "compile_graph_pieces", lambda graph, *_: graph.forward)
