@@ -24,6 +24,11 @@ OPTIONAL = (
     ("onnx", "onnx", "export to ONNX"),
     ("onnxscript", "onnx", "export to ONNX"),
     ("onnxruntime", "onnx", "export to ONNX, checked"),
+    ("executorch", "executorch", "export to .pte"),
+    ("openvino", "openvino", "export to OpenVINO"),
+    ("litert-torch", "tflite", "export to TFLite"),
+    ("jax", "stablehlo", "export to StableHLO"),
+    ("torchax", "stablehlo", "export to StableHLO"),
 )
 _DESCRIPTION = """\
 Shows the versions of Tessera, torch and Python, the devices, the C++ compiler that kernels are built with, the folders
