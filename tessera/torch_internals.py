@@ -2470,10 +2470,3 @@ def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, zero_point: torch.
     """int8 ``[rows, n]`` with scale and zero point ``[rows]`` to float32, by the operator that exporters know."""
     zero_point = torch.zeros_like(scale, dtype=torch.int32) if zero_point is None else zero_point.int()
     return torch.ops.quantized_decomposed.dequantize_per_channel(codes, scale, zero_point, 0, -128, 127, torch.int8)
-
-
-def copy_hooks(source: torch.nn.Module, target: torch.nn.Module) -> None:
-    """Give ``target`` the hooks of ``source``: torch has no public list of them."""
-    for name, hooks in vars(source).items():
-        if name.startswith("_") and name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")):
-            setattr(target, name, copy(hooks))

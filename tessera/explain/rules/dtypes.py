@@ -9,7 +9,7 @@ import torch
 from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation, tensors_of
 from tessera.explain.repairs import to
-from tessera.explain.values import described, dtype
+from tessera.explain.values import dtype
 
 _SAYS_DTYPE = re.compile(
     r"dtype|must have the same type|implemented (on|for)|expected scalar type|result type|Input type|"
@@ -144,8 +144,3 @@ def untaken(failure: Failure, operation: Operation) -> Explanation | None:
             or [failure.rewritten(operation, **{first: "{}.float()"}), f"{operation.name}(...) on another device"],
         )
     return None
-
-
-def described_all(operation: Operation) -> list[str]:
-    """Every value of an operation."""
-    return [f"{name}: {described(value)}" for name, value in operation.values.items()]
