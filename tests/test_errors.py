@@ -24,6 +24,7 @@ BUILT_IN = {
     errors.OptimizerError: ValueError,
     errors.WeightsError: ValueError,
     errors.ExportError: RuntimeError,
+    errors.QuantizeError: ValueError,
     errors.TransformError: (ValueError, TypeError),
     errors.ArtefactError: RuntimeError,
     errors.MissingDependencyError: ImportError,

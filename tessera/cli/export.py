@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tessera.errors import SettingError
+
+if TYPE_CHECKING:
+    import torch
 
 _DESCRIPTION = """\
 Writes a model to a file whose ending chooses the format, runs the file, and compares it with the model.
@@ -73,6 +74,8 @@ def _run(found: argparse.Namespace) -> int:
 
 def _built(reference: str) -> tuple[torch.nn.Module, Any, Any]:
     """The model, its example inputs and dims."""
+    import torch
+
     from tessera.cli.config import Config, Entry
     from tessera.cli.objects import find_object
 
