@@ -26,10 +26,14 @@ def why_unsafe(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     )
 
 
-def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
-    """The reason why autograd would see more of a graph, or less, once it is compiled, or an empty string."""
+def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any], *, tracked: bool = True) -> str:
+    """The reason why autograd would see more of a graph, or less, once it is compiled, or an empty string.
+
+    Args:
+        tracked: whether autograd keeps what is computed, where it is on; a whole step has its backward in the graph.
+    """
     writes = writes_in_place(graph_module)
-    looks = (writes or torch.is_grad_enabled()) and not torch.is_inference_mode_enabled()
+    looks = (writes or (tracked and torch.is_grad_enabled())) and not torch.is_inference_mode_enabled()
     if looks and any(t.is_inference() for t in inputs if isinstance(t, torch.Tensor)):
         return INFERENCE_TENSOR
     if writes and torch_internals.data_of_tensors(graph_module):

@@ -143,7 +143,7 @@ def _refuse(graph_module: fx.GraphModule, inputs: Sequence[Any], owned: dict[int
                 "a parameter has gradient hooks, which see gradients that one Program never stores",
                 "Remove the hooks, or do their work in the loss or as a gradient transformation.",
             )
-    if reason := refused_by_autograd(graph_module, inputs) or written_twice(graph_module, inputs):
+    if reason := refused_by_autograd(graph_module, inputs, tracked=False) or written_twice(graph_module, inputs):
         raise CannotCapture(reason)
     if share_memory(tensors, list(owned.values())):
         raise CannotCapture("two inputs of the step share memory, and one of them is a parameter that is updated")
