@@ -136,7 +136,7 @@ def _check(archive: Archive, model: torch.nn.Module) -> None:
         raise ArtefactError(
             f"{path} holds a {manifest.get('kind')}.",
             "What is loaded with an optimizer is a training step.",
-            "Load a file that step.save(path) wrote; an exported model is run by tessera.export's load_model(path).",
+            "Load a file that step.save(path) wrote; for an exported model, from tessera.export import load_model.",
         )
     if differing := unfit(manifest["environment"]):
         raise ArtefactError(

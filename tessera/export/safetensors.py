@@ -35,7 +35,9 @@ def write_safetensors(flat: FlatCall, _example: Example, path: Path, options: Op
     size = sum(tensor.numel() for tensor in written.values())
     notes = [f"All {len(written)} tensors ({size:,} numbers) were read back."]
     if write_config(module, options.config, path):
-        notes.append(f"{path.with_suffix('.json').name} beside it rebuilds the model: tessera.export.rebuild.")
+        notes.append(
+            f"{path.with_suffix('.json').name} beside it rebuilds the model: from tessera.export import rebuild."
+        )
     return Written(notes=notes)
 
 

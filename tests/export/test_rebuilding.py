@@ -23,7 +23,7 @@ def test_a_model_comes_back(tmp_path):
     net = Net(4, depth=2)
     report = export(net, tmp_path / "m.safetensors", config={"width": 4, "depth": 2})
     assert sorted(file.name for file in tmp_path.iterdir()) == ["m.json", "m.safetensors"]
-    assert "m.json beside it rebuilds the model: tessera.export.rebuild." in report.notes
+    assert "m.json beside it rebuilds the model: from tessera.export import rebuild." in report.notes
     x = torch.randn(3, 4)
     again = rebuild(report.path, Net)
     torch.testing.assert_close(again(x), net(x), rtol=0, atol=0)
