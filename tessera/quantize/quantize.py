@@ -55,8 +55,8 @@ def quantize(
             they are until it does not fall further.
         measure: ``"eager"``, ``"compiled"`` (both are compiled, which takes a while), or None for no timing.
         train: ``"qat"`` trains the weights while they are rounded, straight through, with ``tessera.train_step`` or any
-            other way; ``from tessera.quantize import convert`` ends it. ``"qlora"`` trains a low-rank part beside linear
-            layers, and nothing else.
+            other way; ``from tessera.quantize import convert`` ends it. ``"qlora"`` trains a low-rank part beside
+            linear layers, and nothing else.
         rank: of that part.
 
     Returns:
