@@ -1479,10 +1479,24 @@ def _compiler_has_vectors() -> bool | None:
 def _kernels_in_libraries() -> Iterator[None]:
     """Have Inductor write wrappers for the CPU that make a ``KernelLibrary`` where they would make an ``AsyncCompile``.
 
-    The wrapper of a device is what Inductor lets other backends register.
+    The wrapper and the scheduling of a device are what Inductor lets other backends register. Its own scheduling splits
+    a loop over ``i`` that reads ``[i // 16]`` in two, the outer one rounded down: 15 of 63 results were never computed.
     """
+    from torch._inductor import config
     from torch._inductor.codegen import common
+    from torch._inductor.codegen.cpp import CppScheduling
     from torch._inductor.codegen.wrapper import PythonWrapperCodegen
+    from torch.utils._sympy.functions import FloorDiv
+
+    class Scheduling(CppScheduling):
+        def try_loop_split(self, nodes: list[Any]) -> list[Any]:
+            for node in nodes:
+                body = node.node.get_default_sizes_body()[1]
+                for expression in body.indexing_exprs.values():
+                    for dividend, divisor in (d.args for d in getattr(expression, "find", _nothing)(FloorDiv)):
+                        if dividend in body.iter_vars and body.var_ranges[dividend] % divisor != 0:
+                            return nodes
+            return super().try_loop_split(nodes)
 
     class Wrapper(PythonWrapperCodegen):
         @staticmethod
@@ -1503,7 +1517,9 @@ def _kernels_in_libraries() -> Iterator[None]:
         common.init_backend_registration()
         registered = common.device_codegens["cpu"]
         if not _in_libraries:
-            common.device_codegens["cpu"] = dataclasses.replace(registered, wrapper_codegen=Wrapper)
+            scheduling = Scheduling if config.cpu_backend == "cpp" else registered.scheduling
+            ours = dataclasses.replace(registered, wrapper_codegen=Wrapper, scheduling=scheduling)
+            common.device_codegens["cpu"] = ours
         _in_libraries.append(registered)
     try:
         yield
@@ -1513,6 +1529,10 @@ def _kernels_in_libraries() -> Iterator[None]:
             _in_libraries.pop()
             if not _in_libraries:
                 common.device_codegens["cpu"] = first
+
+
+def _nothing(_: Any) -> tuple[()]:
+    return ()
 
 
 _registration, _in_libraries = threading.Lock(), []  # type: ignore[var-annotated]

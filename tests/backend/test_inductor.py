@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+import tessera
 from tessera.backend.inductor import compile_program
 from tessera.backend.pipeline import PIPELINE
 from tests.backend.hand_made import program
@@ -37,3 +38,13 @@ def test_a_graph_that_inductor_cannot_compile_raises():
 
     with pytest.raises(NotImplementedError, match="no such device"):
         compile_program(program(layer, A, B), inductor=inductor)
+
+
+@pytest.mark.parametrize("kept", [15, 17, 33, 63, 64])
+def test_a_loop_over_groups_of_which_the_last_is_cut_off_runs_to_its_end(kept):
+    def scaled(x, scale):
+        groups = (x.unflatten(1, (4, 16)) * scale.unsqueeze(-1)).flatten(1)
+        return torch.cat([x, groups[:, :kept]], 1)
+
+    inputs = torch.rand(8, 64), torch.rand(8, 4)
+    assert torch.equal(tessera.compile(scaled)(*inputs), scaled(*inputs))
