@@ -7,6 +7,7 @@ from tessera.backend.passes.chunk_rows import CHUNK_ROWS
 from tessera.backend.passes.compile_loops import COMPILE_LOOPS
 from tessera.backend.passes.flatten_cross_entropy import FLATTEN_CROSS_ENTROPY
 from tessera.backend.passes.fuse_attention import FUSE_ATTENTION
+from tessera.backend.passes.fuse_dequantization import FUSE_DEQUANTIZATION
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
@@ -31,6 +32,7 @@ PIPELINE = (
     WRITE_OUT_COMPLEX,  # complex numbers become pairs of real ones, which a kernel can hold
     LOWER_PRECISION,  # products take operands of the precision that was asked for
     WRITE_OUT_ATTENTION,  # attention on a CPU becomes products and a softmax
+    FUSE_DEQUANTIZATION,  # a weight of small integers is read as such by a product of a few rows
     CANCEL_PERMUTES,  # permutes that undo each other are none
     CHUNK_ROWS,  # what is made of a product that is very wide, logits most of all, is computed for some rows at a time
     MERGE_PROJECTIONS,  # products of one operand become one product, where that is measured to be faster

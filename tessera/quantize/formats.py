@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -58,9 +59,24 @@ class NumberFormat:
 
     def decode(self, codes: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """The values of ``codes`` in units of the scale."""
-        if self.table:
-            return torch.tensor(self.table, dtype=dtype, device=codes.device)[codes.int()]
-        return codes.to(dtype)
+        if not self.table:
+            return codes.to(dtype)
+        if torch.compiler.is_compiling():
+            return _chosen(self.table, codes, dtype)
+        return torch.tensor(self.table, dtype=dtype, device=codes.device)[codes.int()]
+
+
+def _chosen(table: tuple[float, ...], codes: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """``table[codes]`` by choices between two, bit after bit: vector code has choices, and no table to look into."""
+    values: list[Any] = list(table)
+    bits, bit = codes.int(), 1
+    while len(values) > 1:
+        odd = (bits & bit) != 0
+        values = [*values, values[-1]] if len(values) % 2 else values
+        pairs = zip(values[::2], values[1::2], strict=True)
+        values = [torch.where(odd, b, a) for a, b in pairs]
+        bit *= 2
+    return values[0].to(dtype)
 
 
 _ALL = (

@@ -35,7 +35,9 @@ class Layout:
         flat = weight.reshape(weight.shape[0], torch.Size(weight.shape[1:]).numel())
         if self.per == "channel":
             return flat.unsqueeze(1)
-        return torch.nn.functional.pad(flat, (0, -flat.shape[1] % self.group)).unflatten(1, (-1, self.group))
+        if missing := -flat.shape[1] % self.group:
+            flat = torch.nn.functional.pad(flat, (0, missing))
+        return flat.unflatten(1, (-1, self.group))
 
     def join(self, pieces: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         """The way back from ``cut``."""
@@ -48,7 +50,8 @@ class QuantizedTensor(torch.nn.Module):
     """A weight in a number format. Its buffers are all there is to save.
 
     Attributes:
-        codes: as many as the weight has numbers, ``[out, in ...]`` flattened to rows; of four bits two in a byte.
+        codes: as many as the weight has numbers, ``[out, in ...]`` flattened to rows; of four bits two in a byte: the
+            low halves of a row's bytes are its first half, so that both are read in order.
         scale: ``[pieces of out, pieces of a channel]``; float32, bfloat16 where pieces are groups.
         zero_point: of that shape, int8; None where it is symmetric.
     """
@@ -102,11 +105,32 @@ class QuantizedTensor(torch.nn.Module):
 
     def dequantize(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The weight in its shape, computed in float32 and rounded to ``dtype`` once."""
-        exported = self.format.integer and torch.compiler.is_exporting()
-        values = (
-            self._named_values() if exported else self._values(self.unpacked(), self.shape, self.scale, self.zero_point)
-        )
-        return values.to(dtype or self.dtype)
+        dtype = dtype or self.dtype
+        if self.format.integer and torch.compiler.is_exporting():
+            return self._named_values().to(dtype)
+        if self._halves_have_scales():
+            halves = [self._half(high=high).to(dtype) for high in (False, True)]
+            return torch.cat(halves, 1).reshape(self.shape)
+        return self._values(self.unpacked(), self.shape, self.scale, self.zero_point).to(dtype)
+
+    def _halves_have_scales(self) -> bool:
+        """Whether no group of numbers with one scale lies in both halves of a row, but for a group that is the row."""
+        half, pieces = self.codes.shape[-1], self.scale.shape[1]
+        return self.format.bits == 4 and half > 0 and (pieces == 1 or half % self.layout.group == 0)
+
+    def _half(self, *, high: bool) -> torch.Tensor:
+        """``[out, in / 2]`` of the values, which a product can take without the other half."""
+        half = self.codes.shape[1]
+        codes = self.codes >> 4 if high else self.codes & 15
+        codes = codes[:, : self._width() - half] if high else codes
+        if not self.format.table:
+            codes = codes.float() + self.format.least  # no detour by int8, which compiled code would not vectorize
+        scale, zero_point = self.scale, self.zero_point
+        if scale.shape[1] > 1:
+            groups = half // self.layout.group
+            own = slice(groups, None) if high else slice(groups)
+            scale, zero_point = scale[:, own], None if zero_point is None else zero_point[:, own]
+        return self._values(codes, tuple(codes.shape), scale, zero_point)
 
     def _named_values(self) -> torch.Tensor:
         """The same by the operator that files have a name for, so that the codes and not their values are written."""
@@ -226,12 +250,13 @@ def _stored(scale: torch.Tensor, form: NumberFormat, layout: Layout) -> torch.Te
 
 
 def _pack(codes: torch.Tensor, form: NumberFormat) -> torch.Tensor:
-    """``[rows, n]`` of four bits -> uint8 ``[rows, ceil(n / 2)]``, the even places in the low half."""
+    """``[rows, n]`` of four bits -> uint8 ``[rows, ceil(n / 2)]``, the first half of a row in the low bits."""
     unsigned = (codes if form.table else codes - int(form.least)).to(torch.uint8)
     unsigned = torch.nn.functional.pad(unsigned, (0, unsigned.shape[1] % 2))
-    return unsigned[:, ::2] | (unsigned[:, 1::2] << 4)
+    low, high = unsigned.chunk(2, 1) if unsigned.shape[1] else (unsigned, unsigned)
+    return low | (high << 4)
 
 
 def _unpack(packed: torch.Tensor, form: NumberFormat, width: int) -> torch.Tensor:
-    both = torch.stack((packed & 15, packed >> 4), -1).flatten(-2)[:, :width].to(torch.int8)
-    return both if form.table else both + int(form.least)
+    codes = torch.cat((packed & 15, packed >> 4), -1)[:, :width].to(torch.int8)
+    return codes if form.table else codes + int(form.least)
