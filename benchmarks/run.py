@@ -29,6 +29,7 @@ from benchmarks import (
     machine,
     mlp,
     optim,
+    quantization,
     xor,
 )
 from benchmarks.plan import Plan, on_stderr
@@ -54,6 +55,7 @@ FAMILIES: Families = {
     "budget": budget.measure,
     "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
+    "quantization": quantization.measure,
     "import": import_time.measure,
 }
 RESULTS = Path(__file__).parent / "results"
