@@ -2469,6 +2469,9 @@ def compile_triton(name: str, source: str) -> list[TritonBinary]:
 # -- Quantized arithmetic ------------------------------------------------------------------------------------------
 
 
+INT8_PRODUCT = torch.ops.aten._int_mm.default
+
+
 def int8_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """int8 ``[m, k] @ [k, n]`` -> int32 ``[m, n]``, exact: the one integer product that torch has on every device."""
     return torch._int_mm(a, b)

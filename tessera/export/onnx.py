@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
+from tessera.quantize.linear import integer_products_written
 
 _LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph itself
 _OLDEST_OPSET = 18  # what torch's translations are written for
@@ -29,7 +31,8 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
         ExportError: an operator that ONNX cannot say, or an opset that does not exist.
     """
     opset = _checked_opset(options.opset)
-    program = traced(flat, example)
+    with integer_products_written():
+        program = traced(flat, example)
     with torch.no_grad():
         answers = flat.output_names(*example.tensors)
     translated = _translated(flat, program, example, answers, opset)
@@ -87,6 +90,7 @@ def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answ
                 input_names=list(example.names),
                 output_names=answers,
                 dynamic_shapes=(tuple(dict(axes) for axes in example.dims),),
+                custom_translation_table={torch_internals.INT8_PRODUCT: _integer_product},
             )
     except Exception as error:
         raise ExportError(
@@ -96,6 +100,13 @@ def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answ
             _line_of_operator(cause(error), program) or line_of(error),
         ) from error
     return translated
+
+
+def _integer_product(a: Any, b: Any) -> Any:
+    """int8 ``[m, k] @ [k, n]`` -> int32, which torch has no translation for."""
+    from onnxscript import opset18
+
+    return opset18.MatMulInteger(a, b)
 
 
 def _line_of_operator(words: str, program: ExportedProgram) -> SourceLine | None:

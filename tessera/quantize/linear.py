@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -13,6 +16,20 @@ from tessera.quantize.quantized_tensor import QuantizedTensor
 
 _LONGEST_SUM = 2**31 // (128 * 128) - 1  # terms of a product of int8 that int32 surely holds
 _MOST_GROUPS = 8  # of a channel: each is a product of its own
+_written = ContextVar("_written", default=False)
+
+
+@contextmanager
+def integer_products_written() -> Iterator[None]:
+    """Around the export to a format that has a product of integers, where products are traced as they are computed.
+
+    Only those whose scale is found at run time: calibrated ones are told to a runtime by the operators for that.
+    """
+    token = _written.set(True)
+    try:
+        yield
+    finally:
+        _written.reset(token)
 
 
 def linear_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
@@ -45,7 +62,7 @@ def _is_integer(weight: QuantizedTensor, activation: ActivationQuantizer, x: tor
         and weight.scale.shape[1] <= _MOST_GROUPS
         and 0 < x.shape[-1] <= _LONGEST_SUM
         and x.device.type == "cpu"
-        and not torch.compiler.is_exporting()
+        and not (torch.compiler.is_exporting() and (activation.static or not _written.get()))
         and not (torch.is_grad_enabled() and x.requires_grad)
     )
 
