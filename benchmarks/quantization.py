@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -19,6 +20,7 @@ from benchmarks.measure import Make, NotMeasured, Run, in_turns
 from benchmarks.plan import Plan
 from benchmarks.row import OURS, Part, Row, faster
 from examples import gpt
+from tessera.export import load_model
 from tessera.quantize import Rule, convert
 
 _ROUNDS = 21
@@ -46,6 +48,7 @@ def _minilm(plan: Plan) -> Part:
         ],
         [f"MiniLM int8: similarities differ from fp32 by at most {(exact - found).abs().max():.4f}"],
     )
+    part += _in_onnxruntime(model, result, exact)
     for shape in _CALLS:
         batch = torch.randint(1000, minilm.VOCABULARY, shape), torch.ones(shape, dtype=torch.int64)
         ways: dict[str, Make] = {
@@ -55,6 +58,31 @@ def _minilm(plan: Plan) -> Part:
         }
         outcomes = in_turns(ways, plan, rounds=_ROUNDS, warmup=2)
         part += faster(f"MiniLM int8, {shape[0]} x {shape[1]}", outcomes, {"fp32 compiled": 1.5})
+    return part
+
+
+def _in_onnxruntime(model: torch.nn.Module, dynamic: torch.nn.Module, exact: torch.Tensor) -> Part:
+    """The rank correlation of the exported file beside that of the model it was written from."""
+    rules = [Rule("embed", weight="int8"), Rule("", weight="int8", act="int8", static=True)]
+    static = tessera.quantize(model, rules=rules, calibration_data=[minilm.tokens(minilm.CALIBRATION)], measure=None)
+    ids, mask = minilm.tokens(minilm.HELD_OUT)
+    part = Part()
+    for name, result in (("scales at run time", dynamic), ("calibrated, Q/DQ", static)):
+        work = f"MiniLM int8 in onnxruntime, {name}, rank correlation"
+        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+            path = Path(folder) / "model.onnx"
+            axes = {0: "B", 1: "S"}
+            try:
+                tessera.export(result, path, example_inputs=(ids[:8], mask[:8]), dims={"ids": axes, "mask": axes})
+                (answer,) = load_model(path)(ids, mask)
+            except ImportError as missing:
+                part.rows.append(Row(work, "in PyTorch", str(missing).splitlines()[0], target="all", met=None))
+                continue
+            here, there = minilm.similarities(result(ids, mask)), minilm.similarities(answer)
+        a, b = _spearman(exact, here), _spearman(exact, there)
+        row = _at_most(f"{work} {a:.4f} -> {b:.4f}", abs(a - b), 0.005)
+        part.rows.append(replace(row, peer="in PyTorch"))
+        part.notes.append(f"{work}: similarities differ from PyTorch's by at most {(here - there).abs().max():.4f}")
     return part
 
 
