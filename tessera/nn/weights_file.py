@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tessera.errors import WeightsError
 
 # What a folder of Hugging Face's is read from, the first that is there.
 _MAIN_FILES = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
+_LONGEST_NAME = 255  # of a file, in bytes
 # Under which a training script's checkpoint keeps the weights, beside the epoch and the optimizer.
 _CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 
@@ -89,6 +91,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
+        _check_sums(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         repair = "It is truncated, or holds Python objects: save tensors with torch.save(model.state_dict(), path)."
@@ -105,20 +108,35 @@ def _read_torch(path: Path) -> dict[str, Any]:
     return dict(loaded)
 
 
+def _check_sums(path: Path) -> None:
+    """Raise where a member of a zip is not what was written: torch's own reader does not look at the checksums."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            written = any(member.CRC for member in file.infolist())  # torch can be told to write none
+            if written and (changed := file.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{changed} has changed since it was written")
+
+
 def _read_shards(index: Path) -> dict[str, Any]:
     try:
         shard_of = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unreadable(index, error, "It should be JSON with a weight_map: copy the whole folder again.") from error
     shards: dict[str, dict[str, Any]] = {}
     for name in sorted({str(name) for name in shard_of.values()}):
-        if Path(name).name != name:  # an index from elsewhere decides on files of its own folder only
-            raise _unreadable(index, ValueError(f"it names {name!r}"), "A shard lies beside its index.")
-        shards[name] = read_weights(index.with_name(name))
+        shards[name] = read_weights(_shard(index, name))
     absent = [key for key, name in shard_of.items() if key not in shards[str(name)]]
     if absent:
         raise _unreadable(index, KeyError(absent[0]), f"{len(absent)} tensors are not in their shards: copy it again.")
     return {key: shards[str(name)][key] for key, name in shard_of.items()}
+
+
+def _shard(index: Path, name: str) -> Path:
+    """The file that an index names: it may be from elsewhere, and decides on files of its own folder only."""
+    possible = Path(name).name == name and len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
+    if not possible or name.endswith(".index.json") or index.with_name(name).is_dir():
+        raise _unreadable(index, ValueError(f"it names {name[:80]!r}"), "A shard is a file that lies beside its index.")
+    return index.with_name(name)
 
 
 def _unreadable(path: Path, error: Exception, repair: str) -> WeightsError:

@@ -113,6 +113,26 @@ class Evil:
         return os.mkdir, (os.environ["EVIL"],)
 
 
+def test_a_weight_that_changed_in_a_torch_file_is_seen(tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save({"a": torch.full((50,), 3.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.tensor(3.0).numpy().tobytes() * 50) + 9] ^= 64
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path)["a"], torch.full((50,), 3.0))  # torch's reader does not see it
+    with pytest.raises(WeightsError, match="has changed since it was written"):
+        read_weights(path)
+
+
+def test_a_torch_file_without_checksums_is_read(tmp_path):
+    try:
+        torch.serialization.set_crc32_options(False)
+        torch.save(TENSORS, tmp_path / "w.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same(read_weights(tmp_path / "w.pt"), TENSORS)
+
+
 def test_no_code_in_a_file_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("EVIL", str(tmp_path / "ran"))
     torch.save({"a": Evil()}, tmp_path / "w.pt")
@@ -143,13 +163,17 @@ def test_a_torch_file_without_names_is_refused(tmp_path, held):
         ("{}", "KeyError"),
         ('{"weight_map": 3}', "TypeError"),
         ('{"weight_map": {"a": "../one.safetensors"}}', r"it names '\.\./one\.safetensors'\)\. .* beside its index"),
+        ('{"weight_map": {"a": "' + "x" * 300 + '"}}', "A shard is a file that lies beside its index"),
+        ('{"weight_map": {"a": "model.safetensors.index.json"}}', "A shard is a file that lies beside its index"),
+        ('{"weight_map": {"a": "folder"}}', "A shard is a file that lies beside its index"),
+        ('{"weight_map": ' + "[" * 100_000, "It should be JSON with a weight_map"),
         ('{"weight_map": {"z": "one.safetensors"}}', r"KeyError: 'z'\)\. .* 1 tensors are not in their shards"),
         ('{"weight_map": {"a": 3}}', "There is no file .*3"),
     ],
 )
 def test_a_broken_index_is_refused(tmp_path, index, reason):
     folder = tmp_path / "model"
-    folder.mkdir()
+    (folder / "folder").mkdir(parents=True)
     shards(folder, ".safetensors", save_file)
     save_file(TENSORS, tmp_path / "one.safetensors")
     (folder / "model.safetensors.index.json").write_text(index)
