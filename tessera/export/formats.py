@@ -50,8 +50,11 @@ def missing_packages(form: Format) -> list[str]:
     return [package for package in form.packages if not _is_there(package)]
 
 
-def require(form: Format) -> None:
+def require(form: Format, asked: str = "") -> None:
     """Import what the format needs.
+
+    Args:
+        asked: what it is needed for, where it is no export.
 
     Raises:
         MissingDependencyError: a package is not there, or cannot be imported; with the line that installs it.
@@ -61,7 +64,7 @@ def require(form: Format) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise MissingDependencyError(
-                f"An export to {form.name} was asked for, and the package {package} is not installed.",
+                f"{asked or f'An export to {form.name} was asked for'}, and the package {package} is not installed.",
                 f"Writing and checking {form.name} needs {_listed(form.packages)}.",
                 f"Install them with: {form.install}" if len(form.packages) > 1 else f"Install it with: {form.install}",
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
 
 
 def load_onnx(path: Path) -> Runner:
-    """The file in onnxruntime, on the CPU."""
+    """The file in onnxruntime, on the CPU; inputs by name, or by position where the example has no names."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -59,11 +60,19 @@ def load_onnx(path: Path) -> Runner:
     inputs = session.get_inputs()
 
     def run(example: Example) -> list[torch.Tensor]:
-        named = dict(zip(example.names, example.tensors, strict=True))
+        names = example.names or [each.name for each in inputs]
+        named = dict(zip(names, example.tensors, strict=True))
         feed = {each.name: named[each.name].cpu().numpy() for each in inputs}
         return [torch.from_numpy(answer) for answer in session.run(None, feed)]
 
     return run
+
+
+def loader() -> Callable[[Path], Runner]:
+    """What loads a file in this process. A process apart imports the runtime once, and is copied for each file."""
+    import onnxruntime  # noqa: F401
+
+    return load_onnx
 
 
 def _checked_opset(opset: int | None) -> int:
