@@ -199,9 +199,13 @@ def _main(module: str, function: str) -> None:
             _serve(load_file, path, asked, answers)
             return
         if (copy := os.fork()) == 0:
-            _limit_memory()
-            _serve(load_file, path, asked, answers)
-            os._exit(0)
+            status = 1
+            try:
+                _limit_memory()
+                _serve(load_file, path, asked, answers)
+                status = 0
+            finally:
+                os._exit(status)  # what Python does at its end is for the process that was copied
         status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
         if status:
             _write(answers, _ERROR, _ended(status).encode())
@@ -211,8 +215,12 @@ def _limit_memory() -> None:
     """A damaged file that asks for all memory gets an error, and the machine keeps its other processes."""
     import resource
 
-    all_of_it = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    resource.setrlimit(resource.RLIMIT_DATA, (all_of_it, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    most, hardest = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        resource.getrlimit(resource.RLIMIT_DATA)[1],
+    )
+    if hardest == resource.RLIM_INFINITY or most < hardest:  # else the user's own limit is the narrower one
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hardest))
 
 
 def _serve(load_file: Callable[[Path], Runner], path: bytes, asked: FileIO, answers: FileIO) -> None:

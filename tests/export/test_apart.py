@@ -128,3 +128,19 @@ def test_no_process_outlives_its_asker(runtime, tmp_path):
     while Path(f"/proc/{pid.strip()}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid.strip()}").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of a process")
+def test_a_narrower_limit_of_the_users_stays(tmp_path):
+    (tmp_path / "a_runtime.py").write_text(RUNTIME)
+    (tmp_path / "file").write_text("good")
+    script = (
+        f"import resource, sys, torch; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))\n"
+        "from pathlib import Path\nfrom tessera.export.apart import run_apart\n"
+        "from tessera.export.example import Example\n"
+        f"run = run_apart('a_runtime', 'loader', Path({str(tmp_path / 'file')!r}))\n"
+        "print(run(Example((torch.ones(2),), (), ()))[0].tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert run.stdout == "[2.0, 2.0]\n"
