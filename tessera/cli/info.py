@@ -34,7 +34,7 @@ _DESCRIPTION = """\
 Shows the versions of Tessera, torch and Python, the devices, the C++ compiler that kernels are built with, the folders
 that hold what was compiled, and the optional packages: which are there, and how to install the others.
 
-  tessera info step.tessera     # what a saved step was compiled from and for; nothing in the file is run
+  tessera info step.tessera     # what a saved step or exported model was compiled from and for; nothing in it is run
 """
 
 
@@ -46,7 +46,9 @@ def add_command(commands: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", metavar="FILE", type=Path, nargs="?", help="what step.save(FILE) wrote")
+    parser.add_argument(
+        "path", metavar="FILE", type=Path, nargs="?", help="what step.save(FILE) or tessera.export wrote"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON; sizes in bytes")
     parser.add_argument("--traceback", action="store_true", help="show where in Tessera an error was raised")
     parser.set_defaults(run=_run)

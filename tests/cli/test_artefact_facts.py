@@ -12,6 +12,10 @@ from tessera.artefact.environment import environment
 from tessera.cli import artefact_facts
 from tessera.cli.main import main
 from tessera.errors import ArtefactError
+from tessera.export import artefact
+from tessera.export.example import Example
+from tessera.export.flat import FlatCall
+from tessera.export.format import Options
 
 
 @pytest.fixture
@@ -56,6 +60,25 @@ def test_it_says_what_the_file_is(path, capsys, tmp_path, monkeypatch):
     assert json.loads(capsys.readouterr().out) == facts
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     assert artefact_facts.collect(path)["artefact"]["saved by you"] is False
+
+
+def test_an_exported_model_is_shown_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # The compiler takes half a minute: the package is a stand-in, the manifest is the one that the format writes.
+    monkeypatch.setattr(artefact, "compile_package", lambda flat, example, path, options: path.write_bytes(b"code"))
+    net, x = torch.nn.Linear(3, 2), torch.randn(4, 3)
+    example = Example((x,), ("input",), ({0: "batch"},))
+    path = tmp_path / "m.tessera"
+    artefact.write_artefact(FlatCall(net, (x,), {}), example, path, Options(metadata={"by": "us"}))
+    facts = artefact_facts.collect(path)
+    assert facts["artefact"]["kind"] == "exported model"
+    assert facts["inputs"] == {"input": "float32[batch, 3]"}
+    assert facts["metadata"] == {"by": "us"}
+    assert len(facts["outputs"]) == 1
+    assert main(["info", str(path)]) == 0
+    assert "float32[batch, 3]" in capsys.readouterr().out
+    assert main(["info", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == facts
 
 
 def test_what_is_no_artefact_is_said(path, tmp_path, capsys):
