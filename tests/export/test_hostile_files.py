@@ -1,11 +1,13 @@
-"""Files that were changed on the way: a runtime of ours reads them or refuses them with a clear error.
+"""Files that were changed on the way, or made by somebody who wants to be let in: read as they are, or clearly refused.
 
-Every mutation runs in this process, so a crash would end the test.
+`python -m tests.export.hostile.campaign` reads 5,000 of each format; what is read here are the first of those.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
+import zipfile
 
 import pytest
 import torch
@@ -14,69 +16,89 @@ from tessera.errors import ExportError, WeightsError
 from tessera.export.aot_inductor import load_package
 from tessera.export.export import export
 from tessera.nn.weights_file import read_weights
+from tests.export.hostile.campaign import Campaign
+from tests.export.hostile.doors import DOORS, OTHER, RIGHT, UNTOLD
+from tests.export.hostile.mutations import changed, payload
+from tests.export.hostile.readers import FAILED, REFUSED, Reader
 
-X = torch.randn(4, 3)
-FEW, MANY = 300, 5000
-
-
-def mutated(content: bytes, count: int):
-    chance = random.Random(0)
-    for _ in range(count):
-        changed = bytearray(content)
-        for _ in range(chance.choice([1, 1, 2, 8])):
-            kind, at = chance.randrange(5), chance.randrange(max(1, len(changed)))
-            if kind == 0:
-                changed[at] = chance.randrange(256)
-            elif kind == 1:
-                del changed[at : at + chance.choice([1, 7, 4096])]
-            elif kind == 2:
-                changed[at:at] = bytes(chance.randrange(256) for _ in range(chance.choice([1, 8])))
-            elif kind == 3:
-                changed[at : at + 8] = chance.choice([b"\xff" * 8, b"\0" * 8, b"\x7f" + b"\xff" * 7])
-            else:
-                del changed[at:]
-            if not changed:
-                break
-        yield bytes(changed)
+FEW, SOME, MANY = 60, 300, 5000
+AT_ONCE = [name for name in DOORS if name.startswith(("safetensors", ".pt:", "checkpoint"))]  # nothing is compiled
 
 
-def check_weights(folder, count):
-    path = export(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)), folder / "m.safetensors").path
-    whole = path.read_bytes()
-    read = 0
-    for content in mutated(whole, count):
-        path.write_bytes(content)
-        try:
-            found = read_weights(path)
-        except WeightsError:
-            continue
-        read += 1
-        assert all(isinstance(tensor, torch.Tensor) for tensor in found.values())
-        assert sum(tensor.nbytes for tensor in found.values()) <= len(content)
-    assert 0 < read < count
+@pytest.fixture(scope="module")
+def campaign():
+    with Campaign(seed=0) as running:
+        yield running
 
 
-def test_weights(tmp_path):
-    check_weights(tmp_path, FEW)
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_a_few(campaign, name):
+    _hold(campaign.run(name, range(FEW)), FEW)
 
 
 @pytest.mark.slow
-def test_weights_many_times(tmp_path):
-    check_weights(tmp_path, MANY)
+@pytest.mark.parametrize("name", DOORS)
+def test_more(campaign, name):
+    if not DOORS[name].there:
+        pytest.skip(f"{', '.join(DOORS[name].needs)} is not installed")
+    _hold(campaign.run(name, range(SOME)), SOME)
+
+
+def _hold(result, count):
+    assert result.failures == []
+    assert result.kinds.total() == count
+    assert result.kinds[REFUSED] > count / 4
+    assert set(result.kinds) <= {REFUSED, RIGHT, OTHER, UNTOLD}
+    assert len(result.reasons) > 5  # the changes are of many kinds
 
 
 @pytest.mark.slow
 def test_packages_many_times(tmp_path, monkeypatch):
     """No changed package reaches torch's loader, which would run its code."""
-    path = export(torch.nn.Linear(3, 2), tmp_path / "m.pt2", X, measure=False).path
+    path = export(torch.nn.Linear(3, 2), tmp_path / "m.pt2", torch.randn(4, 3), measure=False).path
     reached = []
     monkeypatch.setattr("tessera.export.aot_inductor._run", reached.append)
-    whole, changed = path.read_bytes(), tmp_path / "changed.pt2"
-    for content in mutated(whole, MANY):
+    whole, other = path.read_bytes(), tmp_path / "changed.pt2"
+    chance = random.Random(0)
+    for _ in range(MANY):
+        content = changed({"m.pt2": whole}, chance, str(tmp_path / "canary"))[0]["m.pt2"]
         if content != whole:
-            changed.write_bytes(content)
+            other.write_bytes(content)
             with pytest.raises(ExportError):
-                load_package(changed)
+                load_package(other)
     assert reached == []
     load_package(path)
     assert reached == [path]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # some payloads leave a file open
+def test_the_payload_runs_where_it_is_trusted(tmp_path):
+    """Else that none ran would say nothing."""
+    chance = random.Random(0)
+    for number in range(8):
+        canary = tmp_path / str(number)
+        with zipfile.ZipFile(tmp_path / "evil.pt", "w") as file:
+            file.writestr("evil/data.pkl", payload(str(canary), chance))
+            file.writestr("evil/version", b"3\n")
+            file.writestr("evil/byteorder", b"little")
+        with contextlib.suppress(TypeError):  # what some functions return is no key of a dict
+            torch.load(tmp_path / "evil.pt", weights_only=False)
+        assert canary.exists()
+        canary.unlink()
+        with pytest.raises(WeightsError):
+            read_weights(tmp_path / "evil.pt")
+        assert not canary.exists()
+
+
+def test_a_reader_that_dies_is_a_failure(tmp_path):
+    reader = Reader()
+    try:
+        good = tmp_path / "good"
+        DOORS["checkpoint: load, inspect"].files(good)
+        assert reader.read("checkpoint: load, inspect", good, good) == (RIGHT, "")
+        reader._process.kill()
+        kind, why = reader.read("checkpoint: load, inspect", good, good)
+        assert kind == FAILED
+        assert why.startswith("the process died")
+    finally:
+        reader.end()
