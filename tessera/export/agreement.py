@@ -24,12 +24,14 @@ class Agreement:
 
     Attributes:
         case: with which the file's answers are others.
+        runs: whether there was an answer to every case.
     """
 
     max_error: float
     accepted: bool
     reason: str
     case: Example | None = None
+    runs: bool = True
 
 
 def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]], example: Example) -> Agreement:
@@ -55,7 +57,7 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
         try:
             found = run(case)
         except Exception as error:  # noqa: BLE001 - a runtime may raise anything; whatever it is, the file does not work
-            return Agreement(float("inf"), False, f"With {words} it does not run: {_first_line(error)}.")
+            return Agreement(float("inf"), False, f"With {words} it does not run: {_first_line(error)}.", runs=False)
         difference, problem = _compare(answers, found, exact(case, answers))
         worst = max(worst, difference)
         if problem and _alike(answers, found) and is_rounding(module, case, answers, found):

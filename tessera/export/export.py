@@ -113,6 +113,13 @@ def _export(
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
         kept = _kept(folder, path, accepted=found.accepted)
+    if not found.runs:
+        raise ExportError(
+            f"{type(flat.module).__name__} was written to {kept}, which does not run. {found.reason}",
+            f"An exported file runs in {form.name}'s own runtime, at every size that its dims allow.",
+            "Leave out what the runtime does not have, such as a dtype, fix the sizes with dims=({},), or see which "
+            "formats take the model with tessera export --try-all.",
+        )
     if not found.accepted:
         raise ExportError(
             f"{type(flat.module).__name__} was written to {kept}, which does not agree with it. {found.reason}",
@@ -197,7 +204,7 @@ def _check(form: Format, flat: FlatCall, example: Example, path: Path) -> tuple[
     except TesseraError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises, the file does not work
-        return Agreement(float("inf"), False, f"It cannot be loaded: {cause(error)}."), None
+        return Agreement(float("inf"), False, f"It cannot be loaded: {cause(error)}.", runs=False), None
     return compare(flat, run, example), run
 
 

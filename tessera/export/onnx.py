@@ -16,6 +16,7 @@ from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.onnx_values import from_runtime, to_runtime
 from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
 from tessera.quantize.linear import integer_products_written
 
@@ -62,8 +63,8 @@ def load_onnx(path: Path) -> Runner:
     def run(example: Example) -> list[torch.Tensor]:
         names = example.names or [each.name for each in inputs]
         named = dict(zip(names, example.tensors, strict=True))
-        feed = {each.name: named[each.name].cpu().numpy() for each in inputs}
-        return [torch.from_numpy(answer) for answer in session.run(None, feed)]
+        feed = {each.name: to_runtime(named[each.name]) for each in inputs}
+        return [from_runtime(answer) for answer in session.run_with_ort_values(None, feed)]
 
     return run
 
