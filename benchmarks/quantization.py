@@ -16,14 +16,15 @@ import torch
 
 import tessera
 from benchmarks import minilm
-from benchmarks.measure import Make, NotMeasured, Run, in_turns
+from benchmarks.measure import Make, Run, in_turns
 from benchmarks.plan import Plan
 from benchmarks.row import OURS, Part, Row, faster
+from benchmarks.sentences import CALIBRATION, SENTENCES
 from examples import gpt
 from tessera.export import load_model
 from tessera.quantize import Rule, convert
 
-_ROUNDS = 21
+_ROUNDS, _VOCABULARY = 21, 30522
 _CALLS = ((32, 128), (8, 64), (1, 16))  # [batch, seq] of MiniLM
 
 
@@ -34,13 +35,13 @@ def measure(plan: Plan) -> Part:
 
 def _minilm(plan: Plan) -> Part:
     try:
-        model = minilm.encoder()
-    except NotMeasured as missing:
-        return Part([Row("MiniLM int8", "fp32", str(missing), target="all", met=None)])
-    torch.manual_seed(0)
-    result = tessera.quantize(model, target="int8", calibration_data=[minilm.tokens(minilm.CALIBRATION)], measure=None)
+        model, sentences = minilm.load((*SENTENCES, *CALIBRATION))
+    except ImportError:
+        return Part([Row("MiniLM int8", "fp32", minilm.INSTALL, target="all", met=None)])
+    held_out, calibration = (minilm.padded(part) for part in (sentences[: len(SENTENCES)], sentences[len(SENTENCES) :]))
+    result = tessera.quantize(model, target="int8", calibration_data=[calibration], measure=None)
     with torch.inference_mode():
-        exact, found = (minilm.similarities(m(*minilm.tokens(minilm.HELD_OUT))) for m in (model, result))
+        exact, found = (_pairs(m(*held_out)) for m in (model, result))
     part = Part(
         [
             _at_least("MiniLM int8, ranks of 780 held-out pairs", "fp32", _spearman(exact, found), 0.99),
@@ -48,9 +49,10 @@ def _minilm(plan: Plan) -> Part:
         ],
         [f"MiniLM int8: similarities differ from fp32 by at most {(exact - found).abs().max():.4f}"],
     )
-    part += _in_onnxruntime(model, result, exact)
+    part += _in_onnxruntime(model, result, held_out, calibration)
+    torch.manual_seed(0)
     for shape in _CALLS:
-        batch = torch.randint(1000, minilm.VOCABULARY, shape), torch.ones(shape, dtype=torch.int64)
+        batch = torch.randint(1000, _VOCABULARY, shape), torch.ones(shape, dtype=torch.int64)
         ways: dict[str, Make] = {
             OURS: _call(result, batch, compiled=True),
             "fp32 compiled": _call(model, batch, compiled=True),
@@ -61,24 +63,28 @@ def _minilm(plan: Plan) -> Part:
     return part
 
 
-def _in_onnxruntime(model: torch.nn.Module, dynamic: torch.nn.Module, exact: torch.Tensor) -> Part:
+def _in_onnxruntime(
+    model: torch.nn.Module, dynamic: torch.nn.Module, held_out: minilm.Batch, calibration: minilm.Batch
+) -> Part:
     """The rank correlation of the exported file beside that of the model it was written from."""
     rules = [Rule("embed", weight="int8"), Rule("", weight="int8", act="int8", static=True)]
-    static = tessera.quantize(model, rules=rules, calibration_data=[minilm.tokens(minilm.CALIBRATION)], measure=None)
-    ids, mask = minilm.tokens(minilm.HELD_OUT)
-    part = Part()
+    static = tessera.quantize(model, rules=rules, calibration_data=[calibration], measure=None)
+    part, first = Part(), tuple(each[: minilm.TOGETHER] for each in held_out)
+    with torch.inference_mode():
+        exact = _pairs(model(*held_out))
     for name, result in (("scales at run time", dynamic), ("calibrated, Q/DQ", static)):
         work = f"MiniLM int8 in onnxruntime, {name}, rank correlation"
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
             path = Path(folder) / "model.onnx"
             axes = {0: "B", 1: "S"}
             try:
-                tessera.export(result, path, example_inputs=(ids[:8], mask[:8]), dims={"ids": axes, "mask": axes})
-                (answer,) = load_model(path)(ids, mask)
+                dims = {"input_ids": axes, "attention_mask": axes}
+                tessera.export(result, path, example_inputs=first, dims=dims, measure=False)
+                (answer,) = load_model(path)(*held_out)
             except ImportError as missing:
                 part.rows.append(Row(work, "in PyTorch", str(missing).splitlines()[0], target="all", met=None))
                 continue
-            here, there = minilm.similarities(result(ids, mask)), minilm.similarities(answer)
+            here, there = _pairs(result(*held_out)), _pairs(answer)
         a, b = _spearman(exact, here), _spearman(exact, there)
         row = _at_most(f"{work} {a:.4f} -> {b:.4f}", abs(a - b), 0.005)
         part.rows.append(replace(row, peer="in PyTorch"))
@@ -172,6 +178,12 @@ def _call(model: torch.nn.Module, batch: tuple[torch.Tensor, ...], *, compiled: 
 def _loss(model: torch.nn.Module, tokens: torch.Tensor, labels: torch.Tensor) -> float:
     with torch.inference_mode():
         return torch.nn.functional.cross_entropy(model(tokens).float().flatten(0, 1), labels.flatten()).item()
+
+
+def _pairs(embeddings: torch.Tensor) -> torch.Tensor:
+    """Cosine similarity of each pair of rows."""
+    first, second = torch.triu_indices(len(embeddings), len(embeddings), offset=1)
+    return minilm.similarities([embeddings])[first, second]
 
 
 def _spearman(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -27,6 +27,7 @@ from benchmarks import (
     import_time,
     lstm,
     machine,
+    minilm,
     mlp,
     optim,
     quantization,
@@ -56,6 +57,7 @@ FAMILIES: Families = {
     "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
     "quantization": quantization.measure,
+    "minilm": minilm.measure,
     "import": import_time.measure,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -25,6 +25,7 @@ NAMES = (
     "budget",
     "first_step",
     "gpt",
+    "minilm",
     "import",
 )
 
