@@ -26,6 +26,7 @@ NAMES = (
     "first_step",
     "gpt",
     "minilm",
+    "quantization",
     "import",
 )
 
