@@ -122,8 +122,9 @@ def _moved(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if not tensor.is_floating_point():
         return tensor
     factors = 1 + 0.1 * (torch.rand(tensor.shape, generator=generator) - 0.5)
-    whole = bool((tensor == tensor.round()).all())
-    return tensor if whole else (tensor * factors.to(tensor.device, tensor.dtype))
+    numbers = tensor.float() if tensor.itemsize == 1 else tensor  # eight-bit floats have no arithmetic
+    whole = bool((numbers == numbers.round()).all())
+    return tensor if whole else (numbers * factors.to(numbers.device, numbers.dtype)).to(tensor.dtype)
 
 
 def _words(sizes: Mapping[str, int]) -> str:

@@ -78,3 +78,10 @@ def test_nothing_is_made_of_nothing():
         "The example input has no element along B (its shape is [0, 3]). Inputs of other sizes are made from the "
         "example's own values. Pass an example of two samples or more."
     )
+
+
+def test_eight_bit_floats_are_moved_too():
+    x = torch.linspace(0.1, 2, 12).reshape(4, 3).to(torch.float8_e4m3fn)
+    fresh = example(x, dims=({0: "batch"},)).fresh({"batch": 5}, seed=1).tensors[0]
+    assert (fresh.dtype, fresh.shape) == (x.dtype, (5, 3))
+    assert not torch.isin(fresh.float(), x.float()).all()
