@@ -81,7 +81,7 @@ def test_nothing_is_made_of_nothing():
 
 
 def test_eight_bit_floats_are_moved_too():
-    x = torch.linspace(0.1, 2, 12).reshape(4, 3).to(torch.float8_e4m3fn)
+    x = torch.tensor([[0.9], [30.0]]).to(torch.float8_e4m3fn)
     fresh = example(x, dims=({0: "batch"},)).fresh({"batch": 5}, seed=1).tensors[0]
-    assert (fresh.dtype, fresh.shape) == (x.dtype, (5, 3))
-    assert not torch.isin(fresh.float(), x.float()).all()
+    assert (fresh.dtype, fresh.shape) == (x.dtype, (5, 1))
+    assert ((fresh.float() / x.float().T - 1).abs().amin(1) < 0.13).all()
