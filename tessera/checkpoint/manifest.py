@@ -118,7 +118,7 @@ def read_manifest(snapshot: Path) -> Manifest:
     try:
         manifest = _parsed(content)
         _check_tensors(manifest)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise _broken(snapshot, f"{MANIFEST} is malformed ({type(error).__name__}: {error})") from error
     for name, digest in manifest.files.items():
         try:
@@ -195,6 +195,8 @@ def _check_tensors(manifest: Manifest) -> None:
             boxes = zip(chunk.offsets, chunk.sizes, tensor.shape, strict=True)
             if not all(offset >= 0 and size >= 0 and offset + size <= whole for offset, size, whole in boxes):
                 raise ValueError(f"{name} has a chunk outside of its shape")
+            if not isinstance(chunk.key, str):
+                raise ValueError(f"{name} is under {chunk.key!r}, which is no name")  # noqa: TRY004 - of a file
             if chunk.file not in manifest.files:
                 raise ValueError(f"{name} is in {chunk.file!r}, which is not in the list of files")
         if sum(math.prod(chunk.sizes) for chunk in tensor.chunks) != math.prod(tensor.shape):

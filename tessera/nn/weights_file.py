@@ -133,7 +133,7 @@ def _read_shards(index: Path) -> dict[str, Any]:
 
 def _shard(index: Path, name: str) -> Path:
     """The file that an index names: it may be from elsewhere, and decides on files of its own folder only."""
-    possible = Path(name).name == name and len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
+    possible = name and Path(name).name == name and len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
     if not possible or name.endswith(".index.json") or index.with_name(name).is_dir():
         raise _unreadable(index, ValueError(f"it names {name[:80]!r}"), "A shard is a file that lies beside its index.")
     return index.with_name(name)

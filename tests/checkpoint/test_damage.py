@@ -181,6 +181,8 @@ def resealed(path, change):
         lambda c: c["tensors"]["model.a"]["chunks"][0].update(file="other"),
         lambda c: c["tensors"]["model.a"]["chunks"][0].update(key="model.b"),
         lambda c: c["tensors"]["model.a"]["chunks"][0].update(key="nowhere"),
+        lambda c: c["tensors"]["model.a"]["chunks"][0].update(key=["model.a"]),
+        lambda c: c.update(ranks=float("inf")),
         lambda c: c["tensors"]["model.a"]["chunks"][0].update(sizes=[-50]),
         lambda c: c["tensors"].pop("model.a"),
         lambda c: c.update(values={"dict": {"step": {"eval": "1"}}}),

@@ -165,6 +165,7 @@ def test_a_torch_file_without_names_is_refused(tmp_path, held):
         ('{"weight_map": {"a": "../one.safetensors"}}', r"it names '\.\./one\.safetensors'\)\. .* beside its index"),
         ('{"weight_map": {"a": "' + "x" * 300 + '"}}', "A shard is a file that lies beside its index"),
         ('{"weight_map": {"a": "model.safetensors.index.json"}}', "A shard is a file that lies beside its index"),
+        ('{"weight_map": {"a": ""}}', "A shard is a file that lies beside its index"),
         ('{"weight_map": {"a": "folder"}}', "A shard is a file that lies beside its index"),
         ('{"weight_map": ' + "[" * 100_000, "It should be JSON with a weight_map"),
         ('{"weight_map": {"z": "one.safetensors"}}', r"KeyError: 'z'\)\. .* 1 tensors are not in their shards"),
