@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
+from tessera.export.empty_rows import say_zeros
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
@@ -35,6 +36,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
     opset = _checked_opset(options.opset)
     with integer_products_written():
         program = traced(flat, example)
+    say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     with torch.no_grad():
         answers = flat.output_names(*example.tensors)
     translated = _translated(flat, program, example, answers, opset)

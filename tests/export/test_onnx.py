@@ -182,3 +182,21 @@ def test_an_operator_that_onnx_has_not_is_named_with_its_line(tmp_path, name):
     assert error.value.where is not None
     assert error.value.where.code.startswith("return torch.")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float"])
+def test_a_position_that_sees_nothing_is_zeros_as_in_torch(tmp_path, dtype):
+    """The example's mask has no such row, so the check of the file would not tell."""
+
+    class Attention(torch.nn.Module):
+        def forward(self, q, mask):
+            return torch.nn.functional.scaled_dot_product_attention(q, q, q, mask)
+
+    q, seen = torch.randn(2, 2, 4, 8), torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    mask = seen if dtype == "bool" else torch.zeros(seen.shape)
+    report = export(Attention(), tmp_path / "m.onnx", (q, mask), dims=({}, {}), measure=False)
+    mask = mask.clone()
+    mask[0, 0, 1] = False if dtype == "bool" else -torch.inf
+    answer = run(report.path, q, mask)
+    assert answer[0, :, 1].abs().max() == 0.0
+    torch.testing.assert_close(answer, Attention()(q, mask))
