@@ -63,11 +63,14 @@ class Graph(torch.nn.Module):
             everything = self._run({**values, **inputs})
         known = set(values)
         for node in self.nodes:
-            if node.op_type in ("Shape", "Size") or all(name in known for name in node.input):
+            reads = node.input[: {"Shape": 0, "Size": 0, "CastLike": 1}.get(node.op_type)]  # of the others the values
+            if all(name in known for name in reads):
                 known.update(node.output)
         at_fixed = {
             name for node in self.nodes for at, name in enumerate(node.input) if at in FIXED.get(node.op_type, ())
         }
+        if not at_fixed <= known:
+            raise NotTheSame("what is fixed here depends on data")
         self.constants = {
             name: _plain_array(everything[name]) if name in at_fixed else everything[name]
             for name in known
@@ -241,12 +244,18 @@ def judged(cases, *, dynamic: bool = False, together: int = 16, say=None) -> Cou
             graphs.append(found)
     for at in range(0, len(graphs), together):
         some = graphs[at : at + together]
-        verdicts = exported(some, dynamic=dynamic)
-        if len(some) > 1 and any(verdict.kind != PASSED for verdict in verdicts):
-            verdicts = [exported([graph], dynamic=dynamic)[0] for graph in some]
-        for graph, verdict in zip(some, verdicts, strict=True):
+        for graph, verdict in zip(some, _in_halves(some, dynamic=dynamic), strict=True):
             count(graph.case, verdict)
     return counts
+
+
+def _in_halves(graphs, *, dynamic: bool) -> list[Verdict]:
+    """One file, or two where that one does not pass."""
+    verdicts = exported(graphs, dynamic=dynamic)
+    if len(graphs) == 1 or all(verdict.kind == PASSED for verdict in verdicts):
+        return verdicts
+    middle = len(graphs) // 2
+    return [*_in_halves(graphs[:middle], dynamic=dynamic), *_in_halves(graphs[middle:], dynamic=dynamic)]
 
 
 def main(operators) -> None:
