@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tessera.checkpoint.callable import checkpoint as checkpoint
     from tessera.debug.mode import debug_mode as debug_mode
     from tessera.export.export import export as export
+    from tessera.export.loading import load_model as load_model
     from tessera.nn.assume import assume as assume
     from tessera.nn.checked import div as div
     from tessera.nn.checked import divide as divide
@@ -123,6 +124,7 @@ _CONTENTS = {
     "jacrev": "tessera.transforms.jacobians:jacrev",
     "jvp": "tessera.transforms.products:jvp",
     "load": "tessera.capture.step_file:load",
+    "load_model": "tessera.export.loading:load_model",
     "log": "tessera.nn.checked:log",
     "log10": "tessera.nn.checked:log10",
     "log1p": "tessera.nn.checked:log1p",

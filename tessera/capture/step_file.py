@@ -94,8 +94,8 @@ def save_step(
 def load(
     path: str | os.PathLike[str],
     *,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+    model: torch.nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     loss: str | Callable[..., torch.Tensor] | None = None,
     metrics: Mapping[str, whole.Metric] | None = None,
     trust: str | None = None,
@@ -114,7 +114,8 @@ def load(
         trust: the hash that ``step.save`` returned, for a file that another user or machine wrote.
 
     Raises:
-        ArtefactError: the file is damaged or not trusted, or was made for another model, processor, torch or Python.
+        ArtefactError: the file is damaged or not trusted, or was made for another model, processor, torch or Python; it
+            holds an exported model, or no model or optimizer was passed.
         OptimizerError: an optimizer belongs to other parameters.
 
     Example:
@@ -122,6 +123,14 @@ def load(
         >>> loss = step(x, labels)
     """
     archive = read_archive(Path(path), trust)
+    _check_kind(archive)
+    if model is None or optimizer is None:
+        absent = [name for name, given in (("model", model), ("optimizer", optimizer)) if given is None]
+        raise ArtefactError(
+            f"{archive.path} holds a training step, and no {' and no '.join(absent)} was passed.",
+            "A saved step holds neither weights nor state: the model and the optimizer bring those.",
+            "Write tessera.load(path, model=net, optimizer=optimizer) with both built as they were.",
+        )
     _check(archive, model)
     try:
         return _loaded(archive, plain_module(model), optimizer, loss, metrics)
@@ -129,15 +138,18 @@ def load(
         _not_ours(archive, error)
 
 
+def _check_kind(archive: Archive) -> None:
+    if archive.manifest.get("kind") != KIND:
+        raise ArtefactError(
+            f"{archive.path} holds: {archive.manifest.get('kind')}.",
+            "What is loaded with an optimizer is a training step.",
+            "Load a file that step.save(path) wrote; an exported model runs with tessera.load_model(path).",
+        )
+
+
 def _check(archive: Archive, model: torch.nn.Module) -> None:
     """Raise unless the file is for this process and this model."""
     manifest, path = archive.manifest, archive.path
-    if manifest.get("kind") != KIND:
-        raise ArtefactError(
-            f"{path} holds a {manifest.get('kind')}.",
-            "What is loaded with an optimizer is a training step.",
-            "Load a file that step.save(path) wrote; for an exported model, from tessera.export import load_model.",
-        )
     if differing := unfit(manifest["environment"]):
         raise ArtefactError(
             f"{path} was compiled elsewhere: {'; '.join(differing)}.",

@@ -92,6 +92,14 @@ def test_what_stands_in_the_file(clipped):
     assert sorted(where for kind, where in program["inputs"] if kind == "batch") == [0, 1]
 
 
+def test_a_step_is_loaded_with_its_model_and_optimizer(clipped):
+    words = r"holds a training step, and no model and no optimizer was passed.*Write tessera.load\(path, model=net,"
+    with pytest.raises(ArtefactError, match=words):
+        tessera.load(clipped)
+    with pytest.raises(ArtefactError, match=r"and no optimizer was passed"):
+        tessera.load(clipped, model=CLIPPED.step()[0])
+
+
 def test_a_batch_that_was_not_saved_is_compiled_where_the_loss_is_there(clipped, caplog):
     model, _, step = CLIPPED.loaded(clipped, loss="cross_entropy", metrics={"accuracy": accuracy})
     twin, _, plain = CLIPPED.step()

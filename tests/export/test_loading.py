@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import tessera
 from tessera.errors import ArtefactError, ExportError, MissingDependencyError
 from tessera.export import load_model
 from tessera.export.export import export
@@ -50,6 +51,13 @@ def test_what_runs_in_a_process_apart(tmp_path, name):
     report.path.write_bytes(report.path.read_bytes()[:100])
     with pytest.raises(ExportError, match="The runtime did not take this"):
         load_model(report.path)
+
+
+def test_load_says_which_door_it_is(tmp_path):
+    report = export(torch.nn.Linear(3, 2), tmp_path / "m.tessera", torch.randn(4, 3), measure=False)
+    with pytest.raises(ArtefactError, match=r"holds: exported model.*runs with tessera.load_model\(path\)"):
+        tessera.load(report.path)
+    assert tessera.load_model is load_model
 
 
 def test_another_format():
