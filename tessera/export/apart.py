@@ -31,6 +31,7 @@ from tessera.export.format import Runner
 
 _TENSORS, _TEXT, _ERROR = b"\0", b"\1", b"\2"
 _LONGEST = 1 << 40
+_MOST_WORDS = 1 << 16
 PATIENCE_S = 600.0  # for one answer; a damaged file may be an endless loop
 _started: list[_Process] = []
 
@@ -62,6 +63,7 @@ class _Process:
         Raises:
             ExportError: it failed, or died.
         """
+        before = os.fstat(self._words.fileno()).st_size
         try:
             _write(self._process.stdin, kind, content)  # type: ignore[arg-type]
             if _answers_within(self._process.stdout, PATIENCE_S):
@@ -73,11 +75,20 @@ class _Process:
             found, answer = _ERROR, _ended(self.end()).encode()
         if found == _ERROR:
             raise ExportError(
-                f"The runtime did not take this: {answer.decode(errors='replace')}.",
+                f"The runtime did not take this: {answer.decode(errors='replace')}{self._complaints(before)}.",
                 "A file is loaded by its format's own runtime, with the inputs that it was exported for.",
                 "Export the file again if it is damaged, and check the inputs' shapes and dtypes.",
             )
         return answer
+
+    def _complaints(self, start: int) -> str:
+        """What a runtime printed of what failed since ``start``: often it says there what its error does not."""
+        if self._words.closed:
+            return ""
+        self._words.seek(start)
+        lines = self._words.read(_MOST_WORDS).decode(errors="replace").splitlines()
+        said = [line.strip().rstrip(".") for line in lines if " failed" in line]
+        return f" ({'; '.join(said[:2])})" if said else ""
 
     def end(self) -> int:
         """End it and its copies; its exit status."""

@@ -13,6 +13,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from tessera import torch_internals
 from tessera.errors import ExportError
 from tessera.export.apart import run_apart
 from tessera.export.example import Example
@@ -37,10 +38,10 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
         ExportError: an operator that has no kernel, or an unknown target.
     """
     target = _checked_target(options.target)
-    program = traced(flat, example)
+    program, scan = traced(flat, example), torch_internals.scan_operator()
     largest = _largest(example, program)
-    if largest != example.largest:
-        program = traced(flat, dataclasses.replace(example, largest=largest))
+    if largest != example.largest or any(node.target is scan for node in program.graph.nodes):
+        program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
     _let_views_copy(program)
     lowered, without = _lowered(flat, program, target)
     path.write_bytes(lowered.buffer)

@@ -5,7 +5,9 @@ are a scan here: the products with the inputs for all moments at once, then
 
     h, c = turn(h, c, products[t])   for t = 0, 1, ...
 
-which ONNX has as Scan, and Inductor compiles as a loop.
+which ONNX has as Scan, and Inductor compiles as a loop. ExecuTorch plans what goes from turn to turn for the largest
+batch and never resizes it: there the loop is over as many rows as there can be, the last one repeated, and the answers
+of those that there are are taken.
 """
 
 from __future__ import annotations
@@ -24,13 +26,40 @@ Turn = Callable[[tuple[Tensor, ...], Tensor, Tensor, Tensor | None], tuple[Tenso
 
 
 class RecurrentAsScan(TorchFunctionMode):
-    """Within, recurrent layers whose time is a symbol are a scan."""
+    """Within, recurrent layers whose time is a symbol are a scan.
+
+    Args:
+        all_rows: whether it is over as many rows as the batch can have at most, where that is known.
+    """
+
+    def __init__(self, *, all_rows: bool = False) -> None:
+        super().__init__()
+        self.all_rows = all_rows
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         turn = _TURNS.get(getattr(func, "__name__", ""))
         if turn is None or kwargs or not _over_a_symbol(args):
             return func(*args, **(kwargs or {}))
-        return _run(turn, *args)
+        most = _most_rows(args[0].shape[0 if args[8] else 1]) if self.all_rows else None
+        if most is None:
+            return _run(turn, *args)
+        return _over_all_rows(turn, most, *args)
+
+
+def _most_rows(batch: int | torch.SymInt) -> int | None:
+    """The largest size of a batch that changes; None where it does not, or may have any."""
+    return torch_internals.largest_size(batch) if isinstance(batch, torch.SymInt) else None
+
+
+def _over_all_rows(turn: Turn, most: int, x: Tensor, states: Tensor | Sequence[Tensor], *rest: Any) -> Any:
+    """``_run`` with a batch of ``most`` rows, and of its answers those of ``x``; taken by index, which fixes no size."""
+    axis = 0 if rest[-1] else 1
+    batch = x.shape[axis]
+    rows = torch.arange(batch, device=x.device)
+    filled = torch.arange(most, device=x.device).clamp(max=batch - 1)
+    wide = [state.index_select(1, filled) for state in ((states,) if isinstance(states, Tensor) else states)]
+    answer, *lasts = _run(turn, x.index_select(axis, filled), wide, *rest)
+    return answer.index_select(axis, rows), *(last.index_select(1, rows) for last in lasts)
 
 
 def _over_a_symbol(args: Sequence[Any]) -> bool:

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ from tessera.users_code import is_library, source_line_at
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
-def traced(module: torch.nn.Module, example: Example) -> ExportedProgram:
+def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False) -> ExportedProgram:
     """``module`` as a graph of ATen operators; dimensions that may change are symbols.
+
+    Args:
+        all_rows: whether a loop over time is over the largest batch, for runtimes that do not resize what it carries.
 
     Raises:
         ExportError: it cannot be traced, or fixes a size that is to change; with the line of the model.
@@ -36,7 +39,8 @@ def traced(module: torch.nn.Module, example: Example) -> ExportedProgram:
     )
 
     def export() -> ExportedProgram:
-        with torch.no_grad(), RecurrentAsScan():
+        bounds = _bounded(module, example) if all_rows else nullcontext()
+        with torch.no_grad(), bounds, RecurrentAsScan(all_rows=all_rows):
             return torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
 
     with quiet():
@@ -121,6 +125,23 @@ def _symbol(example: Example, name: str) -> Any:
     """A size that must stay one: where the model fixes it, tracing fails instead of fixing it silently."""
     largest = example.largest.get(name)
     return Dim.DYNAMIC if largest is None else Dim.DYNAMIC(max=largest)
+
+
+@contextmanager
+def _bounded(module: torch.nn.Module, example: Example) -> Iterator[None]:
+    """Within, ``module`` says of its inputs how long they can be: torch.export looks at declared sizes at the end."""
+
+    def say(_: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> None:
+        for tensor, axes in zip(tensors, example.dims, strict=True):
+            for axis, name in axes.items():
+                if name in example.largest:
+                    torch._check(tensor.shape[axis] <= example.largest[name])  # noqa: SLF001 - torch documents it
+
+    hook = module.register_forward_pre_hook(say)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _graphs(module: torch.fx.GraphModule) -> Iterator[torch.fx.Graph]:

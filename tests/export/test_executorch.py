@@ -54,6 +54,25 @@ def test_several_sizes(tmp_path, target):
         answers(report.path, ids.repeat(1, 5), mask.repeat(1, 5))
 
 
+def test_a_recurrent_layer_over_any_batch_and_time(tmp_path):
+    layer = torch.nn.GRU(4, 5, batch_first=True)
+    report = export(layer, tmp_path / "model.pte", torch.randn(2, 6, 4), ({0: "B", 1: "S"},), measure=False)
+    assert report.accepted
+    run = load_executorch(report.path)
+    for batch, time in ((1, 1), (16, 24), (5, 3)):  # one file, longer and shorter again
+        x = torch.randn(batch, time, 4)
+        torch.testing.assert_close(run(Example((x,), (), ()))[0], layer(x)[0].detach())
+
+
+def test_the_first_of_several_outputs_of_a_split_keeps_its_size(tmp_path):
+    class Parts(torch.nn.Module):
+        def forward(self, x):
+            first, second = x.split(2, 1)
+            return torch.arange(x.shape[0]) * first[:, 0] + second[:, 1]
+
+    assert export(Parts(), tmp_path / "model.pte", torch.randn(3, 4), ({0: "B"},), measure=False).accepted
+
+
 def test_state_begins_as_it_is_in_the_model_and_is_kept(tmp_path):
     class Counts(torch.nn.Module):
         def __init__(self):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tessera import torch_internals
 from tessera.export.asked import read_example
 from tessera.export.recurrent import RecurrentAsScan
 from tessera.export.traced import operators, traced
@@ -26,6 +27,18 @@ def test_any_length_of_time_gives_what_torch_gives(name):
     program = traced(flat, example)
     assert operators(program)["scan"] == layer.num_layers * (2 if layer.bidirectional else 1)
     for sizes in ({}, {"T": 9, "B": 4}, {"T": 2, "B": 5}):
+        case = example.fresh({**example.sizes, **sizes}, seed=1)
+        for ours, torchs in zip(program.module()(*case.tensors), case.call(flat), strict=True):
+            torch.testing.assert_close(ours, torchs.detach())
+
+
+def test_a_loop_over_all_rows_carries_a_fixed_size():
+    layer = nn.LSTM(5, 7, 2, bidirectional=True).eval()
+    flat, example = read_example(layer, torch.randn(6, 3, 5), {"input": {0: "T", 1: torch.export.Dim("B", max=9)}})
+    program = traced(flat, example, all_rows=True)
+    loop = next(node for node in program.graph.nodes if node.target is torch_internals.scan_operator())
+    assert [tuple(carried.meta["val"].shape) for carried in loop.args[1]] == [(9, 7), (9, 7)]
+    for sizes in ({}, {"B": 9}, {"T": 2, "B": 4}):
         case = example.fresh({**example.sizes, **sizes}, seed=1)
         for ours, torchs in zip(program.module()(*case.tensors), case.call(flat), strict=True):
             torch.testing.assert_close(ours, torchs.detach())
