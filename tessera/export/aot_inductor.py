@@ -78,5 +78,6 @@ FORMAT = Format(
     install="pip install torch",
     write=write_package,
     load=_run,  # what was written a moment ago in a folder of one's own
+    keeps_state=True,
     options=frozenset({"metadata", "target"}),
 )

@@ -93,5 +93,6 @@ FORMAT = Format(
     install="pip install torch",
     write=write_artefact,
     load=_load_own,
+    keeps_state=True,
     options=frozenset({"metadata", "target"}),
 )

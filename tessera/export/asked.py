@@ -12,9 +12,11 @@ from tessera import torch_internals
 from tessera.errors import AnnotationError, ExportError
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
+from tessera.export.formula import can_change
 from tessera.shapes.call import check_call
 from tessera.shapes.signature import Contract, read_contract
 from tessera.shapes.size import Dim as DeclaredDim
+from tessera.shapes.size import Size, read_size
 from tessera.shapes.unify import Mismatch, tensors_of
 from tessera.train.example_inputs import remembered_inputs
 
@@ -58,12 +60,14 @@ def read_example(
     named = [(name, tensor) for key, value in parameters.items() for name, tensor in _tensors(value, key)]
     tensors = tuple(tensor for _, tensor in named)
     largest: dict[str, int] = {}
+    formulas: dict[str, Size] = {}
     if dims is None:
         contract = _contract(taker)
-        axes = _declared(contract, args, kwargs, named) if contract is not None else _batch([t for _, t in named])
+        batch = [t for _, t in named]
+        axes = _batch(batch) if contract is None else _declared(contract, args, kwargs, named, formulas)
     else:
-        axes = _given(dims, parameters, named, largest)
-    example = Example(tensors, tuple(name for name, _ in named), tuple(axes), largest)
+        axes = _given(dims, parameters, named, largest, formulas)
+    example = Example(tensors, tuple(name for name, _ in named), tuple(axes), largest, formulas)
     _check_sizes(example)
     return FlatCall(module, args, kwargs, preprocessing), example
 
@@ -108,7 +112,11 @@ def _contract(function: Callable[..., Any]) -> Contract | None:
 
 
 def _declared(
-    contract: Contract, args: tuple[Any, ...], kwargs: Mapping[str, Any], named: Sequence[tuple[str, torch.Tensor]]
+    contract: Contract,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    named: Sequence[tuple[str, torch.Tensor]],
+    formulas: dict[str, Size],
 ) -> list[dict[int, str]]:
     check_call(contract, args, kwargs)
     bound = contract.signature.bind(*args, **kwargs).arguments
@@ -117,13 +125,19 @@ def _declared(
         for each in tensors_of(expected, bound.get(name), name) if name in bound else ():
             if not isinstance(each, Mismatch):
                 places = each[1].aligned(each[2].dim()) or ()
-                axes = {at: place.name for at, place in enumerate(places) if isinstance(place, DeclaredDim)}
-                found[id(each[2])] = axes
+                formulas |= {str(place): place for place in places if can_change(place)}
+                free = {at: str(place) for at, place in enumerate(places) if isinstance(place, DeclaredDim)}
+                computed = {at: str(place) for at, place in enumerate(places) if can_change(place)}
+                found[id(each[2])] = {**free, **computed}
     return [found.get(id(tensor), {}) for _, tensor in named]
 
 
 def _given(
-    dims: Dims, parameters: Mapping[str, Any], named: Sequence[tuple[str, torch.Tensor]], largest: dict[str, int]
+    dims: Dims,
+    parameters: Mapping[str, Any],
+    named: Sequence[tuple[str, torch.Tensor]],
+    largest: dict[str, int],
+    formulas: dict[str, Size],
 ) -> list[dict[int, str]]:
     """What ``dims`` says of every tensor."""
     if isinstance(dims, Mapping):
@@ -144,7 +158,7 @@ def _given(
                 "Write for example dims=({0: 'batch'}, {}).",
             )
         of = dict(zip(parameters, dims, strict=True))
-    return [_axes(name, tensor, _said_of(name, of), largest) for name, tensor in named]
+    return [_axes(name, tensor, _said_of(name, of), largest, formulas) for name, tensor in named]
 
 
 def _said_of(name: str, of: Mapping[str, Any]) -> Any:
@@ -165,7 +179,9 @@ def _is_axes(said: Mapping[Any, Any]) -> bool:
     return all(isinstance(key, int) for key in said)
 
 
-def _axes(name: str, tensor: torch.Tensor, said: Any, largest: dict[str, int]) -> dict[int, str]:
+def _axes(
+    name: str, tensor: torch.Tensor, said: Any, largest: dict[str, int], formulas: dict[str, Size]
+) -> dict[int, str]:
     axes: dict[int, str] = {}
     if not isinstance(said, Mapping) or not _is_axes(said):
         raise ExportError(
@@ -183,15 +199,26 @@ def _axes(name: str, tensor: torch.Tensor, said: Any, largest: dict[str, int]) -
                 "Write the position of the dimension that may change.",
             )
         key = called if isinstance(called, str) else getattr(called, "__name__", str(called))
-        if (most := getattr(called, "max", None)) is not None and isinstance(most, int) and most < 2**31:
+        if not key.isidentifier():
+            formula = read_size(key)
+            key = str(formula)
+            if not can_change(formula):
+                raise ExportError(
+                    f"dims calls dimension {axis} of {name} {called!r}.",
+                    "A size that may change is a name, or a sum, product or quotient of names and numbers.",
+                    f"Write for example dims={{{name!r}: {{{axis}: '2*S'}}}}; leave a size that is fixed out.",
+                )
+            formulas[key] = formula
+        elif (most := getattr(called, "max", None)) is not None and isinstance(most, int) and most < 2**31:
             largest[key] = most
         axes[axis % tensor.dim()] = key
     return axes
 
 
 def _check_sizes(example: Example) -> None:
-    """One name is one length."""
+    """One name is one length, and a formula gives what its dimension has."""
     seen: dict[str, tuple[str, int, int]] = {}
+    computed = example.lengths(example.sizes)
     for name, tensor, axes in zip(example.names, example.tensors, example.dims, strict=True):
         for axis, called in axes.items():
             place = (name, axis, tensor.shape[axis])
@@ -202,6 +229,14 @@ def _check_sizes(example: Example) -> None:
                     f"{axis} of {name}.",
                     "Inputs that use one name have one length.",
                     "Pass an example whose sizes agree, or give one of the two another name.",
+                )
+            if called in example.formulas and computed.get(called) != place[2]:
+                sizes = ", ".join(f"{each} {size}" for each, size in example.sizes.items()) or "no size"
+                raise ExportError(
+                    f"{called} is {place[2]} in dimension {axis} of {name}, and is {computed.get(called, 'unknown')} "
+                    f"for {sizes}.",
+                    "A size that is computed has the length that its formula gives.",
+                    "Pass an example whose sizes agree, or give the dimension a name of its own.",
                 )
             if place[2] > example.largest.get(called, place[2]):
                 raise ExportError(

@@ -102,7 +102,7 @@ def _largest(example: Example, program: ExportedProgram) -> dict[str, int]:
         for axis, name in axes.items():
             symbol = getattr(getattr(node.meta["val"].shape[axis], "node", None), "expr", None)
             known = program.range_constraints.get(symbol)
-            if known is not None and known.upper.is_Integer:
+            if known is not None and known.upper.is_Integer and name in bounds:
                 bounds[name] = min(bounds[name], int(known.upper))
     return bounds
 
@@ -194,5 +194,6 @@ FORMAT = Format(
     install="pip install executorch",
     write=write_executorch,
     load=load_executorch,
+    keeps_state=True,
     options=frozenset({"target"}),
 )

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from tessera.errors import ExportError, TesseraError
 from tessera.export.agreement import Agreement, compare
 from tessera.export.asked import Dims, Inputs, read_example
 from tessera.export.divergence import first_difference
-from tessera.export.example import Example
+from tessera.export.example import Example, words
 from tessera.export.exported import Exported
-from tessera.export.flat import FlatCall, left_out
+from tessera.export.flat import FlatCall, buffers_as_they_were, left_out
 from tessera.export.format import Format, Options, Runner
 from tessera.export.formats import format_of, missing_packages, require
+from tessera.export.kept import InARow, run_in_a_row
 from tessera.export.speed import milliseconds
 from tessera.export.state import with_state
 from tessera.export.traced import cause, line_of
@@ -42,6 +43,7 @@ def export(
     metadata: Mapping[str, str] | None = None,
     target: str | None = None,
     config: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> Exported:
     """Write ``module`` to ``path`` and check the file against the model.
 
@@ -59,15 +61,18 @@ def export(
             ``forward`` declares, else the first is ``batch``; ``({},)`` fixes all. Inputs that use one name have one
             length.
         preprocessing: makes the model's arguments of the example's and becomes part of the file.
-        state: for a model that changes its buffers while it answers, as one with a key-value cache does. With
-            ``"outputs"`` they are further inputs and outputs of the file, for the caller to pass on; with
-            ``"constant"`` every call begins with the values of now.
+        state: for a model that changes its buffers while it answers, as one with a key-value cache does. A file of
+            ``.pte``, ``.pt2`` or ``.tessera`` keeps them as the model does. With ``"outputs"`` they are further inputs
+            and outputs of the file, for the caller to pass on; with ``"constant"`` every call begins with the values of
+            now.
         measure: whether to measure a call of the file, of the model, and of the model compiled.
         opset: ONNX's version of its operators, 18 at least.
         weights: ``"inside"`` the file or ``"beside"`` it.
         metadata: texts that the file carries.
         target: the device that the file is for.
         config: the arguments that the model's class is made with, kept beside weights.
+        sizes: for a format of fixed sizes, as TFLite is: those that the file is for, ``{"B": (1, 8), "S": (16, 64)}``.
+            Every combination is a signature of the file. Without it the example's sizes are the only ones.
 
     Returns:
         What was written and how far it is from the model: ``print`` it.
@@ -79,7 +84,9 @@ def export(
     wanted = Path(path)
     form = format_of(wanted)
     options = _checked(
-        form, Options(opset=opset, weights=weights, metadata=metadata, target=target, config=config), wanted
+        form,
+        Options(opset=opset, weights=weights, metadata=metadata, target=target, config=config, sizes=sizes),
+        wanted,
     )
     parts = [part for part in (module, preprocessing) if isinstance(part, torch.nn.Module)]
     with contextlib.ExitStack() as modes:
@@ -87,7 +94,7 @@ def export(
             modes.enter_context(mode(part, training=False))
         if form.instead is None or not missing_packages(form):
             require(form)
-        flat, example, notes = _call(module, form, example_inputs, dims, preprocessing, state)
+        flat, example, notes = _call(module, form, example_inputs, dims, preprocessing, state, sizes)
         if form.instead is not None and missing_packages(form):
             raise form.instead(example, wanted, lambda other, at: _export(other, flat, example, notes, at, options))
         return _export(form, flat, example, notes, wanted, options, measure=measure)
@@ -106,12 +113,14 @@ def _export(
     """Write, check, and give the file its name."""
     with _folder_beside(path) as folder:
         written = folder / path.name
-        facts = _written(form, flat, example, written, options)
+        with buffers_as_they_were(flat.module, flat.kept):
+            facts = _written(form, flat, example, written, options)
         found, run = _check(form, flat, example, written)
-        if found.case is not None:
+        if found.case is not None and not flat.kept:
             found = _explained(found, form, flat, example)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
+        with buffers_as_they_were(flat.module, flat.kept):
+            measured = milliseconds(flat, run, example) if measure and found.accepted and run else {}
         kept = _kept(folder, path, accepted=found.accepted)
     if not found.runs:
         raise ExportError(
@@ -147,17 +156,19 @@ def _call(
     dims: Dims | None,
     preprocessing: Callable[..., Any] | None,
     state: str | None,
+    sizes: Mapping[str, Sequence[int]] | None,
 ) -> tuple[FlatCall, Example, list[str]]:
     """The call to export, and what there is to say of it."""
     if form.load is None:
         return FlatCall(module, (), {}), Example((), (), ()), []
     flat, example = read_example(module, inputs, dims, preprocessing)
-    flat, example, notes = with_state(flat, example, state)
-    if not form.takes_dynamic and example.sizes:
-        sizes = ", ".join(f"{name} {size}" for name, size in example.sizes.items())
-        notes.append(f"{form.name} has fixed sizes: this file takes {sizes} and nothing else.")
-        example = example.fixed()
-    with torch.no_grad():
+    flat, example, notes = with_state(flat, example, state, keeps=form.keeps_state)
+    if not form.takes_dynamic and (example.sizes or sizes):
+        limited = example.limited(sizes or {})
+        taken = "; ".join(words(each) for each in limited.only)
+        notes.append(f"{form.name} has fixed sizes: this file takes {taken} and nothing else.")
+        example = limited if sizes else example.fixed()
+    with torch.no_grad(), buffers_as_they_were(flat.module, flat.kept):
         if absent := left_out(flat.answer(*example.tensors)):
             notes.append(f"Not in the file, because it is no tensor: {', '.join(absent)}.")
     return flat, example, notes
@@ -205,6 +216,9 @@ def _check(form: Format, flat: FlatCall, example: Example, path: Path) -> tuple[
         raise
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises, the file does not work
         return Agreement(float("inf"), False, f"It cannot be loaded: {cause(error)}.", runs=False), None
+    if flat.kept:
+        load = form.load
+        return compare(InARow(flat), run_in_a_row(lambda: load(path)), example), run
     return compare(flat, run, example), run
 
 

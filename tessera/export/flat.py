@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ class FlatCall(torch.nn.Module):
         carried: names of buffers that a call changes. They change in a copy, and are answered behind the model's own
             answers where they are taken as inputs.
         as_inputs: whether they are inputs, behind the call's; else every call begins with the values they have now.
+        kept: names of buffers that a call changes, and that the file keeps from call to call as the model does.
     """
 
     def __init__(
@@ -37,18 +39,25 @@ class FlatCall(torch.nn.Module):
         carried: Sequence[str] = (),
         *,
         as_inputs: bool = False,
+        kept: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.module = module
         self.preprocessing = preprocessing
-        self.carried, self.as_inputs = tuple(carried), as_inputs
+        self.carried, self.as_inputs, self.kept = tuple(carried), as_inputs, tuple(kept)
         self._leaves, self._nest = torch_internals.flattened((tuple(args), dict(kwargs)))
         self._leaves = [None if isinstance(leaf, torch.Tensor) else _Constant(leaf) for leaf in self._leaves]
 
     def carrying(self, buffers: Sequence[str], *, as_inputs: bool) -> FlatCall:
         """The same call with buffers that change in a copy."""
-        args, kwargs = self._nest([_PLACE if leaf is None else leaf.value for leaf in self._leaves])
-        return FlatCall(self.module, args, kwargs, self.preprocessing, buffers, as_inputs=as_inputs)
+        return FlatCall(self.module, *self._arguments(), self.preprocessing, buffers, as_inputs=as_inputs)
+
+    def keeping(self, buffers: Sequence[str]) -> FlatCall:
+        """The same call with buffers that the file keeps."""
+        return FlatCall(self.module, *self._arguments(), self.preprocessing, kept=buffers)
+
+    def _arguments(self) -> tuple[Any, Any]:
+        return self._nest([_PLACE if leaf is None else leaf.value for leaf in self._leaves])
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the model answers: its tensors, in order."""
@@ -79,17 +88,35 @@ class FlatCall(torch.nn.Module):
 
 def changing_buffers(flat: FlatCall, *tensors: torch.Tensor) -> list[str]:
     """The names of the model's buffers that a call changes; they have the values from before again."""
-    before = {name: (buffer, buffer.clone()) for name, buffer in flat.module.named_buffers()}
-    flat.answer(*tensors)
-    changed = []
-    for name, (buffer, value) in before.items():
-        now = flat.module.get_buffer(name)
-        if now is not buffer or not torch.equal(_bits(now), _bits(value)):
-            changed.append(name)
-            holder, _, last = name.rpartition(".")
-            buffer.copy_(value)
-            setattr(flat.module.get_submodule(holder), last, buffer)
-    return changed
+    names = [name for name, _ in flat.module.named_buffers()]
+    with buffers_as_they_were(flat.module, names) as before:
+        flat.answer(*tensors)
+        now = {name: flat.module.get_buffer(name) for name in names}
+        return [
+            name
+            for name, (buffer, value) in before.items()
+            if now[name] is not buffer or not torch.equal(_bits(now[name]), _bits(value))
+        ]
+
+
+@contextmanager
+def buffers_as_they_were(
+    module: torch.nn.Module, names: Sequence[str]
+) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+    """Within, calls may change these buffers; afterwards they are the same tensors with the same values again.
+
+    It gives each with a copy of its values.
+    """
+    before = {name: (module.get_buffer(name), module.get_buffer(name).clone()) for name in names}
+    try:
+        yield before
+    finally:
+        with torch.no_grad():
+            for name, (buffer, value) in before.items():
+                holder, _, last = name.rpartition(".")
+                if module.get_buffer(name) is not buffer or not torch.equal(_bits(buffer), _bits(value)):
+                    buffer.copy_(value)
+                    setattr(module.get_submodule(holder), last, buffer)
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:

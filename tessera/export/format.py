@@ -30,6 +30,7 @@ class Options:
         metadata: texts that the file carries.
         target: the device that the file is for.
         config: the arguments that the model's class is made with.
+        sizes: the sizes that a file of fixed sizes is for, by name.
     """
 
     opset: int | None = None
@@ -37,6 +38,7 @@ class Options:
     metadata: Mapping[str, str] | None = None
     target: str | None = None
     config: Mapping[str, Any] | None = None
+    sizes: Mapping[str, Sequence[int]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class Format:
             and no computation: its writer reads back what it wrote and compares it.
         takes_dynamic: whether one file can answer for several sizes. Where it cannot, the sizes of the example are
             fixed, and the report says so.
+        keeps_state: whether a file keeps the buffers that a call changes, and begins anew when it is loaded.
         options: the names of those ``Options`` that it takes.
         instead: where the packages are not there, what writes something that is of use all the same and gives the error
             to raise. It is given a function that writes and checks another format with the same call.
@@ -82,5 +85,6 @@ class Format:
     write: Callable[[FlatCall, Example, Path, Options], Written]
     load: Callable[[Path], Runner] | None
     takes_dynamic: bool = True
+    keeps_state: bool = False
     options: frozenset[str] = frozenset()
     instead: Callable[[Example, Path, Callable[[Format, Path], Exported]], MissingDependencyError] | None = None

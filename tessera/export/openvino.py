@@ -76,7 +76,8 @@ def _shapes(example: Example) -> list[Any]:
     def dimension(size: int, name: str | None) -> Any:
         if name is None:
             return Dimension(size)
-        return Dimension(0, example.largest[name]) if name in example.largest else Dimension()
+        most = example.most(name)
+        return Dimension() if most is None else Dimension(0, most)
 
     return [
         PartialShape([dimension(size, axes.get(axis)) for axis, size in enumerate(tensor.shape)])

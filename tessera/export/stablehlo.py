@@ -87,7 +87,7 @@ def _arguments(example: Example) -> list[Any]:
     scope = jax.export.SymbolicScope(bounds)
     arguments = []
     for tensor, axes in zip(example.tensors, example.dims, strict=True):
-        sizes = [symbols[axes[axis]] if axis in axes else str(size) for axis, size in enumerate(tensor.shape)]
+        sizes = [_symbol(axes[axis], symbols) if axis in axes else str(size) for axis, size in enumerate(tensor.shape)]
         shape = jax.export.symbolic_shape(f"({', '.join(sizes)},)" if sizes else "()", scope=scope)
         arguments.append(jax.ShapeDtypeStruct(shape, str(tensor.dtype).removeprefix("torch.")))
     return arguments

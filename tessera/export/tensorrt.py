@@ -18,6 +18,7 @@ from tessera.export.example import Example
 from tessera.export.exported import Exported
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.formula import most
 from tessera.export.onnx import load_onnx, write_onnx
 from tessera.export.tensorrt_operators import OPSET, SOURCE, problems
 
@@ -28,11 +29,12 @@ def profile(example: Example) -> dict[str, tuple[tuple[int, ...], tuple[int, ...
     """The smallest, usual and largest shape of every input with sizes that may change, as an optimisation profile."""
     sizes = example.sizes
     largest = {name: example.largest.get(name, _TIMES_THE_EXAMPLE * max(2, size)) for name, size in sizes.items()}
+    longest = {name: length for name, each in example.formulas.items() if (length := most(each, largest)) is not None}
     return {
         name: (
-            _shape(tensor, axes, dict.fromkeys(sizes, 1)),
-            _shape(tensor, axes, sizes),
-            _shape(tensor, axes, largest),
+            _shape(tensor, axes, example.lengths(dict.fromkeys(sizes, 1))),
+            _shape(tensor, axes, example.lengths(sizes)),
+            _shape(tensor, axes, {**largest, **longest}),
         )
         for name, tensor, axes in zip(example.names, example.tensors, example.dims, strict=True)
         if axes

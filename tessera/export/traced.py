@@ -123,7 +123,7 @@ def quiet() -> Iterator[None]:
 
 def _symbol(example: Example, name: str) -> Any:
     """A size that must stay one: where the model fixes it, tracing fails instead of fixing it silently."""
-    largest = example.largest.get(name)
+    largest = example.most(name)
     return Dim.DYNAMIC if largest is None else Dim.DYNAMIC(max=largest)
 
 
@@ -134,8 +134,8 @@ def _bounded(module: torch.nn.Module, example: Example) -> Iterator[None]:
     def say(_: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> None:
         for tensor, axes in zip(tensors, example.dims, strict=True):
             for axis, name in axes.items():
-                if name in example.largest:
-                    torch._check(tensor.shape[axis] <= example.largest[name])  # noqa: SLF001 - torch documents it
+                if (most := example.most(name)) is not None:
+                    torch._check(tensor.shape[axis] <= most)  # noqa: SLF001 - torch documents it
 
     hook = module.register_forward_pre_hook(say)
     try:

@@ -82,6 +82,26 @@ def test_declared_sizes_have_their_names():
         read_example(Annotated(), (X, X[:2]), None)
 
 
+def test_declared_arithmetic_is_followed():
+    class Annotated(torch.nn.Module):
+        def forward(self, x: tessera.Tensor["B", "T"], y: tessera.Tensor["B", "2*T"]):  # noqa: F821
+            return x, y
+
+    _, example = read_example(Annotated(), (X, torch.randn(4, 6)), None)
+    assert example.dims == ({0: "B", 1: "T"}, {0: "B", 1: "2*T"})
+    assert example.fresh({"T": 5}, seed=0).tensors[1].shape == (4, 10)
+
+
+@pytest.mark.parametrize("twice", ["2*T", 2 * torch.export.Dim("T")], ids=["text", "torch's"])
+def test_dims_that_are_computed(twice):
+    _, example = read_example(Two(), (X, torch.randn(4, 6)), {"x": {1: "T"}, "y": {1: twice}})
+    assert example.dims == ({1: "T"}, {1: "2*T"})
+    with pytest.raises(ExportError, match=r"2\*T is 5 in dimension 1 of y, and is 6 for T 3. A size that is computed"):
+        read_example(Two(), (X, torch.randn(4, 5)), {"x": {1: "T"}, "y": {1: twice}})
+    with pytest.raises(ExportError, match=r"dims calls dimension 1 of y 'T % 2'. A size that may change is a name, or"):
+        read_example(Two(), (X, X), {"x": {1: "T"}, "y": {1: "T % 2"}})
+
+
 def test_the_inputs_of_the_last_training_are_an_example():
     module = torch.nn.Linear(3, 1)
     remember_inputs(module, Batch((X,), torch.zeros(4)))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from tessera.errors import ExportError
 from tessera.export.example import Example
+from tessera.shapes.size import read_size
 
 X = torch.randn(4, 3)
 
@@ -47,6 +50,31 @@ def test_every_case_has_the_sizes_that_it_says():
         sizes = dict(part.split() for part in words.split(", "))
         assert case.tensors[0].shape == (int(sizes["B"]), int(sizes["S"]))
         assert case.tensors[1].shape == (3, int(sizes["B"]))
+
+
+def test_a_length_that_is_computed_follows_its_names():
+    formulas = {"2*S": read_size("2*S"), "S//2": read_size("S//2")}
+    one = Example((torch.randn(4, 6), X[:2]), ("x", "y"), ({0: "S", 1: "S + 2"}, {0: "S//2"}), {"S": 9}, formulas)
+    one = dataclasses.replace(one, formulas={**formulas, "S + 2": read_size("S + 2")})
+    assert one.sizes == {"S": 4}
+    shapes = [tuple(map(len, case.tensors)) + (case.tensors[0].shape[1],) for _, case in one.cases()]
+    assert shapes == [(4, 2, 6), (1, 0, 3), (2, 1, 4), (5, 2, 7), (9, 4, 11)]
+    assert (one.most("S + 2"), one.most("S//2"), one.most("T")) == (11, 4, None)
+    assert one.resized({"S": 2}).traceable().sizes == {"S": 4}  # S//2 is two then
+
+
+def test_a_name_that_stands_in_a_formula_alone():
+    one = Example((torch.randn(4, 6),), ("x",), ({1: "2*S"},), {}, {"2*S": read_size("2*S")})
+    assert one.sizes == {"S": 3}
+    assert [case.tensors[0].shape[1] for _, case in one.cases()] == [6, 2, 4, 10, 18]
+
+
+def test_limited_to_some_sizes():
+    both = example(X, dims=({0: "B", 1: "S"},), largest={"B": 8})
+    assert [words for words, _ in both.limited({"B": (1, 8)}).cases()] == ["B 1, S 3", "B 8, S 3"]
+    for wrong in ({"T": (1,)}, {"B": ()}, {"B": (9,)}, {"S": (0,)}):
+        with pytest.raises(ExportError, match="was passed. The dimensions that may change are B, S; each has one"):
+            both.limited(wrong)
 
 
 def test_fresh_inputs_are_others_of_the_same_kind():

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 
+import onnx
 import pytest
 import torch
 
@@ -136,3 +137,15 @@ def test_preprocessing_is_in_the_file_and_in_eval_mode(tmp_path):
     report = export(module, tmp_path / "m.onnx", images, preprocessing=preprocessing, measure=False)
     assert report.accepted
     assert [part.training for part in (module, *preprocessing)] == [True, True, True]
+
+
+def test_a_length_that_is_computed_from_another(tmp_path):
+    class Pairs(torch.nn.Module):
+        def forward(self, x, y):
+            return x + y.unflatten(-1, (-1, 2)).sum(-1)
+
+    dims = {"x": {0: "B", 1: "S"}, "y": {0: "B", 1: "2*S"}}
+    report = export(Pairs(), tmp_path / "m.onnx", (torch.randn(2, 3), torch.randn(2, 6)), dims, measure=False)
+    assert "B 2, S 9" in report.reason
+    inputs = onnx.load(report.path).graph.input
+    assert [each.dim_param for each in inputs[1].type.tensor_type.shape.dim] == ["B", "2*S"]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+
 import onnxruntime
 import pytest
 import torch
 
 from tessera.errors import ExportError
 from tessera.export.asked import read_example
+from tessera.export.example import Example
 from tessera.export.export import export
+from tessera.export.formats import format_of
 from tessera.export.state import with_state
 
 
@@ -35,7 +40,7 @@ def test_a_model_with_a_memory_is_not_exported_without_a_choice(tmp_path):
         "Cache changes its buffers while it answers: total, calls. A file has no memory from one call to the next: it "
         "would answer every call as if it were the first. Write state='outputs', and the file takes them as further "
         "inputs and gives their new values as further outputs; or state='constant', and every call begins with their "
-        "values of now."
+        "values of now; or export to .pte or .pt2, whose files have a memory."
     )
     assert (model.total.tolist(), model.calls.item()) == ([0, 0, 0], 0)
     assert list(tmp_path.iterdir()) == []
@@ -65,6 +70,32 @@ def test_every_call_is_the_first(tmp_path):
         (answer,) = session.run(None, {"x": X.numpy()})
         torch.testing.assert_close(torch.from_numpy(answer), X + X.sum(0))
     assert model.calls.item() == 0
+
+
+@pytest.mark.parametrize("ending", [".pt2", ".pte"])
+@pytest.mark.filterwarnings("ignore")  # ExecuTorch's own
+def test_a_file_with_a_memory_keeps_it(tmp_path, ending):
+    if ending == ".pte":
+        pytest.importorskip("executorch.exir")
+    model = Cache()
+    model.total += 2
+    report = export(model, tmp_path / f"m{ending}", X, measure=False)
+    assert "It keeps total, calls from call to call, and begins with the values of now." in report.notes
+    assert (model.total.tolist(), model.calls.item()) == ([2, 2, 2], 0)
+    for _ in range(2):  # each loading begins anew
+        run, twin = format_of(report.path).load(report.path), copy.deepcopy(model)
+        for x in torch.randn(3, 5, 3):
+            torch.testing.assert_close(run(Example((x,), ("x",), ({},)))[0], twin(x))
+
+
+def test_a_file_that_forgets_is_rejected(tmp_path, monkeypatch):
+    def forgets(path):
+        return lambda example: format_of(path).load(path)(example)
+
+    form = dataclasses.replace(format_of(tmp_path / "m.pt2"), load=forgets)
+    monkeypatch.setattr("tessera.export.export.format_of", lambda _: form)
+    with pytest.raises(ExportError, match="does not agree with it"):
+        export(Cache(), tmp_path / "m.pt2", X, measure=False)
 
 
 def test_a_model_without_a_memory_is_as_it_was():

@@ -41,6 +41,27 @@ def test_fixed_sizes_names_and_whole_numbers(tmp_path, capfd):
         torch.testing.assert_close(answer, expected[name].detach(), check_dtype=False)
 
 
+def test_several_sizes_are_several_signatures_over_the_same_weights(tmp_path):
+    module = torch.nn.Sequential(torch.nn.Linear(64, 300), torch.nn.ReLU(), torch.nn.Linear(300, 3))
+    dims = {"input": {0: "B", 1: "S"}}
+    report = export(
+        module, tmp_path / "m.tflite", torch.randn(2, 6, 64), dims, measure=False, sizes={"B": (1, 8), "S": (4, 6)}
+    )
+    assert list(report.notes) == [
+        "TFLite has fixed sizes: this file takes B 1, S 4; B 1, S 6; B 8, S 4; B 8, S 6 and nothing else.",
+        "Its signatures are B_1_S_4, B_1_S_6, B_8_S_4, B_8_S_6.",
+    ]
+    assert report.reason.count("B 8, S 4") == 1
+    weights = sum(parameter.numel() * 4 for parameter in module.parameters())
+    assert report.size < 1.5 * weights
+    run = load_tflite(report.path)
+    for batch, time in ((1, 6), (8, 4)):
+        x = torch.randn(batch, time, 64)
+        torch.testing.assert_close(run(Example((x,), ("input",), ({},)))[0], module(x).detach())
+    with pytest.raises(ValueError, match=r"no signature of the file takes input \[2, 6, 64\]"):
+        run(Example((torch.randn(2, 6, 64),), ("input",), ({},)))
+
+
 def test_state_is_refused(tmp_path):
     class Counts(torch.nn.Module):
         def __init__(self):
