@@ -905,6 +905,12 @@ def named_arguments(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) 
     return dict(zip((argument.name for argument in operator._schema.arguments), args, strict=False)) | kwargs
 
 
+def largest_size(size: torch.SymInt) -> int | None:
+    """The largest number that a symbolic size can be; None: it has no bound. Only its symbols' ranges know."""
+    bound = size.node.shape_env.bound_sympy(size.node.expr).upper
+    return int(bound) if bound.is_Integer else None
+
+
 def scan_operator() -> Any:
     """The operator that stands for ``captured_scan`` in a graph that Dynamo captured."""
     from torch._higher_order_ops.scan import scan_op

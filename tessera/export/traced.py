@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
+from tessera.export.plain_operators import GroupedWrittenOut, in_plain_operators
 from tessera.export.recurrent import RecurrentAsScan
 from tessera.export.untraceable import fixed_sizes, size_error
 from tessera.users_code import is_library, source_line_at
@@ -40,8 +41,9 @@ def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False)
 
     def export() -> ExportedProgram:
         bounds = _bounded(module, example) if all_rows else nullcontext()
-        with torch.no_grad(), bounds, RecurrentAsScan(all_rows=all_rows):
-            return torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
+        with torch.no_grad(), bounds, RecurrentAsScan(all_rows=all_rows), GroupedWrittenOut():
+            program = torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
+            return in_plain_operators(program)
 
     with quiet():
         try:
