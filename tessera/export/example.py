@@ -181,4 +181,5 @@ def _moved(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def words(sizes: Mapping[str, int]) -> str:
+    """``B 2, S 16``."""
     return ", ".join(f"{name} {size}" for name, size in sizes.items()) or "the example"

@@ -1,4 +1,4 @@
-"""Buffers that a file keeps from call to call, as its model does: both are asked several times in a row, from the start."""
+"""Buffers that a file keeps from call to call, as its model does: both are asked several times in a row."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ class GroupedWrittenOut(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def in_plain_operators(program: ExportedProgram, table: Mapping[str, Callable[..., Any]] | None = None) -> ExportedProgram:
+def in_plain_operators(
+    program: ExportedProgram, table: Mapping[str, Callable[..., Any]] | None = None
+) -> ExportedProgram:
     """``program`` with what stands in ``table`` written out; those that no runtime has, where none is given."""
     wanted = PLAIN if table is None else table
     found = {

@@ -7,7 +7,7 @@ are a scan here: the products with the inputs for all moments at once, then
 
 which ONNX has as Scan, and Inductor compiles as a loop. ExecuTorch plans what goes from turn to turn for the largest
 batch and never resizes it: there the loop is over as many rows as there can be, the last one repeated, and the answers
-of those that there are are taken.
+of those that exist are taken.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _most_rows(batch: int | torch.SymInt) -> int | None:
 
 
 def _over_all_rows(turn: Turn, most: int, x: Tensor, states: Tensor | Sequence[Tensor], *rest: Any) -> Any:
-    """``_run`` with a batch of ``most`` rows, and of its answers those of ``x``; taken by index, which fixes no size."""
+    """``_run`` with ``most`` rows, and of its answers those of ``x``; taken by index, which fixes no size."""
     axis = 0 if rest[-1] else 1
     batch = x.shape[axis]
     rows = torch.arange(batch, device=x.device)

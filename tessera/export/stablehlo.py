@@ -85,10 +85,11 @@ def _arguments(example: Example) -> list[Any]:
     symbols = {name: f"d{at}" for at, name in enumerate(example.sizes)}
     bounds = [f"{symbols[name]} <= {size}" for name, size in example.largest.items() if name in symbols]
     scope = jax.export.SymbolicScope(bounds)
+    names = jax.export.symbolic_shape(", ".join(symbols.values()), scope=scope) if symbols else ()
+    lengths = example.lengths(dict(zip(symbols, names, strict=True)))
     arguments = []
     for tensor, axes in zip(example.tensors, example.dims, strict=True):
-        sizes = [_symbol(axes[axis], symbols) if axis in axes else str(size) for axis, size in enumerate(tensor.shape)]
-        shape = jax.export.symbolic_shape(f"({', '.join(sizes)},)" if sizes else "()", scope=scope)
+        shape = tuple(lengths[axes[axis]] if axis in axes else size for axis, size in enumerate(tensor.shape))
         arguments.append(jax.ShapeDtypeStruct(shape, str(tensor.dtype).removeprefix("torch.")))
     return arguments
 

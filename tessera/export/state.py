@@ -36,7 +36,11 @@ def with_state(
         return flat, example, []
     named = ", ".join(changed)
     if state is None and keeps:
-        return flat.keeping(changed), example, [f"It keeps {named} from call to call, and begins with the values of now."]
+        return (
+            flat.keeping(changed),
+            example,
+            [f"It keeps {named} from call to call, and begins with the values of now."],
+        )
     if state is None:
         raise ExportError(
             f"{type(flat.module).__name__} changes its buffers while it answers: {named}.",

@@ -84,7 +84,7 @@ def test_declared_sizes_have_their_names():
 
 def test_declared_arithmetic_is_followed():
     class Annotated(torch.nn.Module):
-        def forward(self, x: tessera.Tensor["B", "T"], y: tessera.Tensor["B", "2*T"]):  # noqa: F821
+        def forward(self, x: tessera.Tensor[B, T], y: tessera.Tensor[B, 2 * T]):  # noqa: F821
             return x, y
 
     _, example = read_example(Annotated(), (X, torch.randn(4, 6)), None)

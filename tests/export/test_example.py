@@ -57,7 +57,7 @@ def test_a_length_that_is_computed_follows_its_names():
     one = Example((torch.randn(4, 6), X[:2]), ("x", "y"), ({0: "S", 1: "S + 2"}, {0: "S//2"}), {"S": 9}, formulas)
     one = dataclasses.replace(one, formulas={**formulas, "S + 2": read_size("S + 2")})
     assert one.sizes == {"S": 4}
-    shapes = [tuple(map(len, case.tensors)) + (case.tensors[0].shape[1],) for _, case in one.cases()]
+    shapes = [(*map(len, case.tensors), case.tensors[0].shape[1]) for _, case in one.cases()]
     assert shapes == [(4, 2, 6), (1, 0, 3), (2, 1, 4), (5, 2, 7), (9, 4, 11)]
     assert (one.most("S + 2"), one.most("S//2"), one.most("T")) == (11, 4, None)
     assert one.resized({"S": 2}).traceable().sizes == {"S": 4}  # S//2 is two then

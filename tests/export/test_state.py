@@ -90,7 +90,10 @@ def test_a_file_with_a_memory_keeps_it(tmp_path, ending):
 
 def test_a_file_that_forgets_is_rejected(tmp_path, monkeypatch):
     def forgets(path):
-        return lambda example: format_of(path).load(path)(example)
+        def run(example):
+            return format_of(path).load(path)(example)
+
+        return run
 
     form = dataclasses.replace(format_of(tmp_path / "m.pt2"), load=forgets)
     monkeypatch.setattr("tessera.export.export.format_of", lambda _: form)
