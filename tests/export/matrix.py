@@ -1,4 +1,4 @@
-"""Prints architectures times formats: ``python -m tests.export.matrix [--further] [--only gpt2,t5] [--log FILE]``.
+"""Prints architectures times formats: ``python -m tests.export.matrix [--of further] [--only gpt2,t5] [--log FILE]``.
 
 Every cell is a process of its own; with a log, what stands in it is not run again.
 """
@@ -17,7 +17,9 @@ from tessera.export.formats import format_of, missing_packages
 from tests.export.architectures import ARCHITECTURES
 from tests.export.cells import PASSED, REFUSED, WRONG, Cell, run_cell
 from tests.export.further_architectures import FURTHER
+from tests.export.stranger_architectures import STRANGERS
 
+LISTS = {"known": ARCHITECTURES, "further": FURTHER, "strangers": STRANGERS}
 ENDINGS = (".onnx", ".pt2", ".pte")
 _MARK = "cell: "
 _PATIENCE_S = 1200
@@ -63,7 +65,7 @@ def as_table(cells: list[Cell]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", nargs=2, help="one cell, as a line of JSON")
-    parser.add_argument("--further", action="store_true", help="the second list of architectures")
+    parser.add_argument("--of", choices=LISTS, default="known", help="which list of architectures")
     parser.add_argument("--only", default="")
     parser.add_argument("--formats", default=",".join(ENDINGS))
     parser.add_argument("--log", type=Path)
@@ -71,7 +73,7 @@ def main() -> None:
     if chosen.cell:
         print(_MARK + json.dumps(dataclasses.asdict(run_cell(*chosen.cell))), flush=True)  # noqa: T201
         return
-    names = chosen.only.split(",") if chosen.only else list(FURTHER if chosen.further else ARCHITECTURES)
+    names = chosen.only.split(",") if chosen.only else list(LISTS[chosen.of])
     logged = [Cell(**json.loads(line)) for line in chosen.log.read_text().splitlines()] if _is(chosen.log) else []
     known = {(cell.name, cell.ending): cell for cell in logged}
     cells = []
