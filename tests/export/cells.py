@@ -136,7 +136,13 @@ def _pte(path: Path) -> Run:
 
     program = Runtime.get().load_program(path.read_bytes())
     method = program.load_method("forward")
-    return lambda _, tensors: [answer.clone() for answer in method.execute([each.contiguous() for each in tensors])]
+
+    def run(_: Sequence[str], tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        answers = method.execute([each.contiguous() for each in tensors])
+        return [answer.clone() for answer in answers if isinstance(answer, torch.Tensor)]
+
+    run.program = program  # the method lives in it
+    return run
 
 
 RUNTIMES: dict[str, Callable[[Path], Run]] = {".onnx": _onnx, ".pt2": _package, ".pte": _pte}

@@ -1,6 +1,6 @@
 """Prints architectures times formats: ``python -m tests.export.matrix [--of further] [--only gpt2,t5] [--log FILE]``.
 
-Every cell is a process of its own; with a log, what stands in it is not run again.
+Cells run in a process apart, which may die; with a log, what stands in it is not run again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tessera.export.formats import format_of, missing_packages
@@ -25,25 +28,32 @@ _MARK = "cell: "
 _PATIENCE_S = 1200
 
 
-def in_process(name: str, ending: str) -> Cell:
-    """One cell in a process of its own; one that dies, or never ends, is wrong."""
-    command = [sys.executable, "-m", "tests.export.matrix", "--cell", name, ending]
-    path = os.pathsep.join(entry or "." for entry in sys.path)
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=False,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    except subprocess.TimeoutExpired:
-        return Cell(name, ending, WRONG, f"no end in {_PATIENCE_S} seconds", _PATIENCE_S)
-    for line in done.stdout.splitlines():
-        if line.startswith(_MARK):
-            return Cell(**json.loads(line.removeprefix(_MARK)))
-    return Cell(name, ending, WRONG, f"status {done.returncode}: {done.stderr.strip()[-400:]}", 0.0)
+def in_process(names: Sequence[str], ending: str) -> Iterator[Cell]:
+    """These cells in a process apart; one that dies, or never ends, is wrong, and the rest goes on in another."""
+    left = list(names)
+    while left:
+        command = [sys.executable, "-m", "tests.export.matrix", "--cells", ending, *left]
+        path = os.pathsep.join(entry or "." for entry in sys.path)
+        with (
+            tempfile.TemporaryFile("w+") as words,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=words, text=True, env={**os.environ, "PYTHONPATH": path}
+            ) as process,
+        ):
+            assert process.stdout is not None
+            watch = threading.Timer(_PATIENCE_S * len(left), process.kill)
+            watch.start()
+            for line in process.stdout:
+                if line.startswith(_MARK):
+                    yield Cell(**json.loads(line.removeprefix(_MARK)))
+                    left.pop(0)
+            process.wait()
+            watch.cancel()
+            words.seek(0)
+            if left:
+                yield Cell(
+                    left.pop(0), ending, WRONG, f"status {process.returncode}: {words.read().strip()[-400:]}", 0.0
+                )
 
 
 def as_table(cells: list[Cell]) -> str:
@@ -64,14 +74,16 @@ def as_table(cells: list[Cell]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cell", nargs=2, help="one cell, as a line of JSON")
+    parser.add_argument("--cells", nargs="+", help="a format and architectures: each cell as a line of JSON")
     parser.add_argument("--of", choices=LISTS, default="known", help="which list of architectures")
     parser.add_argument("--only", default="")
     parser.add_argument("--formats", default=",".join(ENDINGS))
     parser.add_argument("--log", type=Path)
     chosen = parser.parse_args()
-    if chosen.cell:
-        print(_MARK + json.dumps(dataclasses.asdict(run_cell(*chosen.cell))), flush=True)  # noqa: T201
+    if chosen.cells:
+        ending, *names = chosen.cells
+        for name in names:
+            print(_MARK + json.dumps(dataclasses.asdict(run_cell(name, ending))), flush=True)  # noqa: T201
         return
     names = chosen.only.split(",") if chosen.only else list(LISTS[chosen.of])
     logged = [Cell(**json.loads(line)) for line in chosen.log.read_text().splitlines()] if _is(chosen.log) else []
@@ -81,13 +93,13 @@ def main() -> None:
         if missing := missing_packages(format_of(Path(f"model{ending}"))):
             print(f"{ending}: {', '.join(missing)} is not installed")  # noqa: T201
             continue
-        for name in names:
-            cell = known.get((name, ending)) or in_process(name, ending)
+        cells += [known[name, ending] for name in names if (name, ending) in known]
+        for cell in in_process([name for name in names if (name, ending) not in known], ending):
             cells.append(cell)
-            if chosen.log and (name, ending) not in known:
+            if chosen.log:
                 with chosen.log.open("a") as log:
                     log.write(json.dumps(dataclasses.asdict(cell)) + "\n")
-            print(f"{cell.outcome} {name} {ending} {cell.seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{cell.outcome} {cell.name} {ending} {cell.seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
     print(as_table(cells))  # noqa: T201
 
 

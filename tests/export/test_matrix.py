@@ -33,7 +33,7 @@ def test_every_cell(name, ending):
     if missing := missing_packages(format_of(Path(f"model{ending}"))):
         pytest.skip(f"{', '.join(missing)} is not installed")
     pytest.importorskip("transformers")
-    cell = in_process(name, ending)
+    (cell,) = in_process([name], ending)
     if (name, ending) in REFUSALS:
         assert (cell.outcome, REFUSALS[name, ending] in cell.detail) == (REFUSED, True), cell.detail
     else:
@@ -65,6 +65,14 @@ def test_a_refusal_is_told_with_its_line(monkeypatch):
     cell = run_cell("unknown", ".onnx")
     assert cell.outcome == REFUSED
     assert "return torch.linalg.eigvals(x)" in cell.detail
+
+
+def test_a_cell_that_dies_is_wrong_and_the_rest_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'dies' in sys.argv:\n    os._exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    dead, alive = in_process(["dies", "mlp"], ".onnx")
+    assert (dead.outcome, dead.detail) == (WRONG, "status 3: ")
+    assert (alive.name, alive.outcome) == ("mlp", PASSED)
 
 
 def test_the_table():
