@@ -145,4 +145,16 @@ def _pte(path: Path) -> Run:
     return run
 
 
-RUNTIMES: dict[str, Callable[[Path], Run]] = {".onnx": _onnx, ".pt2": _package, ".pte": _pte}
+def _openvino(path: Path) -> Run:
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(names: Sequence[str], tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        answers = compiled({name: each.contiguous().numpy() for name, each in zip(names, tensors, strict=True)})
+        return [torch.from_numpy(answers[port].copy()) for port in compiled.outputs]
+
+    return run
+
+
+RUNTIMES: dict[str, Callable[[Path], Run]] = {".onnx": _onnx, ".pt2": _package, ".pte": _pte, ".xml": _openvino}

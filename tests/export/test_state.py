@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import onnxruntime
 import pytest
@@ -86,19 +85,6 @@ def test_a_file_with_a_memory_keeps_it(tmp_path, ending):
         run, twin = format_of(report.path).load(report.path), copy.deepcopy(model)
         for x in torch.randn(3, 5, 3):
             torch.testing.assert_close(run(Example((x,), ("x",), ({},)))[0], twin(x))
-
-
-def test_a_file_that_forgets_is_rejected(tmp_path, monkeypatch):
-    def forgets(path):
-        def run(example):
-            return format_of(path).load(path)(example)
-
-        return run
-
-    form = dataclasses.replace(format_of(tmp_path / "m.pt2"), load=forgets)
-    monkeypatch.setattr("tessera.export.export.format_of", lambda _: form)
-    with pytest.raises(ExportError, match="does not agree with it"):
-        export(Cache(), tmp_path / "m.pt2", X, measure=False)
 
 
 def test_a_model_without_a_memory_is_as_it_was():
