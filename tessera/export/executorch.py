@@ -19,6 +19,7 @@ from tessera.export.apart import run_apart
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.plain_operators import WITHOUT_SORT, in_plain_operators
 from tessera.export.refused import refused
 from tessera.export.traced import quiet, traced
 
@@ -42,6 +43,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     largest = _largest(example, program)
     if largest != example.largest or any(node.target is scan for node in program.graph.nodes):
         program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
+    program = in_plain_operators(program, WITHOUT_SORT)
     _let_views_copy(program)
     lowered, without = _lowered(flat, program, target)
     path.write_bytes(lowered.buffer)

@@ -68,8 +68,17 @@ def histogram(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return (same & inside[:, None]).sum(0).to(x.dtype)
 
 
+def sort_by_topk(x: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """``torch.sort``; where numbers are equal their order is another."""
+    if not x.dim():
+        return NotImplemented
+    values, order = torch.topk(x, x.shape[dim], dim, largest=descending, sorted=True)
+    return values, order
+
+
 PLAIN: dict[str, Callable[..., Any]] = {
     "aten._grouped_mm.default": grouped_product,
     "transformers.grouped_mm_fallback.default": grouped_product,  # Hugging Face's, where torch's does not compile
     "aten.histc.default": histogram,
 }
+WITHOUT_SORT: dict[str, Callable[..., Any]] = {"aten.sort.default": sort_by_topk}

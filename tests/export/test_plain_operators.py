@@ -6,7 +6,7 @@ from torch import nn
 
 from tessera.export.asked import read_example
 from tessera.export.export import export
-from tessera.export.plain_operators import grouped_product, histogram
+from tessera.export.plain_operators import grouped_product, histogram, sort_by_topk
 from tessera.export.traced import operators, traced
 
 
@@ -38,6 +38,15 @@ def test_a_histogram_counts_as_torchs(bins, low, high):
     for x in (torch.arange(-2, bins + 2).float(), torch.randn(20, 50) * 2):
         assert torch.equal(histogram(x, bins, low, high), torch.histc(x, bins, low, high))
     assert histogram(x, bins) is NotImplemented
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("x", [torch.randn(5, 4), torch.randperm(20).view(5, 4)], ids=["floats", "whole numbers"])
+def test_a_sort_is_a_topk_of_all(x, descending):
+    for dim in (0, -1):
+        for ours, torchs in zip(sort_by_topk(x, dim, descending), x.sort(dim, descending), strict=True):
+            assert torch.equal(ours, torchs)
+    assert sort_by_topk(torch.tensor(1.0)) is NotImplemented
 
 
 class Routed(nn.Module):
