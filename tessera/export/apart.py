@@ -87,7 +87,7 @@ class _Process:
             return ""
         self._words.seek(start)
         lines = self._words.read(_MOST_WORDS).decode(errors="replace").splitlines()
-        said = [line.strip().rstrip(".") for line in lines if " failed" in line]
+        said = [line.strip().rstrip(".") for line in lines if " failed" in line or "Missing " in line]
         return f" ({'; '.join(said[:2])})" if said else ""
 
     def end(self) -> int:

@@ -19,7 +19,7 @@ from tessera.export.apart import run_apart
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
-from tessera.export.plain_operators import WITHOUT_SORT, in_plain_operators
+from tessera.export.plain_operators import UNKNOWN_TO_EXECUTORCH, in_plain_operators
 from tessera.export.refused import refused
 from tessera.export.traced import quiet, traced
 
@@ -43,7 +43,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     largest = _largest(example, program)
     if largest != example.largest or any(node.target is scan for node in program.graph.nodes):
         program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
-    program = in_plain_operators(program, WITHOUT_SORT)
+    program = in_plain_operators(program, UNKNOWN_TO_EXECUTORCH)
     _let_views_copy(program)
     lowered, without = _lowered(flat, program, target)
     path.write_bytes(lowered.buffer)
@@ -119,7 +119,7 @@ def _let_views_copy(program: ExportedProgram) -> None:
         aten.view.default,
         aten.reshape.default,
     )
-    passed_on = {*layouts, aten.to.dtype}
+    passed_on = {*layouts, aten.to.dtype, aten.clone.default}
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.find_nodes(op="call_function", target=aten.view.default):

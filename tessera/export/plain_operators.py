@@ -76,9 +76,17 @@ def sort_by_topk(x: Tensor, dim: int = -1, descending: bool = False) -> tuple[Te
     return values, order
 
 
+def zeros_like(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+    """Zeros where ``torch.empty_like`` has anything."""
+    return torch.zeros(x.shape, dtype=dtype or x.dtype, device=x.device)
+
+
 PLAIN: dict[str, Callable[..., Any]] = {
     "aten._grouped_mm.default": grouped_product,
     "transformers.grouped_mm_fallback.default": grouped_product,  # Hugging Face's, where torch's does not compile
     "aten.histc.default": histogram,
 }
-WITHOUT_SORT: dict[str, Callable[..., Any]] = {"aten.sort.default": sort_by_topk}
+UNKNOWN_TO_EXECUTORCH: dict[str, Callable[..., Any]] = {
+    "aten.sort.default": sort_by_topk,
+    "aten.empty_like.default": zeros_like,
+}

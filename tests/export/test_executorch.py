@@ -73,6 +73,21 @@ def test_the_first_of_several_outputs_of_a_split_keeps_its_size(tmp_path):
     assert export(Parts(), tmp_path / "model.pte", torch.randn(3, 4), ({0: "B"},), measure=False).accepted
 
 
+def test_attention_whose_views_were_written_out_and_a_sort(tmp_path):
+    class Sorted(torch.nn.Module):
+        def forward(self, x):
+            batch, time = x.shape[:2]
+            q = x.view(batch, time, 2, 4).transpose(1, 2)
+            y = torch.nn.functional.scaled_dot_product_attention(q, q, q).transpose(1, 2).contiguous()
+            values, order = y.reshape(batch, time, -1).contiguous().sort(1)
+            return values, torch.empty_like(order).copy_(order).float()
+
+    dims = ({0: "B", 1: "S"},)
+    report = export(Sorted(), tmp_path / "model.pte", torch.randn(2, 5, 8), dims, measure=False)
+    assert report.accepted
+    assert report.operators["aten::topk"] == 1
+
+
 def test_state_begins_as_it_is_in_the_model_and_is_kept(tmp_path):
     class Counts(torch.nn.Module):
         def __init__(self):
