@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from tessera.shapes.size import Operation, Size, evaluate, names
 
@@ -32,7 +33,7 @@ def most(formula: Size, largest: Mapping[str, int]) -> int | None:
     return max(length for length in lengths if length is not None)
 
 
-def can_change(size: object) -> bool:
+def can_change(size: object) -> TypeGuard[Operation]:
     """Whether a declared size is arithmetic that an export can follow: a remainder has no order."""
     return isinstance(size, Operation) and bool(names(size)) and not _has_remainder(size)
 
