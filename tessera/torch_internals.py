@@ -911,6 +911,11 @@ def largest_size(size: torch.SymInt) -> int | None:
     return int(bound) if bound.is_Integer else None
 
 
+def assure(condition: bool | torch.SymBool) -> None:
+    """Tell a trace what is true of its sizes; torch documents the function under its private name."""
+    torch._check(condition)
+
+
 def scan_operator() -> Any:
     """The operator that stands for ``captured_scan`` in a graph that Dynamo captured."""
     from torch._higher_order_ops.scan import scan_op

@@ -137,7 +137,7 @@ def _bounded(module: torch.nn.Module, example: Example) -> Iterator[None]:
         for tensor, axes in zip(tensors, example.dims, strict=True):
             for axis, name in axes.items():
                 if (most := example.most(name)) is not None:
-                    torch._check(tensor.shape[axis] <= most)  # noqa: SLF001 - torch documents it
+                    torch_internals.assure(tensor.shape[axis] <= most)
 
     hook = module.register_forward_pre_hook(say)
     try:
