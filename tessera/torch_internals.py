@@ -28,7 +28,7 @@ import threading
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +185,8 @@ def only_calls_its_graph(code: types.CodeType) -> bool:
     targets = ("ATTR", "SUBSCR", "SLICE", "GLOBAL", "DEREF")
     writes = {f"{verb}_{target}" for verb in ("STORE", "DELETE") for target in targets}
     calls = [name for name in names if name.startswith("CALL") and "INTRINSIC" not in name]
-    return len(calls) - put_back == 1 and writes.isdisjoint(names)
+    # Where the frame itself cannot be captured, the one call is that of the plain function.
+    return len(calls) - put_back == 1 and len(called_graphs(code)) == 1 and writes.isdisjoint(names)
 
 
 def capture_has_side_effects() -> bool:
@@ -686,6 +687,34 @@ def outside_of_modes() -> Iterator[None]:
         yield
 
 
+class TransparentMode(DispatchMode):
+    """A ``DispatchMode`` that Dynamo captures under as if it was not there; see ``is_capturing``."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Dynamo would leave every frame alone."""
+        return True
+
+
+def is_capturing() -> bool:
+    """Whether Dynamo or AOTAutograd is at work: what operators are called then compute nothing of the user's."""
+    from torch._guards import TracingContext
+
+    return TracingContext.try_get() is not None
+
+
+def inside_checkpoint() -> bool:
+    """Whether ``torch.utils.checkpoint`` is among the callers."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == torch.utils.checkpoint.__file__:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def product_operator_flops(operator: Any, args: Any, kwargs: Any, result: Any) -> int:
     """FLOPs of a product, convolution or attention that runs on these tensors; 0 for any other operator."""
     from torch.utils.flop_counter import flop_registry
@@ -720,8 +749,10 @@ class JointGraph:
     same: dict[int, int]
 
 
-def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGraph:
-    """Trace forward and backward of a graph that Dynamo captured, with Inductor's decompositions."""
+def joint_graph(
+    graph_module: fx.GraphModule, inputs: Sequence[Any], more: Mapping[Any, Callable[..., Any]] | None = None
+) -> JointGraph:
+    """Trace forward and backward of a graph that Dynamo captured, with Inductor's decompositions and ``more``."""
     from torch._functorch._aot_autograd import descriptors as d
     from torch._functorch.aot_autograd import OutputType, aot_export_joint_with_descriptors
 
@@ -729,7 +760,7 @@ def joint_graph(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> JointGra
     _mark_autocast(graph_module)
     with contextlib.ExitStack() as stack:
         exported = aot_export_joint_with_descriptors(
-            stack, graph_module, tuple(inputs), decompositions=inductor_decompositions()
+            stack, graph_module, tuple(inputs), decompositions=inductor_decompositions(more)
         )
     joint = exported.graph_module
     # The calling convention is nested lists; a Program's is flat.
@@ -1409,8 +1440,8 @@ def answer_is_compiling(answer: bool) -> Iterator[None]:
 # -- Inductor ----------------------------------------------------------------------------------------------------
 
 
-def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
-    """Inductor's own table: what it decomposes before lowering."""
+def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None) -> dict[Any, Callable[..., Any]]:
+    """Inductor's own table: what it decomposes before lowering. ``more`` come first where they are implemented."""
     import torch._inductor.lowering
     from torch._inductor.decomposition import select_decomp_table
 
@@ -1421,7 +1452,14 @@ def inductor_decompositions() -> dict[Any, Callable[..., Any]]:
     table[torch.ops.aten.native_dropout.default] = functools.partial(
         _native_dropout, table.get(torch.ops.aten.native_dropout.default, lambda *_: NotImplemented)
     )
+    for operator, function in (more or {}).items():
+        table[operator] = functools.partial(_first_of, function, table.get(operator))
     return table
+
+
+def _first_of(first: Callable[..., Any], second: Callable[..., Any] | None, *args: Any, **kwargs: Any) -> Any:
+    result = first(*args, **kwargs)
+    return second(*args, **kwargs) if result is NotImplemented and second is not None else result
 
 
 def _index_put(
@@ -1736,8 +1774,9 @@ def compile_graph_pieces(
     inputs: Sequence[Any],
     compile_one: Callable[[fx.GraphModule, str, PieceCompiler], Callable[[list[Any]], Sequence[Any]]],
     rewrite: Callable[[fx.GraphModule], None] | None = None,
+    decompositions: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> Callable[..., Any]:
-    """Take a graph from Dynamo through AOTAutograd.
+    """Take a graph from Dynamo through AOTAutograd, with Inductor's decompositions and more.
 
     Every resulting piece goes to ``compile_one(piece, kind, inductor)`` with kind ``inference``, ``forward`` or
     ``backward`` and the function that hands the piece to Inductor with AOTAutograd's options. ``rewrite`` sees forward
@@ -1811,7 +1850,7 @@ def compile_graph_pieces(
         config.patch(joint_custom_pre_pass=Rewrite() if rewrite else None),
     ):
         return compile_fx(  # type: ignore[return-value]
-            graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions()
+            graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions(decompositions)
         )
 
 

@@ -18,6 +18,7 @@ from tessera.backend.checked import Verification, check
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.mistraced import why_mistraced
+from tessera.backend.own_random_numbers import OwnRandomNumbers
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_complex
 from tessera.backend.rewrite import Captured, Pass
@@ -36,6 +37,8 @@ from tessera.program import (
     Value,
     copy_graph,
 )
+from tessera.random.eager_mode import drawing
+from tessera.random.source import Source
 
 Backend = Callable[[fx.GraphModule, Sequence[Any]], Callable[..., Any]]
 
@@ -56,13 +59,14 @@ def compile_pieces(
     verify: Shadow | None = None,
     *,
     stabilise: bool = True,
+    random: Source = "torch",
 ) -> Backend:
     """A torch.compile backend that writes what it does into ``report``.
 
     Products are lowered to ``precision``, and complex numbers written out, before forward and backward are parted, so
     that what is kept between them is low and real too. ``own_passes`` are the user's, which run over each piece.
     ``tune`` is how many seconds other ways to compile a piece may be tried, ``stabilise`` whether unstable expressions
-    become stable ones. ``verify`` has every piece checked.
+    become stable ones, ``random`` where random operators draw from. ``verify`` has every piece checked.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
 
@@ -110,32 +114,52 @@ def compile_pieces(
         looping = with_loops(graph_module)
         if reason := why_unsafe(looping, inputs):
             report.add(StepDown("eager", reason))
-            return graph_module.forward
+            return eagerly(graph_module)
         captured = Captured(report.subject, looping, inputs, stabilise=stabilise)
-        whole = lower if precision.changes_something or has_complex(looping) else None
-        lowered[:] = [(run_before_autograd(captured), captured.notes)]
-        try:
-            compiled = torch_internals.compile_graph_pieces(
-                copy_graph(captured.graph_module), inputs, compile_one, whole
+        lowers = precision.changes_something or has_complex(looping)
+        early = run_before_autograd(captured)
+
+        def compiled_from(graph_module: fx.GraphModule) -> Callable[..., Any]:
+            numbers = OwnRandomNumbers(random)
+
+            def whole(joint: fx.GraphModule) -> None:
+                lowered.append(([], numbers.notes(joint.graph)))
+                if lowers:
+                    lower(joint)
+
+            rewrite = whole if lowers or numbers.decompositions else None
+            return torch_internals.compile_graph_pieces(
+                copy_graph(graph_module), inputs, compile_one, rewrite, numbers.decompositions
             )
+
+        lowered[:] = [(early, captured.notes)]
+        try:
+            compiled = compiled_from(captured.graph_module)
         except Exception as error:  # whatever AOTAutograd or Inductor makes of what was rewritten
             leave_bug_report("compiler", report.subject, error, {"as captured": captured.graph_module.graph})
             lowered.clear()
             with torch_internals.without_patterns():
-                compiled = torch_internals.compile_graph_pieces(copy_graph(looping), inputs, compile_one, whole)
-        return _unless_memory_is_shared(compiled, graph_module, inputs)
+                compiled = compiled_from(looping)
+        return _unless_memory_is_shared(compiled, eagerly(graph_module), graph_module, inputs)
+
+    def eagerly(graph_module: fx.GraphModule) -> Callable[..., Any]:
+        def call(*values: Any) -> Any:
+            with drawing(random, lambda said: report.add(StepDown("torch's random numbers", said))):
+                return graph_module.forward(*values)
+
+        return graph_module.forward if random == "torch" else call
 
     def as_it_is(graph_module: fx.GraphModule, error: Exception) -> Callable[..., Any]:
         leave_bug_report("compiler", report.subject, error, {"as captured": graph_module.graph})
         report.add(StepDown("eager", torch_internals.compiler_reason(error)))
         lowered.clear()
-        return graph_module.forward
+        return eagerly(graph_module)
 
     return backend
 
 
 def _unless_memory_is_shared(
-    compiled: Callable[..., Any], graph_module: fx.GraphModule, inputs: Sequence[Any]
+    compiled: Callable[..., Any], plain: Callable[..., Any], graph_module: fx.GraphModule, inputs: Sequence[Any]
 ) -> Callable[..., Any]:
     """Nothing guards that what a graph writes to shares no memory with other arguments, as when it was compiled."""
     names = [node.name for node in graph_module.graph.find_nodes(op="placeholder")]
@@ -149,7 +173,7 @@ def _unless_memory_is_shared(
 
     def run(*values: Any) -> Any:
         if shares_memory([values[i] for i in given]):
-            return graph_module.forward(*values)
+            return plain(*values)
         return compiled(*values)
 
     return run

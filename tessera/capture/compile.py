@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
@@ -27,6 +28,8 @@ from tessera.errors import SettingError, TesseraError
 from tessera.explain.door import explain, passed_compiled_code
 from tessera.program import Precision, Report, StepDown, resolve_precision
 from tessera.program.provenance import line_of_trace
+from tessera.random.eager_mode import drawing
+from tessera.random.source import Source, resolve_random
 
 Mode = Literal["default", "inference"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +44,7 @@ def compile(
     tune: str | float | None = None,
     verify: str | Shadow | None = None,
     stabilise: bool = True,
+    random: str = "torch",
 ) -> F:
     """Compile a function or a module; use as a call or as a decorator.
 
@@ -62,10 +66,14 @@ def compile(
         stabilise: expressions that are wrong in floating point are computed in a stable form, value and gradient:
             ``log(softmax(x))``, ``sqrt(sum(x**2))`` at 0, ``mean(x**2) - mean(x)**2`` and their like, in any spelling.
             The Report names each. An ``eps`` of yours and compensated arithmetic stay. False leaves all as it is.
+        random: ``"tessera"`` has dropout and torch's other random functions draw from Tessera's counter-based numbers,
+            as ``tessera.dropout`` does: kernels compute them where they use them. What runs eagerly draws the same; a
+            key for each call comes from torch's generator, so seeds, checkpoints and resumed runs repeat them. By
+            default the numbers are those that PyTorch draws.
 
     Raises:
-        SettingError: there is no such mode, precision, layer or ``verify``, ``passes`` holds something else than
-            passes, or ``tune`` is no time.
+        SettingError: there is no such mode, precision, layer, ``verify`` or ``random``, ``passes`` holds something else
+            than passes, or ``tune`` is no time.
         MismatchError: when it is called, under ``verify=Shadow(on_mismatch="raise")``.
 
     Example:
@@ -81,15 +89,15 @@ def compile(
             "Write tessera.compile(f), or tessera.compile(f, mode='inference').",
         )
     asked, own_passes, seconds = resolve_precision(precision), resolve_passes(passes), resolve_tune(tune)
-    shadow = resolve_verify(verify)
+    shadow, numbers = resolve_verify(verify), resolve_random(random)
     if function is None:
         options: dict[str, Any] = {"mode": mode, "precision": precision, "passes": passes, "tune": tune}
-        return cast("F", functools.partial(compile, **options, verify=shadow, stabilise=stabilise))
+        return cast("F", functools.partial(compile, **options, verify=shadow, stabilise=stabilise, random=random))
     if isinstance(function, torch.nn.Module):
         asked.check_layers(module := plain_module(function))
-        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds, shadow, stabilise))
+        return cast("F", _compiled_module(module, mode, asked, own_passes, seconds, shadow, stabilise, numbers))
     name = getattr(function, "__qualname__", type(function).__name__)
-    run = _Compiled(function, name, mode, asked, own_passes, seconds, shadow, stabilise)
+    run = _Compiled(function, name, mode, asked, own_passes, seconds, shadow, stabilise, numbers)
 
     @functools.wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> Any:
@@ -118,20 +126,23 @@ class _Compiled:
         tune: float | None,
         verify: Shadow | None = None,
         stabilise: bool = True,
+        random: Source = "torch",
     ) -> None:
         self.report = Report(name)
         self._function, self._inference = function, mode == "inference"
         self._has_parameters = _has_parameters(function)
         self._settings = mode, precision, own_passes, tune
-        self._stabilise = stabilise
-        pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise)
+        self._stabilise, self._random = stabilise, random
+        pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise, random=random)
         dims = DeclaredDims(function, self.report)
         self._dispatch = Dispatch(
             _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
         )
         self._shadow: ShadowedCalls | None = None
         if verify is not None:
-            self._shadow = ShadowedCalls(function, self, self._is_pure, verify, self.report, precision)
+            self._shadow = ShadowedCalls(
+                function, self, self._is_pure, verify, self.report, precision, self._drawing
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function
@@ -142,12 +153,13 @@ class _Compiled:
         if (SWITCH.entered or self._shadow is not None) and (other := self._instead()) is not None:
             return other(*args, **kwargs)
         if not self._has_parameters:  # the first call makes them, which is no part of what is compiled
-            result = self._function(*args, **kwargs)
+            with self._drawing():
+                result = self._function(*args, **kwargs)
             self._has_parameters = _has_parameters(self._function)
             return result
         misses = self._dispatch.misses
         try:
-            return self._dispatch(self._function, args, kwargs)
+            return self._captured(args, kwargs)
         except RunsEagerly as error:
             self.report.add(StepDown("eager", error.reason, error.instead))
         except TesseraError:
@@ -166,9 +178,26 @@ class _Compiled:
                 self._explain()
         return self._eagerly(args, kwargs)
 
+    def _captured(self, args: Any, kwargs: Any) -> Any:
+        if self._random == "torch":
+            return self._dispatch(self._function, args, kwargs)
+        if (whole := self._dispatch.pure(self._function, args, kwargs)) is not None:
+            return whole(self._function, args, kwargs)
+        with self._drawing():  # of pieces, what lies between them is plain Python
+            return self._dispatch(self._function, args, kwargs)
+
+    def _drawing(self) -> AbstractContextManager[Any]:
+        """What runs eagerly inside draws the numbers of compiled code."""
+        return drawing(self._random, self._draws_from_torch)
+
+    def _draws_from_torch(self, said: str) -> None:
+        if all(entry.reason != said for entry in self.report.step_downs):
+            self.report.add(StepDown("torch's random numbers", said))
+
     def _eagerly(self, args: Any, kwargs: Any, before: Exception | None = None) -> Any:
         try:
-            return self._function(*args, **kwargs)
+            with self._drawing():
+                return self._function(*args, **kwargs)
         except Exception as error:
             explain(error, args, kwargs)
             if before is not None and error.__context__ is before:
@@ -184,7 +213,7 @@ class _Compiled:
         return self._shadow.verified
 
     def _line_by_line(self, debug: DebugMode, *args: Any, **kwargs: Any) -> Any:
-        with debug.computing(eagerly(self._settings[1])):
+        with debug.computing(eagerly(self._settings[1])), self._drawing():
             return self._function(*args, **kwargs)
 
     def _is_pure(self, *args: Any, **kwargs: Any) -> bool:
@@ -194,7 +223,7 @@ class _Compiled:
     def difference_from_eager(self, eager: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Comparison:
         """What ``tessera.debug.diff(eager, compiled, *args)`` finds."""
         shadow = Shadow(calls=1, every=None)
-        twin = _Compiled(self._function, self.report.subject, *self._settings, shadow, self._stabilise)
+        twin = _Compiled(self._function, self.report.subject, *self._settings, shadow, self._stabilise, self._random)
         return compiled_difference(eager, self._function, twin, twin.report, args, kwargs)
 
     def _explain(self) -> None:
@@ -237,6 +266,7 @@ class _CompiledModule:
     _tune: ClassVar[float | None]
     _verify: ClassVar[Shadow | None]
     _stabilise: ClassVar[bool]
+    _random: ClassVar[Source]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(*args, **kwargs)
@@ -249,7 +279,8 @@ class _CompiledModule:
         return _compiled_module, (self._original, *self._compile_settings())
 
     def _compile_settings(self) -> tuple[Any, ...]:
-        return self._mode, self._precision, self._own_passes, self._tune, self._verify, self._stabilise
+        kept = self._mode, self._precision, self._own_passes, self._tune, self._verify, self._stabilise
+        return *kept, self._random
 
     def plain(self) -> torch.nn.Module:
         """The module this one was made from."""
@@ -273,10 +304,11 @@ def _compiled_module(
     tune: float | None = None,
     verify: Shadow | None = None,
     stabilise: bool = True,
+    random: Source = "torch",
 ) -> torch.nn.Module:
     kind = type(module)
     own = {
-        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune, verify, stabilise),
+        "_run": _Compiled(module, kind.__name__, mode, precision, own_passes, tune, verify, stabilise, random),
         "_original": module,
         "_mode": mode,
         "_precision": precision,
@@ -284,6 +316,7 @@ def _compiled_module(
         "_tune": tune,
         "_verify": verify,
         "_stabilise": stabilise,
+        "_random": random,
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
     }

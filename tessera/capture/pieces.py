@@ -11,6 +11,8 @@ from tessera.capture import gradients as arithmetic
 from tessera.capture.closure import Rollback, ascends, needs_closure
 from tessera.capture.float16 import loss_has_float16_gradients
 from tessera.capture.training_job import TrainingJob
+from tessera.program import StepDown
+from tessera.random.eager_mode import drawing
 
 Forward = Callable[..., tuple[torch.Tensor, Sequence[torch.Tensor]]]
 
@@ -155,6 +157,18 @@ def _step_with_closure(
 
 
 def _forward_backward(
+    job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    with drawing(job.random, lambda said: _note(job, said), covers_backward=True):
+        return _drawn(job, forward, arguments)
+
+
+def _note(job: TrainingJob, said: str) -> None:
+    if all(entry.reason != said for entry in job.report.step_downs):
+        job.report.add(StepDown("torch's random numbers", said))
+
+
+def _drawn(
     job: TrainingJob, forward: Forward, arguments: tuple[Any, ...]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     loss, metrics = forward(*arguments)

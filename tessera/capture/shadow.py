@@ -7,8 +7,10 @@ compute with tensors; elsewhere the check of the Programs is all there is.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -33,6 +35,7 @@ class ShadowedCalls:
 
     Args:
         function: what was compiled.
+        around: what plain Python runs in.
         run: calls the compiled code, and asks ``due()`` first.
         is_pure: whether the Python behind the latest call does nothing but compute with tensors.
     """
@@ -45,7 +48,9 @@ class ShadowedCalls:
         shadow: Shadow,
         report: Report,
         precision: Precision,
+        around: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
+        self._around = around
         self._function, self._run, self._is_pure = function, run, is_pure
         self._schedule = Schedule(shadow)
         self._verification = Verification(shadow, report, (), precision)
@@ -61,7 +66,8 @@ class ShadowedCalls:
         After a disagreement Python alone is called.
         """
         if self._failed:
-            return self._function(*args, **kwargs)
+            with self._around():
+                return self._function(*args, **kwargs)
         self._verifies = True
         try:
             return self._verified(args, kwargs)
@@ -77,6 +83,10 @@ class ShadowedCalls:
             return outcome
         compiled = [*_differentiated(outcome, kept.tensors, keep=False), *kept.written()]
         kept.restore()
+        with self._around():
+            return self._compared(compiled, kept, known, args, kwargs)
+
+    def _compared(self, compiled: list[Any], kept: Kept, known: int, args: Any, kwargs: Any) -> Any:
         result = self._function(*args, **kwargs)
         written = kept.written()
         plain = [*_differentiated(result, kept.tensors, keep=True), *written]

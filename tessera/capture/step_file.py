@@ -85,6 +85,7 @@ def save_step(
             "loss_scale": None if scaling is None else {**dataclasses.asdict(scaling.rule), "now": scaling.in_force},
             "memory_budget": None if job.memory_budget is None else dataclasses.asdict(job.memory_budget),
             "precision": [job.precision.default, [list(rule) for rule in job.precision.layers]],
+            "random": job.random,
         },
         "programs": programs,
     }
@@ -209,6 +210,7 @@ def _loaded(
         loss_scale=_loss_scale(saved["loss_scale"]),
         memory_budget=_memory_budget(saved["memory_budget"]),
         precision={"default": saved["precision"][0], **dict(saved["precision"][1])},
+        random=saved["random"],
     )
     programs = [
         LoadedProgram(each, manifest["optimizers"], archive.read, str(archive.path)) for each in manifest["programs"]

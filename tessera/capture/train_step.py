@@ -55,6 +55,7 @@ from tessera.explain.door import explain
 from tessera.nn.losses import check_scalar, own_loss, resolve_loss
 from tessera.program import MemoryBudget, Precision, Report, StepDown, resolve_memory_budget, resolve_precision
 from tessera.program.provenance import line_of_trace
+from tessera.random.source import Source, resolve_random
 
 if TYPE_CHECKING:
     from tessera.capture.loaded_program import LoadedProgram
@@ -81,6 +82,7 @@ def train_step(
     tune: str | float | None = None,
     verify: str | Shadow | None = None,
     stabilise: bool = True,
+    random: str = "torch",
 ) -> TrainStep:
     """A whole training step as one call: ``value = step(*inputs, *targets)``.
 
@@ -122,6 +124,8 @@ def train_step(
         stabilise: expressions that are wrong in floating point are computed in a stable form, value and gradient:
             ``log(softmax(x))``, ``sqrt(sum(x**2))`` at 0, ``mean(x**2) - mean(x)**2`` and their like, in any spelling.
             The Report names each. An ``eps`` of yours and compensated arithmetic stay. False leaves all as it is.
+        random: ``"tessera"`` has dropout and torch's other random functions draw from Tessera's counter-based numbers,
+            as in ``tessera.compile``; the numbers of ``"torch"`` are PyTorch's.
 
     Returns:
         The step. Calling it returns the loss before the update, a detached 0-d tensor.
@@ -130,8 +134,8 @@ def train_step(
         OptimizerError: an optimizer belongs to other parameters, or two have one in common; or one that evaluates the
             loss itself was given with ``accumulate``.
         SettingError: ``accumulate`` or ``targets`` is less than 1, ``clip_norm`` is not above 0, there are metrics or
-            targets and no loss, there is no such ``loss_scale``, ``precision``, ``memory_budget`` or layer, or
-            ``passes`` holds no passes.
+            targets and no loss, there is no such ``loss_scale``, ``precision``, ``memory_budget``, ``random`` or
+            layer, or ``passes`` holds no passes.
         MemoryBudgetError: when it is called: nothing keeps the budget.
         MismatchError: when it is called, under ``verify=Shadow(on_mismatch="raise")``: compiled and plain disagree.
 
@@ -191,6 +195,7 @@ def train_step(
         resolve_tune(tune),
         resolve_verify(verify),
         stabilise,
+        resolve_random(random),
     )
 
 
@@ -216,6 +221,7 @@ class TrainStep:
         tune: float | None = None,
         verify: Shadow | None = None,
         stabilise: bool = True,
+        random: Source = "torch",
     ) -> None:
         name = f"training step of {type(module).__name__}"
         self.report = Report(name)
@@ -229,7 +235,7 @@ class TrainStep:
         self._job.tune = tune
         self._job.verify = verify
         self._shadow = None if verify is None else ShadowedSteps(self, verify)
-        self._job.stabilise = stabilise
+        self._job.stabilise, self._job.random = stabilise, random
         dims = DeclaredDims(self._job.module, self.report)
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss,
@@ -241,7 +247,7 @@ class TrainStep:
         )
         self._pieces: Dispatch | None = None
         self._compile_for_pieces = compile_pieces(
-            self.report, precision, own_passes, verify=verify, stabilise=stabilise
+            self.report, precision, own_passes, verify=verify, stabilise=stabilise, random=random
         )
         self._plain = False
         self._failures = 0

@@ -13,6 +13,7 @@ from tessera.capture.loss_scale import Scaling
 from tessera.debug.shadow import Shadow
 from tessera.errors import ResumeError
 from tessera.program import MemoryBudget, Precision, Report
+from tessera.random.source import Source
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class TrainingJob:
         tune: seconds for which other ways to compile a whole step are tried.
         verify: how compiled code is checked, if it is.
         stabilise: whether unstable expressions become stable ones.
+        random: where random operators draw from.
     """
 
     name: str
@@ -74,6 +76,7 @@ class TrainingJob:
     tune: float | None = None
     verify: Shadow | None = None
     stabilise: bool = True
+    random: Source = "torch"
 
     @property
     def scales(self) -> Scaling | None:

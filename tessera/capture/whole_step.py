@@ -21,6 +21,7 @@ from tessera.backend.device_precision import uses_float16
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.mistraced import why_mistraced
+from tessera.backend.own_random_numbers import OwnRandomNumbers
 from tessera.backend.rewrite import Captured
 from tessera.backend.runner import run_before_autograd
 from tessera.backend.unsafe_graphs import refused_by_autograd, traced_wrongly, written_twice
@@ -94,13 +95,19 @@ class WholeStep(BoundStep):
         plain = captured.graph_module
         self._early, self._notes = run_before_autograd(captured), captured.notes
         try:
-            return torch_internals.joint_graph(_detached(captured.graph_module), captured.inputs)
+            return self._traced(captured.graph_module, captured.inputs)
         except Exception as error:  # what an early pass wrote may be more than AOTAutograd takes
             if captured.graph_module is plain:
                 raise
             self._notes.append(f"early passes were left out: {torch_internals.compiler_reason(error)}")
             self._early = []
-            return torch_internals.joint_graph(_detached(plain), captured.inputs)
+            return self._traced(plain, captured.inputs)
+
+    def _traced(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> torch_internals.JointGraph:
+        numbers = OwnRandomNumbers(self.job.random)
+        joint = torch_internals.joint_graph(_detached(graph_module), inputs, numbers.decompositions)
+        self._notes += numbers.notes(joint.graph_module.graph)
+        return joint
 
     def _compile(self, started: float) -> None:
         with compiling(self.job.name):

@@ -33,7 +33,7 @@ def rand(
         ...     assert torch.equal(tessera.random.rand(2, 3), first)
     """
     dtype = _checked(dtype)
-    return _uniform(draw_key(device), _shape(size), dtype)
+    return uniform(draw_key(device), _shape(size), dtype)
 
 
 def randn(
@@ -48,9 +48,7 @@ def randn(
         Box and Muller, A note on the generation of random normal deviates, 1958.
     """
     dtype = _checked(dtype)
-    key, shape = draw_key(device), _shape(size)
-    radius = torch.sqrt(-2 * torch.log1p(-_uniform(key, shape, torch.float64)))
-    return (radius * torch.cos(2 * math.pi * _uniform(key, shape, torch.float64, stream=2))).to(dtype)
+    return normal(draw_key(device), _shape(size)).to(dtype)
 
 
 def bernoulli(
@@ -68,7 +66,14 @@ def bernoulli(
     return random_words(key, _shape(size)) < round(p * 2**32)
 
 
-def _uniform(key: torch.Tensor, shape: Sequence[int], dtype: torch.dtype, stream: int = 0) -> torch.Tensor:
+def normal(key: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Standard normal numbers of a key, float64."""
+    radius = torch.sqrt(-2 * torch.log1p(-uniform(key, shape, torch.float64)))
+    return radius * torch.cos(2 * math.pi * uniform(key, shape, torch.float64, stream=2))
+
+
+def uniform(key: torch.Tensor, shape: Sequence[int], dtype: torch.dtype, stream: int = 0) -> torch.Tensor:
+    """Uniform numbers of a key; see ``rand``."""
     width = _WIDTHS[dtype]
     words = random_words(key, shape, stream)
     if width <= 32:

@@ -16,13 +16,14 @@ import torch
 from tessera import torch_internals
 from tessera.random.philox import philox
 
+KEY_END = 2**63 - 1  # keys are below
 _32_BITS = 0xFFFFFFFF
 _BLOCK = 1 << 16  # counters of which eager keeps all words of a round in the cache
 
 
 def draw_key(device: torch.device | str | None = None) -> torch.Tensor:
     """A new key, int64 ``[]`` below 2^63, from torch's generator of the device."""
-    return torch.randint(2**63 - 1, (), dtype=torch.int64, device=device)
+    return torch.randint(KEY_END, (), dtype=torch.int64, device=device)
 
 
 def random_words(key: torch.Tensor, shape: Sequence[int], stream: int = 0) -> torch.Tensor:

@@ -23,6 +23,7 @@ from tessera.optim.adamw import AdamW
 from tessera.optim.optimizer import Optimizer
 from tessera.optim.transformation import GradientTransformation
 from tessera.program import resolve_memory_budget, resolve_precision
+from tessera.random.source import resolve_random
 from tessera.train.batches import Batch, BatchReader
 from tessera.train.callbacks.callback import Callback, EpochCallback
 from tessera.train.callbacks.checkpoint import Checkpoint
@@ -65,6 +66,7 @@ def fit(
     tune: str | float | None = None,
     verify: str | Shadow | None = None,
     stabilise: bool = True,
+    random: str = "torch",
     clip_norm: float | None = None,
     accumulate: int = 1,
     loss_scale: str | float | LossScale | None = "auto",
@@ -110,6 +112,7 @@ def fit(
         tune: how long other ways to compile the step may be tried, ``"30s"`` or seconds, see ``train_step``.
         verify: ``"shadow"`` computes the first steps twice, compiled and as plain PyTorch, see ``train_step``.
         stabilise: compute what is wrong in floating point in a stable form, see ``train_step``.
+        random: ``"tessera"`` has dropout and its like draw from Tessera's counter-based numbers, see ``train_step``.
         clip_norm: scale gradients so that their global norm is at most this.
         accumulate: batches whose gradients are averaged for one update; every batch counts as a step.
         loss_scale: of float16 gradients, see ``train_step``; by default it is found and followed where there are any.
@@ -152,6 +155,7 @@ def fit(
     check_seed(seed)
     asked, budget = resolve_precision(precision), resolve_memory_budget(memory_budget)
     own_passes, seconds, shadow = resolve_passes(passes), resolve_tune(tune), resolve_verify(verify)
+    numbers = resolve_random(random)
     asked.check_layers(plain_module(module))
     check_measures(loss, metrics)
     check_company(
@@ -198,6 +202,7 @@ def fit(
             tune=seconds,
             verify=shadow,
             stabilise=stabilise,
+            random=numbers,
             metrics=in_step,
             targets=2 if weighted else 1,
             # What a resumed run compiles depends on what this one has compiled, and on nothing before it.

@@ -11,6 +11,7 @@ from tessera.backend.rewrite import Pass
 from tessera.capture.train_step import TrainStep, train_step
 from tessera.debug.shadow import Shadow
 from tessera.nn.losses import LossFunction
+from tessera.random.source import Source
 from tessera.train.metrics import Metric
 
 _PLACE = "_step_of_last_fit"  # state_dict, copy and pickle of an optimizer leave other attributes out
@@ -32,6 +33,7 @@ def kept_step(
     tune: float | None = None,
     verify: Shadow | None = None,
     stabilise: bool = True,
+    random: Source = "torch",
     fresh: bool = False,
 ) -> TrainStep:
     """The step of the last call for ``optimizers`` if that call was the same, else a new one; see ``train_step``.
@@ -40,7 +42,7 @@ def kept_step(
         fresh: make a new one in any case.
     """
     made_for: tuple[Any, ...] = (module, loss, list(optimizers), clip_norm, accumulate, dict(metrics))
-    made_for += (targets, loss_scale, precision, memory_budget, passes, tune, verify, stabilise)
+    made_for += (targets, loss_scale, precision, memory_budget, passes, tune, verify, stabilise, random)
     kept_for, step = vars(optimizers[0]).get(_PLACE, (None, None))
     # With gradients accumulated over calls, a step may be halfway through an update.
     if step is None or kept_for != made_for or accumulate != 1 or fresh:
@@ -60,6 +62,7 @@ def kept_step(
             tune=tune,
             verify=verify,
             stabilise=stabilise,
+            random=random,
         )
         vars(optimizers[0])[_PLACE] = (made_for, step)
     return step
