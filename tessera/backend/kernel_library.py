@@ -21,7 +21,7 @@ from typing import Any
 
 from tessera import torch_internals
 from tessera.backend.compile_progress import stage
-from tessera.backend.cpp_extension import HEADER, compiled_library, import_library
+from tessera.cpp_extension import HEADER, compiled_library, import_library
 
 NAME = "tessera_kernels"
 WORTH_A_COMPILER = 64 << 10  # characters of source: half a second, besides the headers

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of
 from tessera.backend.wrapper_reader import Buffer, Schedule, read_wrapper
 

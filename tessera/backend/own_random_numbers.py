@@ -1,8 +1,8 @@
 """``random="tessera"`` in a graph: random operators become functions of a key while forward and backward are traced.
 
-    before   kept = native_dropout(x, 0.1)                          one library call, its mask kept for the backward
+    before   kept = native_dropout(x, 0.1)                          a kernel and library call of their own
     after    key = randint(2**63 - 1, [])
-             kept = where(random_words(key, x.shape) < ..., ...)    in the kernel that uses it, and again in the backward
+             kept = where(random_words(key, x.shape) < ..., ...)    in the kernel that uses it
 
 What is done stands in the Report, and so does every operator that still draws from torch.
 """

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.cpp_extension import load_cpp_extension
 from tessera.backend.fastest import fastest
 
 SMALLEST = 1 << 21  # multiplications; below, oneDNN's way to its kernel usually costs more than it gains (measured)

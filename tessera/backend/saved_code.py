@@ -19,7 +19,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.artefact.archive import Members
-from tessera.backend.cpp_extension import import_library
+from tessera.cpp_extension import import_library
 from tessera.backend.inductor import Executable
 from tessera.backend.kernel_library import address_of, is_kernel, library_of, loaded_kernels
 from tessera.backend.loops import loop

@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of, compiled_together
 from tessera.backend.wrapper_reader import Schedule, read_wrapper
 

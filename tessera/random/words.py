@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.random.native_words import native_words
 from tessera.random.philox import philox
 
 KEY_END = 2**63 - 1  # keys are below
@@ -44,6 +45,12 @@ def random_words(key: torch.Tensor, shape: Sequence[int], stream: int = 0) -> to
 
 
 def _eagerly(key: torch.Tensor, shape: Sequence[int], stream: int) -> torch.Tensor:
+    if (words := native_words(key, tuple(shape), stream)) is not None:
+        return words
+    return _by_operations(key, shape, stream)
+
+
+def _by_operations(key: torch.Tensor, shape: Sequence[int], stream: int) -> torch.Tensor:
     number = math.prod(shape)
     counters = torch.arange((number + 3) // 4, dtype=torch.int64, device=key.device)
     blocks = [torch.stack(_words(key, block, stream), -1).flatten() for block in counters.split(_BLOCK)]

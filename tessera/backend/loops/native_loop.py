@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import Extension, load_cpp_extension
+from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of
 from tessera.backend.loops.body import Body, Like
 from tessera.backend.loops.packed_product import SOURCE

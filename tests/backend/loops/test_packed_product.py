@@ -3,7 +3,7 @@
 import torch
 
 from tessera import torch_internals
-from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.cpp_extension import load_cpp_extension
 from tessera.backend.loops.packed_product import SOURCE
 from tests.backend.loops.loops import draw
 

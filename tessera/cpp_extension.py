@@ -50,20 +50,27 @@ class Extension:
 
 
 def load_cpp_extension(
-    name: str, source: str, addresses: Sequence[int] = (), *, parallel: bool = False, fast: bool = False
+    name: str,
+    source: str,
+    addresses: Sequence[int] = (),
+    *,
+    parallel: bool = False,
+    fast: bool = False,
+    compiler: str = "",
 ) -> Extension:
-    """Compile a small C++ source with the compiler that Inductor uses and import it as an extension module.
+    """Compile a small C++ source and import it as an extension module.
 
     Args:
         source: what follows ``HEADER``; its methods include ``bind``.
         addresses: what the source finds in ``address``.
         parallel: for sources with OpenMP loops.
         fast: for sources that compute something: all that the compiler can do, for this processor.
+        compiler: the one that Inductor uses by default.
     """
     source = f"#define ADDRESSES {len(addresses) + 1}\n{HEADER}{source}"
     flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
     flags += ["-O3", "-march=native", "-ffp-contract=fast"] if fast else ["-O1"]
-    return import_library(name, compiled_library(name, source, [torch_internals.cpp_compiler(), *flags]), addresses)
+    return import_library(name, compiled_library(name, source, [compiler or torch_internals.cpp_compiler(), *flags]), addresses)
 
 
 def compiled_library(name: str, source: str, command: Sequence[str]) -> bytes:

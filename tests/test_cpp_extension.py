@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tessera.backend.cpp_extension import load_cpp_extension
+from tessera.cpp_extension import load_cpp_extension
 from tessera.program.last_report import cache_folder
 
 SOURCE = """
