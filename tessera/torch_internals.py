@@ -281,15 +281,25 @@ _DRAWS = (random.random, random.randint, random.randrange, random.uniform)
 
 def imported_names(codes: Iterable[types.CodeType]) -> set[str]:
     """The modules that functions import when they run."""
-    return {i.argval for code in codes for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    _imported_inside.update(names)
+    return names
 
 
-def renew_imports(names: dict[str, Any]) -> None:
-    """Where a module is another by now, let Dynamo's own global for it stand for that; Dynamo keeps the first."""
-    for name in [name for name in names if name.startswith("__import_")]:
-        module = sys.modules.get(name.removeprefix("__import_").replace("_dot_", "."))
-        if module is not None and names[name] is not module:
-            names[name] = module
+_imported_inside: set[str] = set()  # by functions that were captured
+
+
+def renew_imports() -> None:
+    """Have Dynamo look at the modules that there are now; it keeps the first of each name, and a global for it."""
+    from torch._dynamo import symbolic_convert
+
+    symbolic_convert._import_module.cache_clear()
+    for name in _imported_inside:
+        alias, module = f"__import_{name.replace('.', '_dot_')}", sys.modules.get(name)
+        for holder in list(sys.modules.values()) if module is not None else ():
+            names = getattr(holder, "__dict__", None)
+            if isinstance(names, dict) and names.get(alias, module) is not module:
+                names[alias] = module
 
 
 def uses_result_of_yield_from(code: types.CodeType) -> bool:
@@ -1790,10 +1800,13 @@ def compile_graph_pieces(
     from torch._inductor.output_code import OutputCode
     from torch.fx.experimental import _config as shapes_config
 
+    returned: list[Any] = []  # before Inductor changes anything; twice where the user returns one tensor twice
+
     class Rewrite(CustomGraphPass):
         """``rewrite`` as Inductor wants it."""
 
         def __call__(self, graph: fx.Graph) -> None:
+            returned[:] = tree_leaves(graph.output_node().args[0])
             if rewrite is not None:
                 rewrite(cast("fx.GraphModule", graph.owning_module))
 
@@ -1820,6 +1833,8 @@ def compile_graph_pieces(
         if "get_decomp_fn" in options:  # 2.12 passes a local function, which ends Inductor's cache key with a warning
             options["get_decomp_fn"] = inductor_decompositions
         kind = "inference" if options.get("is_inference") else "backward" if options.get("is_backward") else "forward"
+        if kind != "backward":
+            _return_different_tensors(piece, returned)
         for node in reversed(piece.graph.nodes) if kind == "backward" else ():
             # The partition puts a draw of the forward into the backward too, where nobody uses what it draws.
             drawn = node.op == "call_function" and is_operator(node.target) and is_random(node.target)
@@ -1847,11 +1862,29 @@ def compile_graph_pieces(
         inductor_settings(),
         transforms_left(),
         functorch_config.patch(enable_autograd_cache=False),
-        config.patch(joint_custom_pre_pass=Rewrite() if rewrite else None),
+        config.patch(joint_custom_pre_pass=Rewrite()),
     ):
         return compile_fx(  # type: ignore[return-value]
             graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions(decompositions)
         )
+
+
+def _return_different_tensors(piece: fx.GraphModule, returned: Sequence[Any]) -> None:
+    """Where Inductor took ``y * ones`` for ``y``, return a copy: who writes to the one does not write to the other."""
+    from torch._guards import TracingContext
+
+    context, output = TracingContext.try_get(), piece.graph.output_node()
+    results: list[Any] = list(output.args[0])  # type: ignore[arg-type]
+    if context is None or context.fw_metadata is None or len(returned) < context.fw_metadata.num_forward_returns:
+        return
+    for position, node in enumerate(results[: context.fw_metadata.num_forward_returns]):
+        first = results.index(node)
+        if isinstance(node, fx.Node) and first < position and returned[first] is not returned[position]:
+            with piece.graph.inserting_before(output):
+                results[position] = piece.graph.call_function(torch.ops.aten.clone.default, (node,))
+            results[position].meta = dict(node.meta)
+    output.args = (type(output.args[0])(results),)  # type: ignore[call-arg]
+    piece.recompile()
 
 
 def compiler_reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, TypeVar, cast
@@ -23,6 +24,7 @@ from tessera.capture.step_down import RunsEagerly, line_of_error
 from tessera.debug.active import SWITCH
 from tessera.debug.diff import Comparison
 from tessera.debug.mode import DebugMode
+from tessera.debug.recording import modules_of
 from tessera.debug.shadow import Shadow, resolve_verify
 from tessera.errors import SettingError, TesseraError
 from tessera.explain.door import explain, passed_compiled_code
@@ -239,7 +241,10 @@ class _Compiled:
 
 def _has_parameters(function: Callable[..., Any]) -> bool:
     """Whether there are none left to be made by the first call, of a ``tessera.function`` or a lazy layer."""
-    parameters = function.parameters() if isinstance(function, torch.nn.Module) else ()
+    modules = modules_of(function)
+    own = [value for module in modules for layer in module.modules() for value in vars(layer).values()]
+    modules += [module for value in own if type(value) is types.FunctionType for module in modules_of(value)]
+    parameters = (parameter for module in modules for parameter in module.parameters())
     return not any(torch.nn.parameter.is_lazy(parameter) for parameter in parameters)
 
 

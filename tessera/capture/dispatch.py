@@ -132,7 +132,7 @@ class Dispatch:
         _refuse(args)
         looking = codes_to_leave_alone(args[: self._data])
         torch_internals.leave_alone_codes(looking, all_they_call=False)
-        torch_internals.renew_imports(self._function.__globals__)
+        torch_internals.renew_imports()
         self._watch.begin(args[0])
         self._assumptions = NOTHING_KNOWN
         process = torch_internals.process_state()

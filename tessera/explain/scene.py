@@ -124,7 +124,7 @@ def _is_torchs(error: Exception, below: list[Stop]) -> bool:
     last = below[-1]
     if last.is_library:
         return last.is_torchs
-    if last.raises:
+    if last.raises or isinstance(error, ImportError):
         return False
     operation = operation_at(last)
     if operation is None:
