@@ -70,7 +70,8 @@ def load_cpp_extension(
     source = f"#define ADDRESSES {len(addresses) + 1}\n{HEADER}{source}"
     flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *(["-fopenmp"] if parallel else [])]
     flags += ["-O3", "-march=native", "-ffp-contract=fast"] if fast else ["-O1"]
-    return import_library(name, compiled_library(name, source, [compiler or torch_internals.cpp_compiler(), *flags]), addresses)
+    command = [compiler or torch_internals.cpp_compiler(), *flags]
+    return import_library(name, compiled_library(name, source, command), addresses)
 
 
 def compiled_library(name: str, source: str, command: Sequence[str]) -> bytes:

@@ -1870,7 +1870,7 @@ def compile_graph_pieces(
 
 
 def _return_different_tensors(piece: fx.GraphModule, returned: Sequence[Any]) -> None:
-    """Where Inductor took ``y * ones`` for ``y``, return a copy: who writes to the one does not write to the other."""
+    """Where Inductor took ``y * ones`` for ``y``, which is returned or given, return a copy: it may be written to."""
     from torch._guards import TracingContext
 
     context, output = TracingContext.try_get(), piece.graph.output_node()
@@ -1878,12 +1878,15 @@ def _return_different_tensors(piece: fx.GraphModule, returned: Sequence[Any]) ->
     if context is None or context.fw_metadata is None or len(returned) < context.fw_metadata.num_forward_returns:
         return
     for position, node in enumerate(results[: context.fw_metadata.num_forward_returns]):
-        first = results.index(node)
-        if isinstance(node, fx.Node) and first < position and returned[first] is not returned[position]:
+        first, before = results.index(node), returned[position]
+        if not isinstance(node, fx.Node) or not isinstance(before, fx.Node):
+            continue
+        was_given = node.op == "placeholder" and before.op != "placeholder"
+        if was_given or (first < position and returned[first] is not before):
             with piece.graph.inserting_before(output):
                 results[position] = piece.graph.call_function(torch.ops.aten.clone.default, (node,))
             results[position].meta = dict(node.meta)
-    output.args = (type(output.args[0])(results),)  # type: ignore[call-arg]
+    output.args = (tuple(results),)
     piece.recompile()
 
 

@@ -24,6 +24,11 @@ def is_library(file: str) -> bool:
     return file.startswith(_PYTHON) and "/site-packages/" not in file
 
 
+def is_tesseras(file: str) -> bool:
+    """Whether ``file`` is one of Tessera's own."""
+    return file.startswith(_TESSERA)
+
+
 def users_frames(frame: FrameType | None) -> Iterator[FrameType]:
     """Frames of the user's code on the stack, from the innermost."""
     while frame is not None:

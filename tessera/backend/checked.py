@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from tessera.backend.rewrite import Pass
 from tessera.debug.shadow import Schedule, Shadow
 from tessera.errors import MismatchError
 from tessera.program import Mismatch, Precision, Program, Report
+from tessera.users_code import is_library, users_line
 
 _EPS = {"bf16": 2**-7, "fp16": 2**-10, "tf32": 2**-10, "fp8": 2**-2, "auto": 2**-7}
 
@@ -40,6 +43,8 @@ class Verification:
         Raises:
             MismatchError: if that was asked for.
         """
+        if found.where is None or is_library(found.where.file):  # a layer of torch's, without a line of the user's
+            found = dataclasses.replace(found, where=users_line(sys._getframe()))  # noqa: SLF001 - the way to callers
         known = any((found.node, found.where) == (m.node, m.where) for m in self.report.mismatches)
         if not known:
             self.report.add(found)

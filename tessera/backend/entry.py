@@ -5,6 +5,7 @@ A piece that cannot be compiled runs eagerly, and the Report says why: a compile
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,13 +70,15 @@ def compile_pieces(
     become stable ones, ``random`` where random operators draw from. ``verify`` has every piece checked.
     """
     lowered: list[tuple[list[PassRecord], list[str]]] = []  # of a graph whose first piece is not compiled yet
+    numbers, eagerly = OwnRandomNumbers(random), functools.partial(_drawing_from, random, report)
 
     def lower(joint: fx.GraphModule) -> None:
+        notes = numbers.notes(joint.graph)
         for node in joint.graph.nodes:
             node.meta["phase"] = Phase.BACKWARD if torch_internals.joint_metadata_is_backward(node) else Phase.FORWARD
         program = _program(copy_graph(joint), f"graph of {report.subject}")
         program.precision = precision
-        lowered.append((run_pipeline(program, [WRITE_OUT_COMPLEX, LOWER_PRECISION]), program.notes))
+        lowered.append((run_pipeline(program, [WRITE_OUT_COMPLEX, LOWER_PRECISION]), program.notes + notes))
         joint.graph = program.graph
 
     def compile_one(
@@ -116,38 +119,21 @@ def compile_pieces(
             report.add(StepDown("eager", reason))
             return eagerly(graph_module)
         captured = Captured(report.subject, looping, inputs, stabilise=stabilise)
-        lowers = precision.changes_something or has_complex(looping)
-        early = run_before_autograd(captured)
-
-        def compiled_from(graph_module: fx.GraphModule) -> Callable[..., Any]:
-            numbers = OwnRandomNumbers(random)
-
-            def whole(joint: fx.GraphModule) -> None:
-                lowered.append(([], numbers.notes(joint.graph)))
-                if lowers:
-                    lower(joint)
-
-            rewrite = whole if lowers or numbers.decompositions else None
-            return torch_internals.compile_graph_pieces(
-                copy_graph(graph_module), inputs, compile_one, rewrite, numbers.decompositions
-            )
-
-        lowered[:] = [(early, captured.notes)]
+        whole = lower if precision.changes_something or has_complex(looping) or numbers.decompositions else None
+        lowered[:] = [(run_before_autograd(captured), captured.notes)]
         try:
-            compiled = compiled_from(captured.graph_module)
+            compiled = torch_internals.compile_graph_pieces(
+                copy_graph(captured.graph_module), inputs, compile_one, whole, numbers.decompositions
+            )
         except Exception as error:  # whatever AOTAutograd or Inductor makes of what was rewritten
             leave_bug_report("compiler", report.subject, error, {"as captured": captured.graph_module.graph})
             lowered.clear()
+            numbers.forget()
             with torch_internals.without_patterns():
-                compiled = compiled_from(looping)
+                compiled = torch_internals.compile_graph_pieces(
+                    copy_graph(looping), inputs, compile_one, whole, numbers.decompositions
+                )
         return _unless_memory_is_shared(compiled, eagerly(graph_module), graph_module, inputs)
-
-    def eagerly(graph_module: fx.GraphModule) -> Callable[..., Any]:
-        def call(*values: Any) -> Any:
-            with drawing(random, lambda said: report.add(StepDown("torch's random numbers", said))):
-                return graph_module.forward(*values)
-
-        return graph_module.forward if random == "torch" else call
 
     def as_it_is(graph_module: fx.GraphModule, error: Exception) -> Callable[..., Any]:
         leave_bug_report("compiler", report.subject, error, {"as captured": graph_module.graph})
@@ -156,6 +142,18 @@ def compile_pieces(
         return eagerly(graph_module)
 
     return backend
+
+
+def _drawing_from(source: Source, report: Report, graph_module: fx.GraphModule) -> Callable[..., Any]:
+    """A graph of Dynamo's that is run as it is, with the random numbers of compiled code."""
+    if source == "torch":
+        return graph_module.forward
+
+    def call(*values: Any) -> Any:
+        with drawing(source, lambda said: report.add(StepDown("torch's random numbers", said))):
+            return graph_module.forward(*values)
+
+    return call
 
 
 def _unless_memory_is_shared(

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
-from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of
 from tessera.backend.wrapper_reader import Buffer, Schedule, read_wrapper
+from tessera.cpp_extension import Extension, load_cpp_extension
 
 NAME = "tessera_native"
 LARGEST_ARENA = 64 << 20  # bytes a Program may hold on to between calls

@@ -42,14 +42,21 @@ class OwnRandomNumbers:
             self._drawn[operator.overloadpacket.__name__] += 1
         return value
 
+    def forget(self) -> None:
+        """What was traced is traced anew."""
+        self._drawn.clear()
+
     def notes(self, graph: fx.Graph) -> list[str]:
         """What to say of the joint graph that was traced, for the Report."""
         if not self.decompositions:
             return []
         drawn = [f"{count} {name}" for name, count in sorted(self._drawn.items())]
         notes = [f"Tessera's random numbers: {', '.join(drawn)}"] if drawn else []
-        for node in graph.nodes:
-            if node.op == "call_function" and torch_internals.is_operator(node.target):
-                if torch_internals.draws_random_numbers(node) and not draws_key(node.target, node.args):
-                    notes.append(f"torch's random numbers: {describe(node)}")
-        return notes
+        self.forget()
+        return notes + [f"torch's random numbers: {describe(node)}" for node in graph.nodes if _draws_from_torch(node)]
+
+
+def _draws_from_torch(node: fx.Node) -> bool:
+    if node.op != "call_function" or not torch_internals.is_operator(node.target):
+        return False
+    return torch_internals.draws_random_numbers(node) and not draws_key(node.target, node.args)

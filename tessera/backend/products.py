@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
-from tessera.cpp_extension import load_cpp_extension
 from tessera.backend.fastest import fastest
+from tessera.cpp_extension import load_cpp_extension
 
 SMALLEST = 1 << 21  # multiplications; below, oneDNN's way to its kernel usually costs more than it gains (measured)
 MEASURED = range(1 << 18, 1 << 24)  # multiplications of a product whose shape decides; a look takes milliseconds

@@ -19,7 +19,6 @@ import torch
 
 from tessera import torch_internals
 from tessera.artefact.archive import Members
-from tessera.cpp_extension import import_library
 from tessera.backend.inductor import Executable
 from tessera.backend.kernel_library import address_of, is_kernel, library_of, loaded_kernels
 from tessera.backend.loops import loop
@@ -39,6 +38,7 @@ from tessera.backend.rows import chunked
 from tessera.backend.update_kernel import NAME as UPDATE
 from tessera.backend.update_kernel import UPDATE_KERNELS, UpdateKernel, bound_to
 from tessera.backend.wrapper_reader import Buffer
+from tessera.cpp_extension import import_library
 from tessera.optim import eigenbasis as eigenbasis
 from tessera.program import Compilation
 

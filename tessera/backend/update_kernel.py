@@ -17,9 +17,9 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of, compiled_together
 from tessera.backend.wrapper_reader import Schedule, read_wrapper
+from tessera.cpp_extension import Extension, load_cpp_extension
 
 NAME = "tessera_update"
 CHUNK = 1024  # elements for one call of the compiled loop: some KiB in the first-level cache

@@ -142,9 +142,7 @@ class _Compiled:
         )
         self._shadow: ShadowedCalls | None = None
         if verify is not None:
-            self._shadow = ShadowedCalls(
-                function, self, self._is_pure, verify, self.report, precision, self._drawing
-            )
+            self._shadow = ShadowedCalls(function, self, self._is_pure, verify, self.report, precision, self._drawing)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():  # inside another capture this is just the function

@@ -7,7 +7,7 @@ import re
 from torch import fx
 
 from tessera.errors import SourceLine
-from tessera.users_code import is_library, source_line_at
+from tessera.users_code import is_library, is_tesseras, source_line_at
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
@@ -21,8 +21,8 @@ def source_line(node: fx.Node) -> SourceLine | None:
 
 
 def line_of_trace(stack_trace: str) -> SourceLine | None:
-    """The innermost user line of a printed stack trace."""
-    frames = frames_of_trace(stack_trace)
+    """The innermost user line of a printed stack trace, or torch's where there is none; never Tessera's own."""
+    frames = [frame for frame in frames_of_trace(stack_trace) if not is_tesseras(frame[0])]
     own = [frame for frame in frames if not is_library(frame[0])]
     for file, line in reversed(own or frames):
         return source_line_at(file, line)

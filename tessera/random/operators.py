@@ -135,20 +135,21 @@ def _random(x: torch.Tensor, *given: int | None, generator: Any = None) -> Any:
 _DIGITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
 
-def _made(draw: Callable[[torch.Tensor, Sequence[int]], torch.Tensor]) -> Rule:
+def _made(*, normally: bool) -> Rule:
     """A function of a shape: ``torch.rand`` or ``torch.randn``."""
 
     def rule(shape: Any, *, generator: Any = None, dtype: Any = None, device: Any = None, **more: Any) -> Any:
         dtype = dtype or torch.get_default_dtype()
         if generator is not None or dtype not in _REAL or more.get("names") is not None:
             return NotImplemented
-        return draw(draw_key(device), shape).to(dtype) if draw is normal else uniform(draw_key(device), shape, dtype)
+        key = draw_key(device)
+        return normal(key, shape).to(dtype) if normally else uniform(key, shape, dtype)
 
     return rule
 
 
-def _made_like(draw: Any) -> Rule:
-    made = _made(draw)
+def _made_like(*, normally: bool) -> Rule:
+    made = _made(normally=normally)
 
     def rule(x: torch.Tensor, *, dtype: Any = None, device: Any = None, generator: Any = None, **_: Any) -> Any:
         result = made(x.shape, dtype=dtype or x.dtype, device=device or x.device, generator=generator)
@@ -168,7 +169,8 @@ def _as_laid_out(value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """A new tensor with the order of strides of ``x``, as ``torch.rand_like`` keeps it."""
     if x.is_contiguous():
         return value
-    order = sorted(range(x.dim()), key=lambda dim: -x.stride(dim))
+    strides = x.stride()
+    order = sorted(range(x.dim()), key=lambda dim: -strides[dim])
     return value.permute(order).contiguous().permute([order.index(dim) for dim in range(x.dim())])
 
 
@@ -193,12 +195,12 @@ OPERATORS: dict[Any, Rule] = {
     aten.random.default: _random,
     aten.random.to: _random,
     getattr(aten.random, "from"): _random,
-    aten.rand.default: _made(uniform),
-    aten.rand.generator: _made(uniform),
-    aten.randn.default: _made(normal),
-    aten.randn.generator: _made(normal),
-    aten.rand_like.default: _made_like(uniform),
-    aten.randn_like.default: _made_like(normal),
+    aten.rand.default: _made(normally=False),
+    aten.rand.generator: _made(normally=False),
+    aten.randn.default: _made(normally=True),
+    aten.randn.generator: _made(normally=True),
+    aten.rand_like.default: _made_like(normally=False),
+    aten.randn_like.default: _made_like(normally=True),
     aten.randint.default: _randint,
     aten.randint.low: _randint,
     aten.randint_like.default: _randint_like,

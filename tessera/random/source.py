@@ -19,6 +19,6 @@ def resolve_random(given: str) -> Source:
         return cast("Source", given)
     raise SettingError(
         f"random={given!r} was passed.",
-        'It is "torch", the numbers that PyTorch draws, or "tessera", numbers that a kernel computes where it uses them.',
+        'It is "torch", the numbers that PyTorch draws, or "tessera", those that kernels compute where they use them.',
         'Write random="tessera"; a seed is set by tessera.seed(0).',
     )

@@ -38,3 +38,26 @@ def test_a_step_that_was_captured_wrongly_goes_on_in_plain_pytorch():
         _, _, step = trained("shadow", loss, steps=3)
     (mismatch,) = step.report.mismatches
     assert mismatch.where.code == "y = y * 1.01"
+
+
+def test_a_bare_layer_of_torchs_is_blamed_on_the_users_call():
+    def broken(program):
+        output = program.graph.output_node().args[0][0]
+        with program.graph.inserting_before(program.graph.output_node()):
+            off = program.graph.call_function(torch.ops.aten.mul.Tensor, (output, 1.5))
+        off.meta = dict(output.meta)
+        program.graph.output_node().replace_input_with(output, off)
+        return 1
+
+    net = nn.Linear(4, 1)
+    step = tessera.train_step(
+        net,
+        "mse",
+        torch.optim.SGD(net.parameters(), lr=0.1),
+        passes=[tessera.Pass("broken", "close", broken)],
+        verify="shadow",
+    )
+    with pytest.warns(RuntimeWarning, match=r"test_shadowed_steps\.py:\d+  step\(torch\.ones"):
+        step(torch.ones(3, 4), torch.ones(3, 1))
+    (mismatch,) = step.report.mismatches
+    assert mismatch.where.file == __file__

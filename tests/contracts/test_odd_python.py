@@ -14,6 +14,7 @@ from tests.contracts.odd import (
     exceptions,  # noqa: F401
     generators,  # noqa: F401
     gradients,  # noqa: F401
+    habits,  # noqa: F401
     kinds,  # noqa: F401
     library,  # noqa: F401
     modules,  # noqa: F401
@@ -21,6 +22,7 @@ from tests.contracts.odd import (
     names,  # noqa: F401
     numbers,  # noqa: F401
     objects,  # noqa: F401
+    surprises,  # noqa: F401
     surroundings,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run

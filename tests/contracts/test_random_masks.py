@@ -171,7 +171,7 @@ def test_a_compiled_module_has_the_masks_of_eager_whatever_the_batch(source):
         return found
 
     class Net(nn.Module):
-        def forward(self, x: tessera.Tensor["B", 12]) -> tessera.Tensor["B", 12]:
+        def forward(self, x: tessera.Tensor[B, 12]) -> tessera.Tensor[B, 12]:
             return F.dropout(x, 0.5, self.training)
 
     net = Net()

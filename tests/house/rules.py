@@ -31,7 +31,8 @@ Rule = Callable[[Files], Iterator[str]]
 # A folder (or file) of tessera/ imports from its own floor and from floors below it.
 FLOORS = {
     **dict.fromkeys(("errors", "shapes", "terminal", "torch_internals", "users_code", "__version__"), 1),
-    **dict.fromkeys(("cpp_extension", "program", "artefact", "explain", "nn", "optim", "random", "kernels", "debug"), 2),
+    **dict.fromkeys(("program", "artefact", "explain", "nn", "optim", "random", "kernels", "debug"), 2),
+    "cpp_extension": 2,
     **dict.fromkeys(("capture", "backend", "transforms"), 3),
     **dict.fromkeys(("data", "checkpoint", "train", "profile", "check"), 4),
     **dict.fromkeys(("export", "quantize"), 5),

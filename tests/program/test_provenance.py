@@ -33,6 +33,12 @@ def test_frames_of_torch_are_skipped():
     assert place.code == "from __future__ import annotations"
 
 
+def test_a_line_of_tesseras_own_is_nobodys():
+    own = str(Path(tessera.__file__).parent / "capture/train_step.py")
+    assert line_of_trace(frame(own, 5)) is None
+    assert line_of_trace(frame(own, 5) + frame(TORCH, 9) + frame(own, 7)).file == TORCH
+
+
 def test_without_user_code_the_innermost_frame_is_named():
     assert line_of_trace(frame(TORCH, 5) + frame(TORCH, 9)).line == 9
     assert line_of_trace("") is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import tessera
@@ -45,7 +44,7 @@ DRAWS = {
     "what has no rule": lambda x: torch.multinomial(x.softmax(-1), 3).sum() + F.dropout(x, 0.3),
     "a generator": lambda x: x + torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) + torch.rand(8),
     "decides": lambda x: F.dropout(x, 0.5) if torch.rand(()) < 0.5 else x + torch.randn_like(x),
-    "vmap": lambda x: torch.vmap(lambda row: F.dropout(row, 0.5), randomness="different")(x),
+    "vmap": torch.vmap(lambda row: F.dropout(row, 0.5), randomness="different"),
     "checkpoint": lambda x: checkpoint(lambda y: F.dropout(y.sin(), 0.5).cos(), x, use_reentrant=False),
 }
 FAST = ("dropout", "uniform", "decides")
@@ -83,6 +82,18 @@ def check(name):
     torch.testing.assert_close(found, expected, rtol=coarse, atol=1e-6, check_stride=name == "like a transposed one")
     if "dropout" in name:
         assert all((a == 0).equal(b == 0) for a, b in zip(found, expected, strict=True))
+
+
+def test_inside_a_checkpoint_whose_backward_is_elsewhere_torch_draws_and_it_is_said():
+    said, x = [], torch.ones(40, 40, requires_grad=True)
+    torch.manual_seed(2)
+    with drawing("tessera", said.append):
+        y = checkpoint(lambda x: F.dropout(x * 1.0, 0.5), x, use_reentrant=False)
+    y.sum().backward()
+    assert torch.equal(x.grad, y)
+    assert set(said) == {CHECKPOINTED}
+    torch.manual_seed(2)
+    assert torch.equal(y, F.dropout(x, 0.5))
 
 
 @pytest.mark.parametrize("name", FAST)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from tessera import torch_internals
-from tessera.cpp_extension import Extension, load_cpp_extension
 from tessera.backend.kernel_library import address_of
 from tessera.backend.loops.body import Body, Like
 from tessera.backend.loops.packed_product import SOURCE
 from tessera.backend.wrapper_reader import Buffer, Pointer, Product, Schedule, read_wrapper
+from tessera.cpp_extension import Extension, load_cpp_extension
 
 NAME = "tessera_loop"
 LARGEST_ARENA = 64 << 20  # bytes of intermediate buffers

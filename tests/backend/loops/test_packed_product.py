@@ -3,8 +3,8 @@
 import torch
 
 from tessera import torch_internals
-from tessera.cpp_extension import load_cpp_extension
 from tessera.backend.loops.packed_product import SOURCE
+from tessera.cpp_extension import load_cpp_extension
 from tests.backend.loops.loops import draw
 
 MODULE = """
