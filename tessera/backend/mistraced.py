@@ -13,7 +13,7 @@ import itertools
 import random
 import sys
 import types
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,6 +35,7 @@ FUNCTION_OF_TENSORS = "Dynamo does not guard which function __torch_function__ i
 LEAVING_GENERATOR = "Dynamo runs a generator that is returned or kept to its end"
 LARGEST = "Dynamo compares tensors in {}() element by element"
 NUMPY_WRITES = "Dynamo counts a write to a NumPy array as one to its tensor"
+BOUNDED_DEQUE = "Dynamo forgets how long a collections.deque may become"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 
 
@@ -70,6 +71,8 @@ def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[st
         yield OWN_DRAWS
     if any(issubclass(type(o), dict) and _has_object_keys(o) for o in traced.objects):
         yield OBJECT_KEYS
+    if any(isinstance(o, deque) and o.maxlen is not None for o in traced.objects):
+        yield BOUNDED_DEQUE
     if any(map(_builds_sets, traced.codes)):
         for kind in kinds:
             if (owner := _with_own(kind, "__eq__")) is not None:

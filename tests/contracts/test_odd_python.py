@@ -30,6 +30,7 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
+    "float_too_large": "a float beyond float32 is infinity in place of an error",
     "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
     "finalizers_run": "Dynamo makes an object of a class before it knows whether it is captured, and drops it",
@@ -37,9 +38,8 @@ KNOWN = {
     "inference_mode_inside": "what is made in inference mode inside is an ordinary tensor",
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
-    "lazy_layer": "a lazy layer in a closure draws its weights in another order",
-    "module_patched": "a module that is imported inside is taken for the first of its name",
     "proxy_with_getattr": "Dynamo asks an object for attributes that nobody named, and its __getattr__ notes them",
+    "zeros_with_a_sign": "a float argument of -0.0 is 0.0 where Python computes with it",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
 
