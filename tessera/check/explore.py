@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.history import Site
@@ -23,6 +24,7 @@ from tessera.check.numerics import numerics_findings
 from tessera.check.repair import Edit, mended
 from tessera.check.rewrites import Rewrite
 from tessera.check.run import Outcome, Plan, put_back, run
+from tessera.check.text_repairs import EditedText
 from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
 
@@ -87,23 +89,28 @@ class _Exploration:
     def _may_go_on(self) -> bool:
         return self._runs < _MOST_RUNS and time.process_time() < self._ends
 
-    def _attempt(self, plan: Plan, edit: Edit | None) -> Outcome | None:
-        """A run with an edit; None where that is no program."""
-        function, root = self._function, self._root
+    def _attempt(self, plan: Plan, edit: Edit | None) -> tuple[Outcome, Finding | None] | None:
+        """A run with an edit and what is wrong with it; None where that is no program."""
+        function, root, contract = self._function, self._root, self._contract
         rewrite: tuple[Site, Rewrite] | None = None
         try:
-            if isinstance(edit, LayerEdit) and root is not None:
-                function = root = edit.applied(root)
-            elif isinstance(edit, tuple):
-                rewrite = edit
-            return run(function, self._contract, plan, root, rewrite=rewrite, ends=time.process_time() + _MOST_SECONDS)
+            match edit:
+                case LayerEdit() if root is not None:
+                    function = root = edit.applied(root)
+                case EditedText():
+                    if (edited := edit.applied(function, root)) is None:
+                        return None
+                    function, root = edited
+                case AnnotationEdit():
+                    contract = edit.contract
+                case tuple():
+                    rewrite = edit
+            ends = time.process_time() + _MOST_SECONDS
+            outcome = run(function, contract, plan, root, rewrite=rewrite, ends=ends)
+            found = declared_result(outcome, contract) if outcome.error is None else finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
             return None
-
-    def _verdict(self, outcome: Outcome) -> Finding | None:
-        if outcome.error is None:
-            return declared_result(outcome, self._contract)
-        return finding_of(outcome, self._contract)
+        return outcome, found
 
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
@@ -139,15 +146,22 @@ class _Exploration:
             if not self._may_go_on():
                 break
             again = self._run(other)
+            if not other.in_numbers and knows_no_symbols(again):
+                other = replace(other, in_numbers=True)  # noqa: PLW2901 - the same plan
+                again = self._run(other)
             if not _same_way(again, outcome):
                 continue
             still = self._wrong(again)
-            if still is None or (_is_of_declaration(plan, other) and _further(again, outcome)):
+            if still is None or _further(again, outcome):
                 if condition:
                     self._note(condition)
                 return again if still is None else self._settle(other)
-        self.report.add(mended(outcome, found, self._attempt, self._verdict, has_layers=self._function is self._root))
+        self.report.add(self._mended(outcome, found))
         return outcome
+
+    def _mended(self, outcome: Outcome, found: Finding) -> Finding:
+        has_layers = self._function is self._root
+        return mended(outcome, found, self._attempt, self._contract, has_layers=has_layers)
 
     def _wrong(self, outcome: Outcome) -> Finding | None:
         """The finding of a run, if there is one; runs that prove nothing leave a note."""
@@ -165,7 +179,7 @@ class _Exploration:
     def _alternatives(self, outcome: Outcome) -> Iterator[tuple[Plan, str]]:
         """Other plans for the same way through the code, each with what it takes for granted."""
         plan = outcome.plan
-        if outcome.tied is not None and outcome.tied[1] in self._own_numbers:
+        if outcome.tied is not None and outcome.tied[1] in self._own_numbers and not self._is_written(outcome.tied[1]):
             name, number = outcome.tied
             examples = {**plan.examples, name: number}
             yield replace(plan, examples=examples), f"{self._contract.name}: {name} is the module's own {number}"
@@ -182,6 +196,12 @@ class _Exploration:
                 f"{name} = {number}" for name, number in others.items()
             )
             yield replace(plan, examples=others), condition
+
+    def _is_written(self, number: int) -> bool:
+        """Whether an annotation says a number itself; then no name is meant to stand for it."""
+        contract = self._contract
+        stated = [spec for one in (*contract.parameters.values(), contract.returns) for spec in specs_in(one)]
+        return any(place == number for spec in stated for place in spec.places or ())
 
     def _other_sides(self, outcome: Outcome) -> Iterator[Plan]:
         """Plans in which a condition that was met goes the way that nobody has gone yet."""
@@ -230,12 +250,6 @@ class _Exploration:
 
 def _names_of_result(contract: Contract) -> tuple[str, ...]:
     return tuple(name for spec in specs_in(contract.returns) for name in spec.names)
-
-
-def _is_of_declaration(plan: Plan, other: Plan) -> bool:
-    """Whether plans differ in what was left open by the annotations: a dtype, a number of the module's own."""
-    changed = [name for name, number in other.examples.items() if plan.examples[name] != number]
-    return plan.dtypes != other.dtypes or len(changed) <= 1
 
 
 def _same_way(one: Outcome, other: Outcome) -> bool:

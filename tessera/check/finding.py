@@ -29,6 +29,7 @@ class Finding:
         why: a sentence or two.
         fixes: what to write instead, the likeliest first.
         columns: of the code in ``where`` that raised, from 0, where it is known.
+        others: lines that may be what is wrong as well; a small edit there makes everything fit too.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Finding:
     hurts: SourceLine | None = None
     layer: str = ""
     columns: tuple[int, int] | None = None
+    others: tuple[SourceLine, ...] = ()
 
     @property
     def file(self) -> str:
@@ -81,6 +83,7 @@ class Finding:
             lines.append(f"  at {self.where}")
         if self.hurts is not None:
             lines.append(f"  It is noticed at {self.hurts}")
+        lines += [f"  Or what is wrong is {other}" for other in self.others]
         if self.fixes:
             lines += ["  Possible fixes:", *(f"    {n}. {fix}" for n, fix in enumerate(self.fixes, 1))]
         return "\n".join(lines)
@@ -102,6 +105,7 @@ class Finding:
             "file": self.file,
             "line": self.line,
             "noticed": None if self.hurts is None else {"file": self.hurts.file, "line": self.hurts.line},
+            "others": [{"file": other.file, "line": other.line} for other in self.others],
             "expected": self.expected,
             "received": self.received,
             "message": self.message,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import nn
 
 from tessera.check.constructors import constructor, constructor_line
 from tessera.errors import SourceLine
+from tessera.users_code import source_line_at
 
 _SIZE, _SWITCH = 1.0, 1.0
+_ELSEWHERE = 0.5  # more, where the line only hands on what was made
 
 
 Made = tuple[str, str, Any]  # the path of a module, and a layer or parameter in it under a name
@@ -60,7 +62,13 @@ def _copy(module: nn.Module, copies: dict[int, nn.Module]) -> nn.Module:
     return copies[id(module)]
 
 
-def layer_edits(root: nn.Module, mode: Any, used: Sequence[nn.Module], sizes: Sequence[int]) -> Iterator[LayerEdit]:
+def layer_edits(
+    root: nn.Module,
+    mode: Any,
+    used: Sequence[nn.Module],
+    sizes: Sequence[int],
+    lines: Mapping[str, tuple[str, int, int]],
+) -> Iterator[LayerEdit]:
     """Edits of what made the layers, parameters and numbers of the modules in ``used``.
 
     Args:
@@ -68,23 +76,25 @@ def layer_edits(root: nn.Module, mode: Any, used: Sequence[nn.Module], sizes: Se
         mode: in which layers are made without memory.
         used: modules that were called.
         sizes: numbers that do not fit where they are.
+        lines: file, line and instruction that made a layer, by its path, where they are known.
     """
     names = {id(module): name for name, module in root.named_modules()}
     by_line: dict[tuple[str, int, int, type], list[tuple[str, nn.Module]]] = {}
     calls = {id(module) for module in used}
     for path, module in root.named_modules():
-        if path and _is_torchs(type(module)) and (made := constructor(root, path)) is not None:
+        if path and _is_torchs(type(module)) and (made := lines.get(path) or constructor(root, path)):
             by_line.setdefault((*made, type(module)), []).append((path, module))
-    for layers in by_line.values():
-        where = constructor_line(root, layers[0][0])
+    for (file, line, *_), layers in by_line.items():
+        where = source_line_at(file, line)
         last = next((layer for _, layer in reversed(layers) if id(layer) in calls), None)
-        if where is None or last is None:
+        if last is None:
             continue
         alike = len({str(_arguments(layer)) for _, layer in layers}) == 1
         for name, value in _other_arguments(layers[0][1], sizes) if alike else _of_siblings(root, layers):
             make = functools.partial(_made_with, root, mode, layers, name, value)
             kind = type(layers[0][1]).__name__
             cost = _SWITCH if isinstance(value, bool) else _SIZE
+            cost += 0 if kind in where.code else _ELSEWHERE
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
     yield from _of_parameters(root, mode, names, used, sizes)
 

@@ -24,6 +24,7 @@ Pieces = tuple[Any, tuple[Any, ...], dict[str, Any]]  # function, args, kwargs
 # What an edit costs, in edits of one number: the cheapest that makes everything fit is taken to be what was meant.
 KEEPS = 0.95  # its dimension; the same numbers all the same
 AXIS = LETTER = 1.0
+USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
 INDEX = SWAPPED = 1.2
 SIZE = OTHER_FUNCTION = TURNED = 1.3
@@ -177,7 +178,11 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
             if item.start is None and item.stop in (1, None):
                 found.append((INDEX, (*before, 0, *behind)))
             for start, stop in _bounds(item):
-                found.append((AXIS, (*before, slice(start, stop, item.step), *behind)))
+                larger = sum(map(abs, filter(None, (start, stop)))) > sum(
+                    map(abs, filter(None, (item.start, item.stop)))
+                )
+                cost = AXIS + (USUAL if larger else -USUAL)
+                found.append((cost, (*before, slice(start, stop, item.step), *behind)))
             if item.start is not None or item.stop is not None:
                 found.append((LEFT_OUT, (*before, slice(None), *behind)))
     for one, other in itertools.combinations(range(len(index)), 2):

@@ -210,7 +210,10 @@ class World:
         if of_data and _is_condition(asked):
             return self._answer_by_choice(asked, by_user, usual)
         if not of_data and not _is_condition(asked):
-            self.becomes_number()
+            if by_user is None:  # an operator that takes plain numbers: no loop
+                self._became_number = True
+            else:
+                self.becomes_number()
         if by_user is None or of_data:
             return usual()
         answer = usual()

@@ -21,7 +21,7 @@ class Net(nn.Module):
 
 
 def edits(module, sizes=(8, 12, 16)):
-    return list(layer_edits(module, torch_internals.new_fake_mode(), list(module.modules()), sizes))
+    return list(layer_edits(module, torch_internals.new_fake_mode(), list(module.modules()), sizes, {}))
 
 
 def made(module, text):

@@ -1,0 +1,113 @@
+"""A module made once more: with which arguments its constructor was called, as far as that can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from tessera import torch_internals
+from tessera.check.run import put_back
+from tessera.check.visited import Place, visited
+
+_MOST = 40  # times that it is tried
+
+
+@dataclass(frozen=True)
+class Remade:
+    """How a module was made.
+
+    Attributes:
+        given: the arguments of its constructor.
+        names: of the functions that this goes through, the local names of each.
+        lines: the file, line and instruction that made each part, by its path.
+    """
+
+    given: dict[str, Any]
+    names: Mapping[Place, Mapping[str, Any]]
+    lines: Mapping[str, tuple[str, int, int]]
+
+
+def how_made(module: nn.Module, sizes: Sequence[int]) -> Remade | None:
+    """Make one with the same parameters as ``module`` and see how that goes; None where that cannot be done.
+
+    Args:
+        module: of a class of the user's.
+        sizes: numbers that an argument may be.
+    """
+    if (given := arguments_of(module, sizes)) is None:
+        return None
+    with visited() as seen:
+        made = remade(type(module), given)
+    return None if made is None else Remade(given, seen.names, seen.made_by(made))
+
+
+def arguments_of(module: nn.Module, sizes: Sequence[int]) -> dict[str, Any] | None:
+    """Arguments with which the class of ``module`` makes one with the same parameters; None where none are found.
+
+    Args:
+        module: of a class of the user's.
+        sizes: numbers that an argument may be.
+    """
+    kind: Any = type(module)
+    wanted = _looks(module)
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    choices: dict[str, list[Any]] = {}
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        choices[parameter.name] = list(_values(parameter, module, sizes))
+    for values in itertools.islice(itertools.product(*choices.values()), _MOST):
+        given = dict(zip(choices, values, strict=True))
+        if (made := remade(kind, given)) is not None and _looks(made) == wanted:
+            return given
+    return None
+
+
+def remade(kind: Any, given: dict[str, Any]) -> nn.Module | None:
+    """A module without memory; None where its constructor raises."""
+    try:
+        with put_back(None), torch_internals.new_fake_mode():
+            made = kind(**given)
+    except Exception:  # noqa: BLE001 - the user's constructor may raise anything
+        return None
+    return made if isinstance(made, nn.Module) else None
+
+
+def _values(parameter: inspect.Parameter, module: nn.Module, sizes: Sequence[int]) -> Iterator[Any]:
+    """What an argument may have been, the likeliest first: what is kept under its name, the default, a size."""
+    kept = vars(module).get(parameter.name, vars(module).get(f"_{parameter.name}", parameter.empty))
+    if kept is not parameter.empty and not isinstance(kept, nn.Module):
+        yield kept
+    if parameter.default is not parameter.empty:
+        yield parameter.default
+        return
+    kind = parameter.annotation
+    if isinstance(kind, str):
+        kind = vars(inspect.getmodule(type(module))).get(kind, kind)
+    if inspect.isclass(kind) and dataclasses.is_dataclass(kind):
+        yield from (value for part in module.modules() for value in vars(part).values() if isinstance(value, kind))
+        try:
+            yield kind()
+        except TypeError:  # it has fields without a default
+            return
+    elif kind in (int, "int", parameter.empty):
+        yield from sizes
+
+
+def _looks(module: nn.Module) -> list[tuple[str, Any]]:
+    """What tells one from another: the shapes of parameters and the numbers that are kept."""
+    shapes: list[tuple[str, Any]] = [(name, tuple(p.shape)) for name, p in module.named_parameters()]
+    for path, part in module.named_modules():
+        shapes += [
+            (f"{path}.{n}", value) for n, value in sorted(vars(part).items()) if type(value) in (int, float, tuple)
+        ]
+    return shapes

@@ -1,0 +1,262 @@
+"""What could have been written instead in the text of a function: another name, number or sign, arguments swapped.
+
+These are the slips that no call of torch shows: a size that Python computed, the arguments of a function of the
+user's own, how a loop makes its layers. What a name stood for when the function was left tells what may stand for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.check.rewrites import turns
+
+# In edits of one number, as in ``rewrites``.
+NUMBER = 1.0
+USUAL = (
+    0.04  # more where the number becomes a larger one, less where it becomes smaller: small ones are written oftener
+)
+NAME, SIGN = 1.1, 1.1
+SWAPPED = 1.2
+SLICED = 1.25
+COMPUTED = 1.2  # a name that becomes two times itself, or one more
+UNUSED, FORGOTTEN = 0.3, 0.15  # more, where a name would be of no use then; less, where one is of no use yet
+_MOST_NAMES = 6
+_SIGNS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
+    ast.Add: (ast.Mult, ast.Sub),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Add, ast.FloorDiv),
+    ast.FloorDiv: (ast.Mult,),
+    ast.Div: (ast.FloorDiv,),
+}
+
+
+@dataclass(frozen=True)
+class TextEdit:
+    """One expression of a function, written otherwise.
+
+    Attributes:
+        cost: in edits of one number.
+        line: of the expression.
+        text: what is written there instead.
+        old, new: the expressions.
+    """
+
+    cost: float
+    line: int
+    text: str
+    old: ast.expr
+    new: ast.expr
+
+    def applied(self, statement: ast.stmt) -> ast.stmt:
+        """The statement with it; ``old`` is in it."""
+        tree = copy.copy(statement)
+        return _Replaced(self.old, self.new).visit(tree)
+
+
+class _Replaced(ast.NodeTransformer):
+    """Copies what is above the expression, and nothing else."""
+
+    def __init__(self, old: ast.expr, new: ast.expr) -> None:
+        self._old, self._new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        if node is self._old:
+            return self._new
+        if isinstance(node, (ast.stmt, ast.expr)) and not node.lineno <= self._old.lineno <= (node.end_lineno or 0):
+            return node
+        return self.generic_visit(_shallow(node))
+
+
+def _shallow(node: ast.AST) -> ast.AST:
+    other = copy.copy(node)
+    for name, value in ast.iter_fields(node):
+        if isinstance(value, list):
+            setattr(other, name, list(value))
+    return other
+
+
+def text_edits(
+    function: ast.FunctionDef, names: Mapping[str, Any], sizes: Sequence[int], *, sliced: bool = False
+) -> Iterator[TextEdit]:
+    """Edits of the body of a function.
+
+    Args:
+        function: its text.
+        names: what its local names stood for when it was left.
+        sizes: numbers that may be what should stand where another does.
+        sliced: whether one item at an end of a tensor may be too many.
+    """
+    loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    for node in _own_nodes(function):
+        if isinstance(node, ast.Call):
+            yield from _of_call(node)
+            if _makes_layer(node):
+                yield from _of_sizes(node, names)
+        elif isinstance(node, ast.BinOp):
+            yield from _of_sum(node, names)
+        elif isinstance(node, ast.Constant) and type(node.value) is int:
+            for value, cost in _other_numbers(node.value, sizes):
+                yield _edit(cost, node, ast.Constant(value))
+        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
+            yield from _of_name(node, names, loads)
+            if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
+                yield from _slices(node)
+    for statement in ast.walk(function):
+        if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
+            yield from _of_returned(statement.value, names, loads)
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        if isinstance(node, ast.expr):
+            yield node
+        waiting += [child for name, value in ast.iter_fields(node) if name != "annotation" for child in _nodes(value)]
+
+
+def _nodes(value: Any) -> list[ast.AST]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, ast.AST)]
+
+
+def _edit(cost: float, old: ast.expr, new: ast.expr) -> TextEdit:
+    new = ast.fix_missing_locations(ast.copy_location(new, old))
+    return TextEdit(cost, old.lineno, f"{ast.unparse(new)} in place of {ast.unparse(old)}", old, new)
+
+
+def _of_call(node: ast.Call) -> Iterator[TextEdit]:
+    args = node.args
+    if any(isinstance(arg, ast.Starred) for arg in args):
+        return
+    for one, other in itertools.combinations(range(len(args)), 2):
+        if ast.dump(args[one]) == ast.dump(args[other]) or isinstance(node.func, ast.Lambda):
+            continue
+        swapped = list(args)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        yield _edit(SWAPPED + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+
+
+def _makes_layer(node: ast.Call) -> bool:
+    called = ast.unparse(node.func)
+    return called.rpartition(".")[2][:1].isupper()
+
+
+def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """Of a layer: what is joined to its input was forgotten."""
+    numbers = [name for name, value in names.items() if type(value) is int]
+    for arg in node.args[:2]:
+        if isinstance(arg, (ast.Name, ast.Attribute)) and type(_value(arg, names)[1]) is int:
+            for name in numbers[:_MOST_NAMES]:
+                yield _edit(COMPUTED + 0.1, arg, ast.BinOp(copy.copy(arg), ast.Add(), ast.Name(name, ast.Load())))
+
+
+def _of_sum(node: ast.BinOp, names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    if not _is_number(node, names):
+        return
+    for sign in _SIGNS.get(type(node.op), ()):
+        yield _edit(SIGN, node, ast.BinOp(node.left, sign(), node.right))
+    yield _edit(SIGN, node, node.left)
+    yield _edit(SIGN, node, node.right)
+
+
+def _other_numbers(value: int, sizes: Sequence[int]) -> Iterator[tuple[int, float]]:
+    near = [value - 1, value + 1]
+    far = [value * 2, value // 2, *sizes] if value > 1 else list(sizes)
+    for other in near:
+        yield other, NUMBER + (USUAL if abs(other) > abs(value) else -USUAL)
+    for other in dict.fromkeys(far):
+        if other != value and other not in near:
+            yield other, NUMBER + 0.1
+
+
+def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Mapping[str, int]) -> Iterator[TextEdit]:
+    known, value = _value(node, names)
+    if not known:
+        return
+    if type(value) is int:
+        for op, by in ((ast.Add(), 1), (ast.Sub(), 1)):
+            yield _edit(COMPUTED, node, ast.BinOp(_loaded(node), op, ast.Constant(by)))
+        for by in (2, 3, 4):
+            yield _edit(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), _loaded(node)))
+    if isinstance(node, ast.Name):
+        alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
+        for name in alike[:_MOST_NAMES]:
+            cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
+            yield _edit(cost, node, ast.Name(name, ast.Load()))
+    else:
+        owner = _value(node.value, names)[1]
+        kept = {**getattr(owner, "_modules", {}), **{k: v for k, v in _attributes(owner).items() if k[0] != "_"}}
+        alike = [name for name, other in kept.items() if name != node.attr and _alike(value, other)]
+        for name in alike[:_MOST_NAMES]:
+            yield _edit(NAME, node, ast.Attribute(node.value, name, ast.Load()))
+
+
+def _slices(node: ast.Name) -> Iterator[TextEdit]:
+    for bounds in ("1:", ":-1", ":, 1:", ":, :-1"):
+        yield _edit(SLICED, node, ast.parse(f"{node.id}[{bounds}]", mode="eval").body)
+
+
+def _of_returned(node: ast.Name, names: Mapping[str, Any], loads: Mapping[str, int]) -> Iterator[TextEdit]:
+    """What is returned, laid out otherwise. A name that is there to be returned alone hints at what was left out."""
+    value = names.get(node.id)
+    if isinstance(value, torch.Tensor):
+        for cost, code, _ in turns(value):
+            new = ast.parse(f"{node.id}{code}", mode="eval").body
+            yield _edit(cost + (-0.1 if loads[node.id] == 1 else 0.1), node, new)
+
+
+def _loaded(node: ast.Name | ast.Attribute) -> ast.expr:
+    return copy.copy(node)
+
+
+def _attributes(value: Any) -> Mapping[str, Any]:
+    try:
+        return vars(value)
+    except TypeError:
+        return {}
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> tuple[bool, Any]:
+    """Whether it is known what a name or ``self.name`` stood for, and that."""
+    if isinstance(node, ast.Name):
+        return node.id in names, names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        known, owner = _value(node.value, names)
+        if known and not isinstance(owner, torch.Tensor):
+            kept = {**_attributes(owner), **getattr(owner, "_modules", {})}
+            return node.attr in kept, kept.get(node.attr)
+    return False, None
+
+
+def _alike(value: Any, other: Any) -> bool:
+    """Whether one may have been taken for the other."""
+    if isinstance(value, torch.Tensor):
+        return isinstance(other, torch.Tensor) and (tuple(value.shape), value.dtype) != (
+            tuple(other.shape),
+            other.dtype,
+        )
+    if isinstance(value, nn.Module):
+        return type(value) is type(other) and isinstance(value, (nn.Linear, nn.Embedding, nn.LayerNorm, nn.Conv2d))
+    return type(value) is int and type(other) is int and value != other
+
+
+def _is_number(node: ast.expr, names: Mapping[str, Any]) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int
+    if isinstance(node, ast.BinOp):
+        return _is_number(node.left, names) and _is_number(node.right, names)
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        known, value = _value(node, names)
+        return type(value) is int or not known
+    return isinstance(node, ast.Subscript)

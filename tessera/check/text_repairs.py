@@ -1,0 +1,147 @@
+"""Edits of the text of the functions that a run went through, and the program with one of them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from tessera.check.edited_code import Copies, compiled
+from tessera.check.remade import remade
+from tessera.check.text_edits import TextEdit, text_edits
+from tessera.check.visited import Place, place_of_code
+from tessera.errors import SourceLine
+from tessera.nn.function import Function
+from tessera.users_code import source_line_at
+
+
+@dataclass(frozen=True)
+class Text:
+    """A function of the user's.
+
+    Attributes:
+        file: where it is.
+        function: its text.
+        statement: what it is part of, at the top of the file.
+    """
+
+    file: str
+    function: ast.FunctionDef
+    statement: ast.stmt
+
+
+@dataclass(frozen=True)
+class EditedText:
+    """One edit of one function.
+
+    Attributes:
+        text: of the function.
+        edit: of it.
+        constructor: arguments to make the module anew with, where the function made it.
+    """
+
+    text: Text
+    edit: TextEdit
+    constructor: Mapping[str, Any] | None = None
+
+    @property
+    def where(self) -> SourceLine:
+        return source_line_at(self.text.file, self.edit.line)
+
+    def applied(self, function: Callable[..., Any], root: nn.Module | None) -> tuple[Any, nn.Module | None] | None:
+        """What is checked, with the edit; None where that cannot be made.
+
+        Raises:
+            SyntaxError: the edit leaves no Python.
+        """
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        copies = Copies(compiled(self.edit.applied(self.text.statement), self.text.file, flags))
+        if self.constructor is not None:
+            made = remade(copies.of(type(root)), dict(self.constructor))
+            return None if made is None else (made, made)
+        if function is root and root is not None:
+            made = copies.module(root)
+            return made, made
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, Function):
+            return None if root is not None else (Function(copies.of(owner.body)).trial, None)
+        if isinstance(owner, nn.Module) and root is not None:
+            made = copies.module(root)
+            return getattr(made, function.__name__), made
+        return copies.of(function), root
+
+
+def edited_texts(
+    gone_through: Mapping[Place, Mapping[str, Any]],
+    sizes: Sequence[int],
+    constructor: Mapping[str, Any] | None = None,
+    error: Exception | None = None,
+    *,
+    sliced: bool = False,
+) -> Iterator[EditedText]:
+    """Edits of the functions that a run went through, or a constructor, as far as they came.
+
+    Args:
+        gone_through: their local names, see ``visited``.
+        sizes: numbers that may be what should stand where another does.
+        constructor: arguments of the constructor that it was.
+        error: what ended the run.
+        sliced: whether one item at an end of a tensor may be too many.
+    """
+    raised = {
+        place_of_code(frame.f_code): line
+        for frame, line in traceback.walk_tb(error.__traceback__ if error is not None else None)
+    }
+    for place, names in gone_through.items():
+        if (text := _texts(place[0]).get(place[1:])) is not None:
+            last = _last_reached(text.function, raised.get(place))
+            for edit in text_edits(text.function, names, sizes, sliced=sliced):
+                if edit.line <= last:
+                    yield EditedText(text, edit, constructor)
+
+
+def _last_reached(function: ast.FunctionDef, raised: int | None) -> int:
+    """The last line that may have run where ``raised`` is the one that raised: the end of a loop around it."""
+    ends = [function.end_lineno or function.lineno]
+    for node in ast.walk(function):
+        if raised is not None and isinstance(node, ast.stmt) and node.lineno <= raised <= (node.end_lineno or 0):
+            if isinstance(node, (ast.For, ast.While)):
+                return node.end_lineno or ends[0]
+            if not hasattr(node, "body"):
+                ends.append(node.end_lineno or node.lineno)
+    return min(ends)
+
+
+def _texts(file: str) -> Mapping[tuple[int, str], Text]:
+    return _of_lines(file, tuple(linecache.getlines(file)))
+
+
+@functools.lru_cache(maxsize=16)
+def _of_lines(file: str, lines: tuple[str, ...]) -> Mapping[tuple[int, str], Text]:
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return {}
+    return {
+        (first, name): Text(file, function, statement)
+        for statement in tree.body
+        for first, name, function in _functions(statement, "")
+    }
+
+
+def _functions(node: ast.AST, inside: str) -> Iterator[tuple[int, str, ast.FunctionDef]]:
+    """Functions with their first line and qualified name."""
+    if isinstance(node, ast.FunctionDef):
+        yield min([node.lineno, *(d.lineno for d in node.decorator_list)]), inside + node.name, node
+        inside += f"{node.name}.<locals>."
+    elif isinstance(node, ast.ClassDef):
+        inside += f"{node.name}."
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield from _functions(child, inside)

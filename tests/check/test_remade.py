@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tessera.check.remade import arguments_of, how_made, remade
+
+
+@dataclass
+class Config:
+    dim: int = 6
+
+
+class Net(nn.Module):
+    def __init__(self, size: int, config: Config, depth: int = 2) -> None:
+        super().__init__()
+        self.depth = depth
+        self.layers = nn.ModuleList(nn.Linear(size, size) for _ in range(depth))
+        self.out = nn.Linear(size, config.dim)
+
+
+def test_arguments_are_told_by_what_is_kept_by_defaults_and_by_sizes():
+    given = arguments_of(Net(8, Config(), depth=3), [5, 8])
+    assert given == {"size": 8, "config": Config(), "depth": 3}
+
+
+def test_what_cannot_be_told_is_not_guessed():
+    assert arguments_of(Net(8, Config(dim=11)), [5, 8]) is None
+    assert arguments_of(Net(8, Config()), [5, 7]) is None
+
+
+def test_how_it_was_made_names_lines_and_local_names():
+    made = how_made(Net(8, Config()), [8])
+    assert made is not None
+    start = Net.__init__.__code__.co_firstlineno
+    assert {path: line - start for path, (_, line, _) in made.lines.items() if path != "layers"} == {
+        "layers.0": 3,
+        "layers.1": 3,
+        "out": 4,
+    }
+    assert made.names[__file__, start, "Net.__init__"]["size"] == 8
+
+
+def test_what_is_remade_holds_no_memory_and_a_constructor_that_raises_makes_none():
+    made = remade(nn.Linear, {"in_features": 3, "out_features": 4})
+    assert made.weight.shape == (4, 3)
+    assert type(made.weight.data) is not torch.Tensor
+    assert remade(nn.Linear, {"in_features": "text", "out_features": 4}) is None

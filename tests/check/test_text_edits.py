@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import ast
+
+import torch
+from torch import nn
+
+from tessera.check.text_edits import text_edits
+
+
+def edits(text: str, names=None, **options):
+    (function,) = ast.parse(text).body
+    return {edit.text: edit for edit in text_edits(function, names or {}, [7], **options)}
+
+
+def after(text: str, shown: str, names=None, **options) -> str:
+    (function,) = ast.parse(text).body
+    edit = next(edit for edit in text_edits(function, names or {}, [7], **options) if edit.text == shown)
+    changed = ast.unparse(edit.applied(function))
+    assert ast.unparse(function) == ast.unparse(ast.parse(text).body[0])
+    return changed
+
+
+def test_arguments_of_a_call_are_swapped():
+    changed = after("def f(a, b):\n    return g(a, b)", "g(b, a) in place of g(a, b)")
+    assert changed == "def f(a, b):\n    return g(b, a)"
+
+
+def test_numbers_become_others():
+    found = edits("def f(x):\n    return range(3)")
+    assert {"2 in place of 3", "4 in place of 3", "7 in place of 3"} <= set(found)
+    assert found["2 in place of 3"].cost < found["4 in place of 3"].cost < found["7 in place of 3"].cost
+
+
+def test_a_size_is_computed_otherwise():
+    found = edits("def f(n, m):\n    return g(n * m)", {"n": 3, "m": 4})
+    assert {"n + m in place of n * m", "n in place of n * m", "n + 1 in place of n", "2 * n in place of n"} <= set(
+        found
+    )
+    assert "m in place of n" in found
+
+
+def test_a_layer_may_have_forgotten_what_is_joined():
+    found = edits("def f(before, width):\n    return nn.Linear(before, width)", {"before": 3, "width": 4})
+    assert "before + width in place of before" in found
+
+
+def test_a_name_that_nothing_else_uses_is_the_likelier_one_and_one_that_would_be_left_over_is_not():
+    names = {"x": torch.zeros(2), "y": torch.zeros(3), "z": torch.zeros(4)}
+    found = edits("def f(x, y, z):\n    return g(x) + x + z", names)
+    assert found["y in place of x"].cost < found["z in place of x"].cost < found["x in place of z"].cost
+
+
+def test_attributes_of_the_same_kind_stand_for_each_other():
+    class Owner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.deep, self.key, self.value = 3, 4, nn.Linear(2, 2), nn.Linear(2, 3)
+
+    found = edits("def f(self):\n    return self.key(g(self.wide))", {"self": Owner()})
+    assert {"self.deep in place of self.wide", "self.value in place of self.key"} <= set(found)
+
+
+def test_an_end_is_cut_off_where_that_may_be():
+    text, names = "def f(x):\n    return g(x)", {"x": torch.zeros(3, 4)}
+    assert "x[:-1] in place of x" in edits(text, names, sliced=True)
+    assert "x[:-1] in place of x" not in edits(text, names)
+
+
+def test_what_is_returned_is_laid_out_otherwise():
+    names = {"x": torch.zeros(3, 4)}
+    once = edits("def f():\n    x = g()\n    return x", names)["x.transpose(-2, -1) in place of x"]
+    twice = edits("def f():\n    x = g()\n    h(x)\n    return x", names)["x.transpose(-2, -1) in place of x"]
+    assert once.line == 3
+    assert once.cost < twice.cost
+
+
+def test_annotations_and_functions_inside_are_left_alone():
+    text = "def f(x: g(1, 2)):\n    y: g(3, 4) = x\n    def inner():\n        return g(5, 6)\n    return y"
+    assert not any("g(" in shown for shown in edits(text))
