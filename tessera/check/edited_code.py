@@ -10,6 +10,7 @@ import __future__
 
 import ast
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
@@ -40,6 +41,11 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
         if isinstance(constant, CodeType):
             yield constant
             yield from _codes(constant)
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_in(code: CodeType) -> frozenset[str]:
+    return frozenset(code.co_names).union(*(_names_in(one) for one in code.co_consts if isinstance(one, CodeType)))
 
 
 class Copies:
@@ -90,8 +96,6 @@ class Copies:
         if old.co_filename not in self._files:
             return self._keep(function, function)
         names = self._globals(function)
-        if id(function) in self._made:  # it is among them
-            return self._made[id(function)]
         cells = dict(zip(old.co_freevars, function.__closure__ or (), strict=True))
         around = tuple(cells[name] for name in code.co_freevars)
         made = self._keep(function, FunctionType(code, names, function.__name__, function.__defaults__, around))
@@ -99,13 +103,13 @@ class Copies:
         made.__dict__.update(function.__dict__)
         made.__annotations__ = function.__annotations__
         made.__qualname__, made.__module__ = function.__qualname__, function.__module__
+        names.update({name: self.of(names[name]) for name in _names_in(code) if name in names})
         return made
 
     def _globals(self, function: FunctionType) -> dict[str, Any]:
         names = function.__globals__
         if id(names) not in self._made:
-            own = self._keep(names, dict(names))
-            own.update({name: self.of(value) for name, value in names.items()})
+            self._keep(names, dict(names))
         return self._made[id(names)]
 
     def _is_of_files(self, kind: type) -> bool:

@@ -16,12 +16,13 @@ import torch
 
 from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.arguments import CannotMake, variants
+from tessera.check.candidates import Edit
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.history import Site
 from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
 from tessera.check.layer_rewrites import LayerEdit
 from tessera.check.numerics import numerics_findings
-from tessera.check.repair import Edit, mended
+from tessera.check.repair import mended
 from tessera.check.rewrites import Rewrite
 from tessera.check.run import Outcome, Plan, put_back, run
 from tessera.check.text_repairs import EditedText
@@ -30,6 +31,7 @@ from tessera.shapes.signature import Contract, specs_in
 
 _MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
 _MOST_SECONDS_OF_SYMBOLS = 5.0  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
+_MOST_SECONDS_OF_AN_EDIT = 2.0
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _DTYPES = (torch.int64, torch.bool, torch.float32)
 
@@ -105,7 +107,7 @@ class _Exploration:
                     contract = edit.contract
                 case tuple():
                     rewrite = edit
-            ends = time.process_time() + _MOST_SECONDS
+            ends = time.process_time() + _MOST_SECONDS_OF_AN_EDIT
             outcome = run(function, contract, plan, root, rewrite=rewrite, ends=ends)
             found = declared_result(outcome, contract) if outcome.error is None else finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything

@@ -173,7 +173,7 @@ def _other_arguments(module: nn.Module, sizes: Sequence[int]) -> Iterator[tuple[
         if name in ("batch_first", "bidirectional") or (name == "transposed"):
             yield name, not value
         elif name in _SIZES and type(value) is int:
-            others = dict.fromkeys((*sizes, value * 2, value * 3, value * 4, value // 2, value * 3 // 2))
+            others = dict.fromkeys((*sizes, value * 2, value * 3, value * 4, value // 2, value * 3 // 2, 1))
             yield from ((name, size) for size in others if size != value)
         elif name == "normalized_shape":
             yield from ((name, size) for size in sizes if (size,) != tuple(value))

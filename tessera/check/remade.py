@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,26 +35,28 @@ class Remade:
     lines: Mapping[str, tuple[str, int, int]]
 
 
-def how_made(module: nn.Module, sizes: Sequence[int]) -> Remade | None:
+def how_made(module: nn.Module, sizes: Sequence[int], ends: float = math.inf) -> Remade | None:
     """Make one with the same parameters as ``module`` and see how that goes; None where that cannot be done.
 
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
+        ends: when to stop trying, of ``time.process_time``.
     """
-    if (given := arguments_of(module, sizes)) is None:
+    if (given := arguments_of(module, sizes, ends)) is None:
         return None
     with visited() as seen:
         made = remade(type(module), given)
     return None if made is None else Remade(given, seen.names, seen.made_by(made))
 
 
-def arguments_of(module: nn.Module, sizes: Sequence[int]) -> dict[str, Any] | None:
+def arguments_of(module: nn.Module, sizes: Sequence[int], ends: float = math.inf) -> dict[str, Any] | None:
     """Arguments with which the class of ``module`` makes one with the same parameters; None where none are found.
 
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
+        ends: when to stop trying, of ``time.process_time``.
     """
     kind: Any = type(module)
     wanted = _looks(module)
@@ -66,6 +70,8 @@ def arguments_of(module: nn.Module, sizes: Sequence[int]) -> dict[str, Any] | No
             continue
         choices[parameter.name] = list(_values(parameter, module, sizes))
     for values in itertools.islice(itertools.product(*choices.values()), _MOST):
+        if time.process_time() > ends:
+            return None
         given = dict(zip(choices, values, strict=True))
         if (made := remade(kind, given)) is not None and _looks(made) == wanted:
             return given

@@ -137,7 +137,7 @@ def _edit(cost: float, old: ast.expr, new: ast.expr) -> TextEdit:
 
 def _of_call(node: ast.Call) -> Iterator[TextEdit]:
     args = node.args
-    if any(isinstance(arg, ast.Starred) for arg in args):
+    if any(isinstance(arg, ast.Starred) or _is_text(arg) for arg in args):
         return
     for one, other in itertools.combinations(range(len(args)), 2):
         if ast.dump(args[one]) == ast.dump(args[other]) or isinstance(node.func, ast.Lambda):
@@ -145,6 +145,10 @@ def _of_call(node: ast.Call) -> Iterator[TextEdit]:
         swapped = list(args)
         swapped[one], swapped[other] = swapped[other], swapped[one]
         yield _edit(SWAPPED + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _makes_layer(node: ast.Call) -> bool:

@@ -1,0 +1,148 @@
+"""Every small edit of what a run went through, the likeliest first: of calls, layers, the text and the annotations."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tessera import torch_internals
+from tessera.check.annotation_edits import AnnotationEdit, annotation_edits
+from tessera.check.call import Call
+from tessera.check.history import Site
+from tessera.check.layer_rewrites import LayerEdit, layer_edits
+from tessera.check.remade import Remade, how_made
+from tessera.check.rewrites import Rewrite, rewrites
+from tessera.check.run import Outcome, put_back
+from tessera.check.text_repairs import EditedText, edited_texts
+from tessera.check.visited import Place
+from tessera.errors import SourceLine
+from tessera.shapes.signature import Contract
+
+Edit = tuple[Site, Rewrite] | LayerEdit | EditedText | AnnotationEdit
+_SMALL = 4
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An edit of one line.
+
+    Attributes:
+        cost: in edits of one number.
+        where: the line.
+        text: the edit, as code.
+        edit: the same to run with.
+        position: of the last call it is of, among all calls.
+    """
+
+    cost: float
+    where: SourceLine
+    text: str
+    edit: Edit
+    position: int
+
+
+def _one_apart(base: Outcome) -> bool:
+    """Whether two sizes that meet where it raised differ by one."""
+    tensors = base.failing.tensors if base.failing is not None else torch_internals.tensors_in(base.result)
+    known = {size for tensor in tensors for size in map(base.world.number, tensor.shape) if size is not None}
+    known |= set(base.plan.examples.values()) if base.failing is None else set()
+    return any(size + 1 in known for size in known if size > _SMALL)
+
+
+def candidates(
+    base: Outcome, gone_through: Mapping[Place, Mapping[str, Any]], contract: Contract, *, has_layers: bool, ends: float
+) -> list[Candidate]:
+    """All edits of one line, the cheapest first; of equals the one that ran last.
+
+    Args:
+        base: a run in plain numbers in which something is wrong.
+        gone_through: the functions that it went through, with their local names.
+        contract: of the function that was run.
+        has_layers: whether what was run is the module itself, so that its layers may be others.
+        ends: when to stop looking for more, of ``time.process_time``.
+    """
+    root = base.root if has_layers else None
+    made = how_made(root, _sizes(base), ends) if root is not None else None
+    found = [*_of_calls(base, ends), *_of_layers(base, made, root), *_of_text(base, gone_through, contract, made)]
+    return sorted(found, key=lambda one: (one.cost, -one.position))
+
+
+def _of_text(
+    base: Outcome, gone_through: Mapping[Place, Mapping[str, Any]], contract: Contract, made: Remade | None
+) -> Iterator[Candidate]:
+    """Edits of the text of what ran, and of its annotations."""
+    last = {call.where: at for at, call in enumerate(base.history.calls)}
+    sizes = _sizes(base)
+    edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base))]
+    if made is not None:
+        edits += edited_texts(made.names, sizes, made.given)
+    for edit in edits:
+        yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, last.get(edit.where, 0))
+    for one in annotation_edits(contract, sizes):
+        yield Candidate(one.cost, one.where, one.text, one, 0)
+
+
+def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
+    sites: dict[Site, tuple[Call, int]] = {}
+    sizes = _sizes(base)
+    for position, call in enumerate(base.history.calls):
+        if call.site is not None:
+            sites[call.site] = call, position
+    for site, (call, position) in reversed(sites.items()):
+        if time.process_time() > ends:
+            return
+        if call.where is not None:
+            for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base):
+                yield Candidate(rewrite.cost, call.where, rewrite.text, (site, rewrite), position)
+
+
+def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None) -> Iterator[Candidate]:
+    if root is None:
+        return
+    calls = base.history.calls
+    last = {id(call.module): at for at, call in enumerate(calls) if call.module is not None}
+    used = [call.module for call in calls if call.module is not None]
+    if base.place is not None and base.place.layer:  # it may have raised before it called anything
+        used.append(root.get_submodule(base.place.layer))
+    declared = base.plan.examples.values()
+    fixed = [size for size in _sizes(base) if all(size % one for one in declared)]  # no layer is made for any size
+    for edit in layer_edits(root, base.world.mode, used, fixed, made.lines if made is not None else {}):
+        yield Candidate(edit.cost, edit.where, edit.text, edit, last.get(id(edit.last), len(calls)))
+
+
+def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome) -> list[Rewrite]:
+    """Those that give another result, the cheapest for each."""
+    seen, matter = {_kinds(call.result)}, []
+    with put_back(None), base.world.mode, base.world.silent():
+        every: list[Rewrite] = []
+        with contextlib.suppress(Exception):  # a size that depends on data, a call of another form
+            every += some
+        for rewrite in sorted(every, key=lambda rewrite: rewrite.cost):
+            with contextlib.suppress(Exception):  # torch does not take it
+                function, args, kwargs = rewrite.pieces((call.function, tuple(call.args), call.kwargs))
+                kinds = _kinds(rewrite.after(function(*args, **kwargs)))
+                if kinds not in seen:
+                    seen.add(kinds)
+                    matter.append(rewrite)
+    return matter
+
+
+def _kinds(result: Any) -> str:
+    """All that is known of a result without its data."""
+    leaves, _ = torch_internals.flattened(result)
+    return str([(list(leaf.shape), leaf.dtype) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves])
+
+
+def _sizes(base: Outcome) -> list[int]:
+    """Numbers that may be what should stand where another does: all that are sizes here."""
+    call = base.failing
+    tensors = list(call.tensors) if call is not None else torch_internals.tensors_in(base.result)
+    if base.root is not None:
+        tensors += base.root.parameters()
+    found = {base.world.number(size) for tensor in tensors for size in tensor.shape}
+    return sorted(size for size in found | set(base.plan.examples.values()) if size is not None and size > 1)
