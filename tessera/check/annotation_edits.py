@@ -31,7 +31,8 @@ from tessera.shapes.spec import AnySize, OneOr, Place, Several, TensorSpec
 from tessera.users_code import source_line_at
 
 # In edits of one number, as in ``rewrites``.
-AGREES = 1.25  # with the order of the other annotations, as this one does not yet
+FIRST = 1.1  # begins as all others begin, as this one does not yet
+AGREES = 1.25  # with the order of the others, as this one does not yet
 ORDER, SIZE, RANK = 1.45, 1.4, 1.5
 DISAGREES = 0.5  # more
 OPEN = 1.7  # whatever comes of the code is right then
@@ -119,7 +120,11 @@ def _orders(spec: TensorSpec, specs: Sequence[TensorSpec]) -> Iterator[tuple[flo
         swapped[one], swapped[other] = swapped[other], swapped[one]
         if swapped != places:
             after = _agreement(swapped, others)
-            yield AGREES if after > before else ORDER + DISAGREES * (after < before), swapped
+            first = {str(other.places[0]) for other in others if other.places and len(other.places) > 1}
+            if len(others) > 1 and {str(swapped[0])} == first != {str(places[0])}:
+                yield FIRST, swapped
+            else:
+                yield AGREES if after > before else ORDER + DISAGREES * (after < before), swapped
 
 
 def _agreement(places: Sequence[Place], others: Sequence[TensorSpec]) -> int:
@@ -162,7 +167,8 @@ def _open(spec: TensorSpec) -> Iterator[tuple[float, list[Place] | None]]:
     """Of a result: anything in one place, or any shape."""
     places = list(spec.places or ())
     for at in range(len(places)):
-        yield OPEN, [*places[:at], AnySize(), *places[at + 1 :]]
+        cost = SIZE if isinstance(places[at], int) else OPEN
+        yield cost, [*places[:at], AnySize(), *places[at + 1 :]]
     yield OPEN + DISAGREES, None
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
 from tessera.check.run import Outcome, Plan
@@ -21,8 +22,10 @@ from tessera.shapes.signature import Contract
 
 Attempt = Callable[[Plan, Edit | None], tuple[Outcome, Finding | None] | None]
 _MOST_SECONDS = 6.0
-_NEAR = 0.05  # how much dearer an edit may be than the cheapest and still be what was meant
+_NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be what was meant
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
+_ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
+_PROVES_NOTHING = 2.0  # an edit of this price lets anything pass: no line is blamed for it
 _MOST_OTHERS = 2
 
 
@@ -37,8 +40,8 @@ def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contrac
         has_layers: whether what is run is the module itself, so that its layers may be others.
     """
     good = _repairs(replace(outcome.plan, in_numbers=True), attempt, contract, has_layers=has_layers)
-    if not good:
-        return found
+    if not good or good[0].cost > _PROVES_NOTHING:
+        return replace(found, others=tuple(one.where for one in good[:1] if not _is_at(one, found.where)))
     near = [one for one in good if one.cost <= good[0].cost + _NEAR]
     chosen = next((one for one in near if _is_at(one, found.where)), good[0])
     others = list(dict.fromkeys(one.where for one in good if not _is_at(one, chosen.where)))[:_MOST_OTHERS]
@@ -63,7 +66,10 @@ def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bo
     base, good = ran[0], list[Candidate]()
     halfway = time.process_time() + _MOST_SECONDS / 2
     for candidate in candidates(base, gone.names, contract, has_layers=has_layers, ends=halfway):
-        if (good and candidate.cost > good[0].cost + _ALSO) or time.process_time() > ends:
+        declared = isinstance(candidate.edit, AnnotationEdit)
+        if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):
+            continue
+        if time.process_time() > ends:
             break
         again = attempt(plan, candidate.edit)
         if again is not None and again[0].error is None and again[1] is None and _lines(base) <= _lines(again[0]):

@@ -26,6 +26,7 @@ KEEPS = 0.95  # its dimension; the same numbers all the same
 AXIS = LETTER = 1.0
 USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
+FORGOTTEN = 1.15  # to transpose a factor
 INDEX = SWAPPED = 1.2
 SIZE = OTHER_FUNCTION = TURNED = 1.3
 LEFT_OUT = SEVERAL_MORE = 1.4
@@ -97,6 +98,10 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         if type(leaf) is int and call.name not in _OF_AXES:
             for size in (leaf - 1, leaf + 1, *(size for size in sizes if _is_any(size, world) <= _is_any(leaf, world))):
                 yield Rewrite(SIZE, f"{call.name} with {world.text(size)}", _with_leaf(at, size))
+    axes = [at for at, leaf in enumerate(leaves) if type(leaf) is int] if call.name in _OF_AXES else []
+    for by in (-1, 1) if len(axes) > 1 else ():
+        shifted = [leaf + by if at in axes else leaf for at, leaf in enumerate(leaves)]
+        yield Rewrite(SWAPPED, f"{call.name} with {', '.join(str(shifted[at]) for at in axes)}", _with_leaves(shifted))
     if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
         yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
     if call.name == "meshgrid":
@@ -156,7 +161,8 @@ def _of_letters(call: Call) -> Iterator[Rewrite]:
             swapped[one], swapped[other] = swapped[other], swapped[one]
             equations.append(",".join([*written[:at], "".join(swapped), *written[at + 1 :]]) + arrow + out)
     for text in equations:
-        yield Rewrite(LETTER, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
+        cost = LETTER if text.startswith(inputs) else SWAPPED
+        yield Rewrite(cost, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
 
 
 def _of_index(call: Call) -> Iterator[Rewrite]:
@@ -221,6 +227,8 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
     for at, leaf in enumerate(leaves):
         if isinstance(leaf, torch.Tensor):
             for cost, text, turn in turns(leaf):
+                forgotten = call.name in _PRODUCTS and text == ".transpose(-2, -1)"
+                cost = FORGOTTEN if forgotten else cost  # noqa: PLW2901 - the usual slip
                 yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn))
 
 
@@ -257,6 +265,17 @@ def _index_text(index: tuple[Any, ...]) -> str:
 
 def _with_leaf(at: int, value: Any) -> Callable[[Pieces], Pieces]:
     return _turned_leaf(at, lambda _: value)
+
+
+def _with_leaves(leaves: list[Any]) -> Callable[[Pieces], Pieces]:
+    """With other numbers; tensors are those of the call."""
+
+    def pieces(given: Pieces) -> Pieces:
+        before, nest = torch_internals.flattened((given[1], given[2]))
+        args, kwargs = nest([new if type(new) is int else old for old, new in zip(before, leaves, strict=True)])
+        return given[0], args, kwargs
+
+    return pieces
 
 
 def _turned_leaf(at: int, turn: Callable[[Any], Any]) -> Callable[[Pieces], Pieces]:

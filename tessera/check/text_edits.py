@@ -11,7 +11,7 @@ import copy
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,8 +25,10 @@ USUAL = (
     0.04  # more where the number becomes a larger one, less where it becomes smaller: small ones are written oftener
 )
 NAME, SIGN = 1.1, 1.1
-SWAPPED = 1.2
+SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.25
+TENSOR = 0.3  # more, for another tensor's name: one that fits the rest always does
+SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
 UNUSED, FORGOTTEN = 0.3, 0.15  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
@@ -96,6 +98,8 @@ def text_edits(
         sliced: whether one item at an end of a tensor may be too many.
     """
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
+    said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
     for node in _own_nodes(function):
         if isinstance(node, ast.Call):
             yield from _of_call(node)
@@ -107,7 +111,8 @@ def text_edits(
             for value, cost in _other_numbers(node.value, sizes):
                 yield _edit(cost, node, ast.Constant(value))
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            yield from _of_name(node, names, loads)
+            for edit in _of_name(node, names, loads):
+                yield replace(edit, cost=edit.cost + SAID_TWICE) if id(node) in said_twice else edit
             if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
                 yield from _slices(node)
     for statement in ast.walk(function):
@@ -144,7 +149,14 @@ def _of_call(node: ast.Call) -> Iterator[TextEdit]:
             continue
         swapped = list(args)
         swapped[one], swapped[other] = swapped[other], swapped[one]
-        yield _edit(SWAPPED + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+        cost = SWAPPED_SIZES if _is_torchs(node.func) else SWAPPED
+        yield _edit(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+
+
+def _is_torchs(function: ast.expr) -> bool:
+    """Whether what is called is a function of torch, a layer or a method of a tensor, by how it looks."""
+    first = ast.unparse(function).partition(".")[0]
+    return isinstance(function, ast.Attribute) and first != "self"
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -197,6 +209,7 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
         alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
             cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
+            cost += TENSOR * isinstance(value, torch.Tensor)
             yield _edit(cost, node, ast.Name(name, ast.Load()))
     else:
         owner = _value(node.value, names)[1]
