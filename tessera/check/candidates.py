@@ -97,7 +97,7 @@ def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
         if time.process_time() > ends:
             return
         if call.where is not None:
-            for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base):
+            for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base, ends):
                 yield Candidate(rewrite.cost, call.where, rewrite.text, (site, rewrite), position)
 
 
@@ -115,7 +115,7 @@ def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None)
         yield Candidate(edit.cost, edit.where, edit.text, edit, last.get(id(edit.last), len(calls)))
 
 
-def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome) -> list[Rewrite]:
+def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, ends: float) -> list[Rewrite]:
     """Those that give another result, the cheapest for each."""
     seen, matter = {_kinds(call.result)}, []
     with put_back(None), base.world.mode, base.world.silent():
@@ -123,6 +123,8 @@ def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome) -> list[Rew
         with contextlib.suppress(Exception):  # a size that depends on data, a call of another form
             every += some
         for rewrite in sorted(every, key=lambda rewrite: rewrite.cost):
+            if time.process_time() > ends:
+                break
             with contextlib.suppress(Exception):  # torch does not take it
                 function, args, kwargs = rewrite.pieces((call.function, tuple(call.args), call.kwargs))
                 kinds = _kinds(rewrite.after(function(*args, **kwargs)))

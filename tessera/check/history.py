@@ -74,6 +74,7 @@ class History(TorchFunctionMode):
         if call.name in _TAKE_APART and any(isinstance(size, torch.SymInt) for t in tensors for size in t.shape[:1]):
             self._world.becomes_number()
         self._world.reading_data = call.name in _READ_DATA
+        self._world.takes_numbers = call.name.startswith("fft_")
         try:
             result = func(*args, **kwargs)
         finally:

@@ -21,7 +21,7 @@ from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
 
 Attempt = Callable[[Plan, Edit | None], tuple[Outcome, Finding | None] | None]
-_MOST_SECONDS = 6.0
+_MOST_SECONDS, _SECONDS_FOR_DECLARED = 6.0, 1.5  # for all edits; more for annotations, which come last
 _NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be what was meant
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
 _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
@@ -69,8 +69,8 @@ def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bo
         declared = isinstance(candidate.edit, AnnotationEdit)
         if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):
             continue
-        if time.process_time() > ends:
-            break
+        if time.process_time() > ends + _SECONDS_FOR_DECLARED * declared:
+            continue
         again = attempt(plan, candidate.edit)
         if again is not None and again[0].error is None and again[1] is None and _lines(base) <= _lines(again[0]):
             good.append(candidate)

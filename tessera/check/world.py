@@ -97,6 +97,7 @@ class World:
         self._known: dict[Any, bool] = {}
         self._times: dict[SourceLine, int] = {}
         self.asking_itself = False
+        self.takes_numbers = False  # while an operator runs that takes plain numbers for sizes, and has no loop over them
         self.reading_data = False  # while History passes on bool(tensor), item() and the like
 
     def _add(self, key: str, number: int, name: str) -> None:
@@ -210,7 +211,7 @@ class World:
         if of_data and _is_condition(asked):
             return self._answer_by_choice(asked, by_user, usual)
         if not of_data and not _is_condition(asked):
-            if by_user is None:  # an operator that takes plain numbers: no loop
+            if by_user is None and self.takes_numbers:
                 self._became_number = True
             else:
                 self.becomes_number()
