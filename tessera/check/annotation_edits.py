@@ -35,7 +35,7 @@ FIRST = 1.1  # begins as all others begin, as this one does not yet
 AGREES = 1.25  # with the order of the others, as this one does not yet
 ORDER, SIZE, RANK = 1.45, 1.4, 1.5
 DISAGREES = 0.5  # more
-OPEN = 1.7  # whatever comes of the code is right then
+OPEN = 1.6  # whatever comes of the code is right then
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,10 @@ def _agreement(places: Sequence[Place], others: Sequence[TensorSpec]) -> int:
     """How many pairs of dims stand in the order in which others have them, less those that do not."""
     pairs: Counter[tuple[str, str]] = Counter()
     for other in others:
-        texts = ["", *map(str, other.places or ())]
+        texts = [str(place) for place in other.places or ()]
         pairs.update({(a, b): 1 for a, b in itertools.combinations(texts, 2) if a != b})
-        pairs["", texts[1] if len(texts) > 1 else ""] += 1  # it begins so
+        if len(texts) > 1:
+            pairs["", texts[0]] += 1  # it begins so
     texts = [str(place) for place in places]
     total = sum(pairs[a, b] - pairs[b, a] for a, b in itertools.combinations(texts, 2))
     return total + (pairs["", texts[0]] if texts else 0)
@@ -151,7 +152,7 @@ def _sizes(spec: TensorSpec, specs: Sequence[TensorSpec], sizes: Sequence[int]) 
         numbers: list[Any] = [size for size in sizes if isinstance(place, int)]
         for size in dict.fromkeys([*declared, *numbers]):
             if size != place:
-                cost = SIZE + 0.1 * (isinstance(size, int) != isinstance(place, int)) + 0.1 * (size in places)
+                cost = SIZE + 0.1 * (isinstance(size, int) != isinstance(place, int)) + DISAGREES * (size in places)
                 yield cost, [*places[:at], size, *places[at + 1 :]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -147,4 +148,7 @@ def _sizes(base: Outcome) -> list[int]:
     if base.root is not None:
         tensors += base.root.parameters()
     found = {base.world.number(size) for tensor in tensors for size in tensor.shape}
+    if call is not None and call.name in ("view", "reshape", "unflatten"):  # what one number would have to be
+        leaves, _ = torch_internals.flattened((call.args, call.kwargs))
+        found.add(math.prod(leaf for leaf in leaves if type(leaf) is int and leaf > 0))
     return sorted(size for size in found | set(base.plan.examples.values()) if size is not None and size > 1)

@@ -59,7 +59,8 @@ def _assigned(kind: Any, name: str) -> tuple[str, ast.expr | None]:
         tree = ast.parse(textwrap.dedent("".join(lines)))
         ast.increment_lineno(tree, first - 1)
         for value in _values(tree, name):
-            return file, value
+            appended = _appended(tree, name) if isinstance(value, ast.Call) and not value.args else []
+            return file, appended[0] if len(appended) == 1 else value
     return "", None
 
 
@@ -69,6 +70,12 @@ def _values(tree: ast.AST, name: str) -> Iterator[ast.expr]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Attribute) and target.attr == name for target in targets):
                 yield node.value
+
+
+def _appended(tree: ast.AST, name: str) -> list[ast.expr]:
+    """What ``self.name.append(...)`` is given, everywhere."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 1]
+    return [call.args[0] for call in calls if ast.unparse(call.func) == f"self.{name}.append"]
 
 
 def _element(made: ast.expr, name: str) -> ast.expr | None:

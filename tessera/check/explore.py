@@ -33,6 +33,7 @@ _MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
 _MOST_SECONDS_OF_SYMBOLS = 5.0  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
 _MOST_SECONDS_OF_AN_EDIT = 2.0
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
+_MOST_DIVISOR = 256  # that a size may be taken to be a multiple of
 _DTYPES = (torch.int64, torch.bool, torch.float32)
 
 
@@ -284,6 +285,8 @@ def _divisible(outcome: Outcome) -> tuple[Mapping[str, int], str] | None:
         return None
     examples = dict(outcome.plan.examples)
     conditions = []
+    if max(numbers.values(), default=1) > _MOST_DIVISOR:  # of some layer's size: it is that which does not fit
+        return None
     for name, number in numbers.items():
         factor = number**2 if number < 64 else number  # halved again and again
         examples[name] *= factor

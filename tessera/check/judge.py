@@ -152,9 +152,17 @@ def _tie(outcome: Outcome, found: list[Clash], born: list[Call | None]) -> tuple
     for clash, made in zip(found, born, strict=True):
         name = outcome.world.text(clash.tensor.shape[clash.axis])
         came_in = made is None and outcome.history.came_in_so(clash.tensor, clash.axis)
+        if any(_is_cut(other, clash.size, outcome) for other in found):  # a table that ends there is no such size
+            continue
         if came_in and isinstance(clash.size, int) and name in outcome.plan.examples:
             return name, clash.size
     return None
+
+
+def _is_cut(clash: Clash, size: Any, outcome: Outcome) -> bool:
+    """Whether a tensor has a size because a slice of it went on beyond its end."""
+    made = outcome.history.made_by(clash.tensor)
+    return made is not None and made.name == "__getitem__" and outcome.world.same(clash.tensor.shape[clash.axis], size)
 
 
 def _same_line(call: Call, finding: Finding) -> bool:

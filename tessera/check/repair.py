@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from tessera import torch_internals
 from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
@@ -72,9 +73,17 @@ def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bo
         if time.process_time() > ends + _SECONDS_FOR_DECLARED * declared:
             continue
         again = attempt(plan, candidate.edit)
-        if again is not None and again[0].error is None and again[1] is None and _lines(base) <= _lines(again[0]):
+        if again is None or again[0].error is not None or again[1] is not None:
+            continue
+        if _lines(base) <= _lines(again[0]) and (_has_empty(base) or not _has_empty(again[0])):
             good.append(candidate)
     return good
+
+
+def _has_empty(outcome: Outcome) -> bool:
+    """Whether a tensor without elements was made; nobody means one."""
+    results = torch_internals.tensors_in([call.result for call in outcome.history.calls])
+    return any(outcome.world.number(size) == 0 for tensor in results for size in tensor.shape)
 
 
 def _lines(outcome: Outcome) -> set[SourceLine]:

@@ -27,10 +27,11 @@ USUAL = (
 NAME, SIGN = 1.1, 1.1
 SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.25
+LEFT_OUT = 1.2  # `.T`
 TENSOR = 0.3  # more, for another tensor's name: one that fits the rest always does
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
-UNUSED, FORGOTTEN = 0.3, 0.15  # more, where a name would be of no use then; less, where one is of no use yet
+UNUSED, FORGOTTEN = 1.0, 0.15  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
 _SIGNS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Mult, ast.Sub),
@@ -101,23 +102,33 @@ def text_edits(
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
     said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
     for node in _own_nodes(function):
-        if isinstance(node, ast.Call):
-            yield from _of_call(node)
-            if _makes_layer(node):
-                yield from _of_sizes(node, names)
-        elif isinstance(node, ast.BinOp):
-            yield from _of_sum(node, names)
-        elif isinstance(node, ast.Constant) and type(node.value) is int:
-            for value, cost in _other_numbers(node.value, sizes):
-                yield _edit(cost, node, ast.Constant(value))
-        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            for edit in _of_name(node, names, loads):
-                yield replace(edit, cost=edit.cost + SAID_TWICE) if id(node) in said_twice else edit
-            if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
-                yield from _slices(node)
+        for edit in _of_expression(node, names, sizes, loads):
+            yield replace(edit, cost=edit.cost + SAID_TWICE) if id(node) in said_twice else edit
+        if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
+            yield from _slices(node)
     for statement in ast.walk(function):
         if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
             yield from _of_returned(statement.value, names, loads)
+
+
+def _of_expression(
+    node: ast.expr, names: Mapping[str, Any], sizes: Sequence[int], loads: Mapping[str, int]
+) -> Iterator[TextEdit]:
+    match node:
+        case ast.Call():
+            yield from _of_call(node)
+            if _makes_layer(node):
+                yield from _of_sizes(node, names)
+        case ast.BinOp():
+            yield from _of_sum(node, names)
+        case ast.Tuple(ctx=ast.Load()) | ast.List(ctx=ast.Load()):
+            yield from _of_items(node)
+        case ast.Slice():
+            yield from _of_bounds(node)
+        case ast.Constant(value=int() as number) if not isinstance(number, bool):
+            yield from (_edit(cost, node, ast.Constant(other)) for other, cost in _other_numbers(number, sizes))
+        case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()):
+            yield from _of_name(node, names, loads)
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.expr]:
@@ -171,10 +182,26 @@ def _makes_layer(node: ast.Call) -> bool:
 def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
     """Of a layer: what is joined to its input was forgotten."""
     numbers = [name for name, value in names.items() if type(value) is int]
-    for arg in node.args[:2]:
-        if isinstance(arg, (ast.Name, ast.Attribute)) and type(_value(arg, names)[1]) is int:
+    parts = [(part, part is arg) for arg in node.args[:2] for part in ast.walk(arg)]
+    for part, whole in parts:
+        if isinstance(part, (ast.Name, ast.Attribute)) and type(_value(part, names)[1]) is int:
             for name in numbers[:_MOST_NAMES]:
-                yield _edit(COMPUTED + 0.1, arg, ast.BinOp(copy.copy(arg), ast.Add(), ast.Name(name, ast.Load())))
+                sign: ast.operator = ast.Add() if whole else ast.Mult()
+                yield _edit(COMPUTED + 0.1, part, ast.BinOp(ast.Name(name, ast.Load()), sign, copy.copy(part)))
+
+
+def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
+    for one, other in itertools.combinations(range(len(node.elts)), 2):
+        if ast.dump(node.elts[one]) != ast.dump(node.elts[other]) and not isinstance(node.elts[one], ast.Starred):
+            items = list(node.elts)
+            items[one], items[other] = items[other], items[one]
+            yield _edit(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
+
+
+def _of_bounds(node: ast.Slice) -> Iterator[TextEdit]:
+    """Where it starts was forgotten: ``x[a : a + n]`` for ``x[a:n]``."""
+    if isinstance(node.lower, (ast.Name, ast.Attribute)) and isinstance(node.upper, (ast.Name, ast.Attribute)):
+        yield _edit(COMPUTED, node.upper, ast.BinOp(copy.copy(node.lower), ast.Add(), copy.copy(node.upper)))
 
 
 def _of_sum(node: ast.BinOp, names: Mapping[str, Any]) -> Iterator[TextEdit]:
@@ -198,7 +225,7 @@ def _other_numbers(value: int, sizes: Sequence[int]) -> Iterator[tuple[int, floa
 
 def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Mapping[str, int]) -> Iterator[TextEdit]:
     known, value = _value(node, names)
-    if not known:
+    if not known and not isinstance(node, ast.Attribute):
         return
     if type(value) is int:
         for op, by in ((ast.Add(), 1), (ast.Sub(), 1)):
@@ -211,7 +238,13 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
             cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
             cost += TENSOR * isinstance(value, torch.Tensor)
             yield _edit(cost, node, ast.Name(name, ast.Load()))
+        kept = _attributes(names.get("self")) if type(value) is int else {}
+        for name in [name for name, other in kept.items() if _alike(value, other) and name[0] != "_"][:_MOST_NAMES]:
+            self = ast.Name("self", ast.Load())
+            yield _edit(COMPUTED, node, ast.Attribute(self, name, ast.Load()))
     else:
+        if node.attr in ("T", "mT", "H") and isinstance(_value(node.value, names)[1], torch.Tensor):
+            yield _edit(LEFT_OUT, node, node.value)
         owner = _value(node.value, names)[1]
         kept = {**getattr(owner, "_modules", {}), **{k: v for k, v in _attributes(owner).items() if k[0] != "_"}}
         alike = [name for name, other in kept.items() if name != node.attr and _alike(value, other)]

@@ -98,12 +98,19 @@ def edited_texts(
         place_of_code(frame.f_code): line
         for frame, line in traceback.walk_tb(error.__traceback__ if error is not None else None)
     }
-    for place, names in gone_through.items():
+    for place, own_names in gone_through.items():
+        inside = [names for other, names in gone_through.items() if _is_comprehension(other, place)]
+        names = {**{name: value for one in inside for name, value in one.items()}, **own_names}
         if (text := _texts(place[0]).get(place[1:])) is not None:
             last = _last_reached(text.function, raised.get(place))
             for edit in text_edits(text.function, names, sizes, sliced=sliced):
                 if edit.line <= last:
                     yield EditedText(text, edit, constructor)
+
+
+def _is_comprehension(other: Place, place: Place) -> bool:
+    """Whether it is a comprehension or a lambda of a function; its names are the function's too."""
+    return other[0] == place[0] and other[2].startswith(f"{place[2]}.<locals>.<")
 
 
 def _last_reached(function: ast.FunctionDef, raised: int | None) -> int:

@@ -42,7 +42,7 @@ def test_a_size_is_computed_otherwise():
 
 def test_a_layer_may_have_forgotten_what_is_joined():
     found = edits("def f(before, width):\n    return nn.Linear(before, width)", {"before": 3, "width": 4})
-    assert "before + width in place of before" in found
+    assert "width + before in place of before" in found
 
 
 def test_a_name_that_nothing_else_uses_is_the_likelier_one_and_one_that_would_be_left_over_is_not():
