@@ -152,7 +152,7 @@ def _sizes(spec: TensorSpec, specs: Sequence[TensorSpec], sizes: Sequence[int]) 
         numbers: list[Any] = [size for size in sizes if isinstance(place, int)]
         for size in dict.fromkeys([*declared, *numbers]):
             if size != place:
-                cost = SIZE + 0.1 * (isinstance(size, int) != isinstance(place, int)) + DISAGREES * (size in places)
+                cost = SIZE + 0.3 * (isinstance(size, int) != isinstance(place, int)) + DISAGREES * (size in places)
                 yield cost, [*places[:at], size, *places[at + 1 :]]
 
 

@@ -104,8 +104,8 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         yield Rewrite(SWAPPED, f"{call.name} with {', '.join(str(shifted[at]) for at in axes)}", _with_leaves(shifted))
     if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
         yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
-    if call.name == "pad" and (pads := [at for at, leaf in enumerate(leaves) if type(leaf) is int]):
-        yield from (Rewrite(SWAPPED, text, pieces) for text, pieces in _of_pads(leaves, pads))
+    if call.name == "pad":
+        yield from (Rewrite(SWAPPED, text, pieces) for text, pieces in _of_pads())
     if call.name == "meshgrid":
         other = "xy" if call.kwargs.get("indexing", "ij") == "ij" else "ij"
         yield Rewrite(AXIS, f'indexing="{other}"', _with_keyword("indexing", other))
@@ -113,13 +113,16 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         yield Rewrite(AXIS, "batch_first", _with_keyword("batch_first", not call.kwargs.get("batch_first")))
 
 
-def _of_pads(leaves: list[Any], pads: list[int]) -> Iterator[tuple[str, Callable[[Pieces], Pieces]]]:
+def _of_pads() -> Iterator[tuple[str, Callable[[Pieces], Pieces]]]:
     """The same ends of another dimension, the other end of the same."""
-    width = [leaves[at] for at in pads if leaves[at] is not None]
-    for other in ([0, 0, *width], [0, 0, 0, 0, *width], width[2:], [*width[1::-1], *width[2:]]):
-        if other and other != width:
-            pad = tuple(other)
-            yield f"pad with {pad}", lambda p, pad=pad: (p[0], (p[1][0], pad, *p[1][2:]), p[2])  # type: ignore[misc]
+
+    def padded(ends: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Callable[[Pieces], Pieces]:
+        return lambda p: (p[0], (p[1][0], ends(tuple(p[1][1])), *p[1][2:]), p[2])
+
+    yield "pad with 0, 0 before its numbers", padded(lambda ends: (0, 0, *ends))
+    yield "pad with 0, 0, 0, 0 before its numbers", padded(lambda ends: (0, 0, 0, 0, *ends))
+    yield "pad without its first two numbers", padded(lambda ends: ends[2:])
+    yield "pad with its first two numbers swapped", padded(lambda ends: (*ends[1::-1], *ends[2:]))
 
 
 def _is_any(size: int, world: World) -> bool:

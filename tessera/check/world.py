@@ -97,9 +97,7 @@ class World:
         self._known: dict[Any, bool] = {}
         self._times: dict[SourceLine, int] = {}
         self.asking_itself = False
-        self.takes_numbers = (
-            False  # while an operator runs that takes plain numbers for sizes, and has no loop over them
-        )
+        self.takes_numbers = False  # while an operator without a loop takes plain numbers for sizes
         self.reading_data = False  # while History passes on bool(tensor), item() and the like
 
     def _add(self, key: str, number: int, name: str) -> None:

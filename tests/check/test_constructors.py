@@ -64,3 +64,14 @@ def test_the_module_that_runs():
     net()
     assert net.seen is net
     assert running_module(None) is None
+
+
+def test_what_a_loop_appends_is_made_where_it_is_appended():
+    class Grown(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList()
+            for size in (3, 4):
+                self.layers.append(nn.Linear(size, size))
+
+    assert constructor_line(Grown(), "layers.1").code == "self.layers.append(nn.Linear(size, size))"

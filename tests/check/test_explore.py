@@ -79,3 +79,53 @@ def test_a_size_that_another_divides():
     report = explored(f)
     assert report.ok
     assert "D is a multiple of H" in report.notes[0]
+
+
+def test_a_transform_that_takes_numbers_is_checked_in_large_sizes():
+    import torch
+
+    def log_mel(wave: Tensor[B, L], bank: Tensor[201, 80]) -> Tensor[B, F, 80]:
+        frames = wave.unfold(1, 400, 160)
+        return torch.fft.rfft(frames, dim=-1).abs() @ bank
+
+    def turned(wave: Tensor[B, L], bank: Tensor[201, 80]) -> Tensor[B, F, 80]:
+        frames = wave.unfold(1, 400, 160)
+        return bank @ torch.fft.rfft(frames, dim=-1).abs()
+
+    report = explored(log_mel)
+    assert report.ok
+    assert any("right for large sizes alone" in note for note in report.notes)
+    (finding,) = explored(turned).errors
+    assert finding.where.code.startswith("return bank @")
+
+
+def test_a_name_is_not_the_modules_number_where_the_annotation_writes_that_number():
+    import torch
+
+    class Scale(torch.nn.Module):
+        def __init__(self, channels=64):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(channels))
+
+        def forward(self, x: Tensor[B, 64, H, W]) -> Tensor[B, 64, H, W]:
+            return x * self.scale
+
+    module = Scale()
+    report = explore(module, read_contract(module.forward), module, [64])
+    assert [finding.where.code for finding in report.errors] == ["return x * self.scale"]
+
+
+def test_a_name_is_not_the_modules_number_where_a_slice_ends():
+    import torch
+
+    class Position(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", torch.zeros(64, 26))
+
+        def forward(self, x: Tensor[B, S, 26]) -> Tensor[B, S, 26]:
+            return x + self.table[: x.shape[0]]
+
+    module = Position()
+    report = explore(module, read_contract(module.forward), module, [64, 26])
+    assert [finding.where.code for finding in report.errors] == ["return x + self.table[: x.shape[0]]"]

@@ -50,6 +50,13 @@ def test_the_full_text_of_a_result():
     )
 
 
+def test_other_lines_that_may_be_wrong_are_told():
+    other = finding(others=(SourceLine("net.py", 3, "self.fc1 = nn.Linear(512, 256)"),))
+    assert "  Or what is wrong is net.py:3  self.fc1 = nn.Linear(512, 256)\n  Possible fixes:" in str(other)
+    assert other.as_json()["others"] == [{"file": "net.py", "line": 3}]
+    assert finding().as_json()["others"] == []
+
+
 def test_one_line_and_json():
     assert finding().message == (
         'expected Tensor["B", 512], received Tensor["B", 256]. The layer takes 512. It is noticed in line 9.'

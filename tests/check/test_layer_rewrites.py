@@ -61,7 +61,7 @@ def test_layers_of_one_line_and_many_sizes_take_that_of_the_layer_beside():
 
     mode = torch_internals.new_fake_mode()
     blocks = Blocks()
-    some = layer_edits(blocks, mode, [block.down for block in blocks.blocks], [4, 6])
+    some = layer_edits(blocks, mode, [block.down for block in blocks.blocks], [4, 6], {})
     edit = next(edit for edit in some if edit.text == "Linear(out_features=self.up.in_features)")
     assert [block.down.out_features for block in edit.applied(blocks).blocks] == [4, 6]
     assert [block.down.out_features for block in blocks.blocks] == [12, 18]

@@ -103,3 +103,67 @@ def test_an_edit_that_only_leads_another_way_mends_nothing():
 
     (finding,) = tessera.check(branches).errors
     assert finding.where.code == "return x.t()"
+
+
+def joined(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    return first @ second.transpose(-2, -1)
+
+
+def swapped(q: Tensor["B", "S", "D"], k: Tensor["B", "T", "D"], v: Tensor["B", "T", "E"]) -> Tensor["B", "S", "E"]:
+    scores = joined(k, q)
+    return scores.softmax(-1) @ v
+
+
+def too_few(x: Tensor["B", "T"]) -> Tensor["B", "T-3", 4]:
+    columns = [x[:, i : x.shape[1] - 3 + i] for i in range(3)]
+    return torch.stack(columns, dim=-1)
+
+
+def declared_wrong(
+    a: Tensor["B", "N"],
+    b: Tensor["M", "B"],
+) -> Tensor["B", "N+M"]:
+    return torch.cat([a, b], dim=1)
+
+
+class Growing(nn.Module):
+    def __init__(self, sizes: tuple[int, ...] = (8, 16, 32)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, size in enumerate(sizes):
+            before = 4 if i == 0 else sizes[i - 2]
+            layers += [nn.Linear(before, size), nn.ReLU()]
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor["B", 4]) -> Tensor["B", 32]:
+        return self.net(x)
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "fix"),
+    [
+        (swapped, "scores = joined(k, q)", "joined(q, k) in place of joined(k, q)"),
+        (too_few, "columns = [x[:, i : x.shape[1] - 3 + i] for i in range(3)]", "4 in place of 3"),
+        (declared_wrong, 'b: Tensor["M", "B"],', 'b: Tensor["B", "M"]'),
+        (Growing, "before = 4 if i == 0 else sizes[i - 2]", "1 in place of 2"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_python_computed_and_what_was_declared_is_mended_too(target, code, fix):
+    (finding,) = tessera.check(target() if isinstance(target, type) else target).errors
+    assert finding.where.code == code
+    assert finding.fixes[0] == f"{fix}, in line {finding.line}"
+
+
+def test_a_line_that_may_be_wrong_as_well_is_told():
+    (finding,) = tessera.check(long_slice).errors
+    assert [other.code for other in finding.others] == ["shifted = logits[:, :-1]"]
+
+
+def test_no_edit_that_empties_a_tensor_mends():
+    def shifted(ids: Tensor["B", "S"]) -> Tensor["B", "S"]:
+        begin = torch.zeros(ids.shape[0], 1)
+        return torch.cat([begin, ids], dim=1)
+
+    (finding,) = tessera.check(shifted).errors
+    assert finding.where.code == "return torch.cat([begin, ids], dim=1)"

@@ -43,6 +43,9 @@ def results(function, *args, sizes=(), **kwargs):
         (lambda: results(torch.matmul, torch.ones(2, 3), torch.ones(3, 2)), (3, 3)),
         (lambda: results(torch.zeros, 97, 3, sizes=[131]), (131, 3)),
         (lambda: results(torch.Tensor.reshape, torch.ones(2, 3, 4), 6, 4), (4, 6)),
+        (lambda: results(torch.flatten, torch.ones(2, 3, 4, 5), 2, 3), (2, 12, 5)),
+        (lambda: results(torch.nn.functional.pad, torch.ones(2, 3), (0, 4)), (6, 3)),
+        (lambda: results(torch.nn.functional.pad, torch.ones(2, 3), (0, 0, 0, 4)), (2, 7)),
     ],
 )
 def test_what_is_usually_meant_is_among_the_edits(made, shape):
@@ -69,3 +72,16 @@ def test_the_sizes_of_a_shape_may_be_read_in_another_order():
     x = torch.ones(2, 3, 4)
     call = Call(torch.Tensor.shape.__get__, (x,), {}, None, [x], result=x.shape)
     assert torch.Size([2, 4, 3]) in [rewrite.after(x.shape) for rewrite in rewrites(call, [], WORLD)]
+
+
+def test_a_factor_that_was_not_transposed_is_the_usual_slip_of_a_product():
+    call = Call(torch.matmul, (torch.ones(2, 3), torch.ones(2, 3)), {}, None, [])
+    costs = {rewrite.text: rewrite.cost for rewrite in rewrites(call, [], WORLD)}
+    turned = ".transpose(-2, -1) of an operand of matmul"
+    assert costs[turned] < costs["b @ a in place of a @ b"] <= costs[".unsqueeze(1) of an operand of matmul"] + 0.2
+
+
+def test_a_bound_becomes_a_smaller_number_rather_than_a_larger_one():
+    call = Call(torch.Tensor.__getitem__, (torch.ones(9), slice(2, None)), {}, None, [torch.ones(9)])
+    costs = {rewrite.text: rewrite.cost for rewrite in rewrites(call, [], WORLD)}
+    assert costs["[1:]"] < costs["[3:]"]

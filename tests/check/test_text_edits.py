@@ -78,3 +78,7 @@ def test_what_is_returned_is_laid_out_otherwise():
 def test_annotations_and_functions_inside_are_left_alone():
     text = "def f(x: g(1, 2)):\n    y: g(3, 4) = x\n    def inner():\n        return g(5, 6)\n    return y"
     assert not any("g(" in shown for shown in edits(text))
+
+
+def test_what_reaches_outside_is_left_alone():
+    assert edits("def f(a, b):\n    os.replace(a, b)\n    with open(a, 3) as file:\n        print(1, 2)") == {}

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch import nn
+
+from tessera import Tensor
+from tessera.check.candidates import candidates
+from tessera.check.run import Plan, run
+from tessera.check.visited import visited
+from tessera.shapes.signature import read_contract
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 6)
+
+    def forward(self, x: Tensor["B", 8]) -> Tensor["B", 5]:
+        return self.inner(x).view(-1, 5)
+
+
+def found(module, ends=math.inf):
+    contract = read_contract(module.forward)
+    with visited() as seen:
+        base = run(module, contract, Plan({"B": 97}, {}, in_numbers=True), module)
+    return candidates(base, seen.names, contract, has_layers=True, ends=ends)
+
+
+def test_calls_layers_text_and_annotations_are_edited_the_cheapest_first():
+    some = found(Net())
+    assert {type(one.edit).__name__ for one in some} == {"tuple", "LayerEdit", "EditedText", "AnnotationEdit"}
+    assert [one.cost for one in some] == sorted(one.cost for one in some)
+    layer = next(one for one in some if one.text == "Linear(out_features=5)")  # what the view asks for
+    assert layer.where.code == "self.inner = nn.Linear(8, 6)"
+
+
+def test_once_the_time_is_over_no_call_is_tried():
+    some = found(Net(), ends=time.process_time())
+    assert "tuple" not in {type(one.edit).__name__ for one in some}
+
+
+def test_the_constructor_is_among_the_texts():
+    lines = {one.where.code for one in found(Net()) if one.text == "16 in place of 8"}
+    assert lines == {"self.inner = nn.Linear(8, 6)"}
+    assert torch.is_grad_enabled()
