@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+
 from tessera import torch_internals
 from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.candidates import Candidate, Edit, candidates
@@ -43,6 +45,8 @@ def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contrac
     good = _repairs(replace(outcome.plan, in_numbers=True), attempt, contract, has_layers=has_layers)
     if not good or good[0].cost > _PROVES_NOTHING:
         return replace(found, others=tuple(one.where for one in good[:1] if not _is_at(one, found.where)))
+    if isinstance(good[0].edit, AnnotationEdit) and _is_handed_through(outcome):  # something was left out of the code
+        return replace(found, others=(good[0].where,))
     near = [one for one in good if one.cost <= good[0].cost + _NEAR]
     chosen = next((one for one in near if _is_at(one, found.where)), good[0])
     others = list(dict.fromkeys(one.where for one in good if not _is_at(one, chosen.where)))[:_MOST_OTHERS]
@@ -51,6 +55,12 @@ def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contrac
         return found
     hurts = found.hurts or found.where
     return replace(found, where=chosen.where, hurts=None if _is_at(chosen, hurts) else hurts, columns=None)
+
+
+def _is_handed_through(outcome: Outcome) -> bool:
+    """Whether the result is an argument as it came."""
+    result = outcome.result
+    return isinstance(result, torch.Tensor) and outcome.history.made_by(result) is None
 
 
 def _is_at(one: Candidate, where: SourceLine) -> bool:
