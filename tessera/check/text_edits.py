@@ -27,7 +27,7 @@ USUAL = (
 NAME, SIGN = 1.1, 1.1
 SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.25
-LEFT_OUT = 1.2  # `.T`
+LEFT_OUT = 1.2  # `.T`; an item of a list is a little more
 TENSOR = 0.3  # more, for another tensor's name: one that fits the rest always does
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
@@ -203,6 +203,8 @@ def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
             items = list(node.elts)
             items[one], items[other] = items[other], items[one]
             yield _edit(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
+    for at in range(len(node.elts)) if isinstance(node, ast.List) and len(node.elts) > 1 else ():
+        yield _edit(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
 
 
 def _of_bounds(node: ast.Slice) -> Iterator[TextEdit]:

@@ -82,3 +82,17 @@ def test_annotations_and_functions_inside_are_left_alone():
 
 def test_what_reaches_outside_is_left_alone():
     assert edits("def f(a, b):\n    os.replace(a, b)\n    with open(a, 3) as file:\n        print(1, 2)") == {}
+
+
+def test_items_change_places_and_one_too_many_goes():
+    found = edits("def f(a, b):\n    return g([a, b])")
+    assert {"[b, a] in place of [a, b]", "[a] in place of [a, b]"} <= set(found)
+    assert "(b, a) in place of (a, b)" in edits("def f(a, b):\n    return (a, b)")
+
+
+def test_where_a_slice_starts_is_added_to_where_it_ends():
+    assert "a + n in place of n" in edits("def f(x, a, n):\n    return x[a:n]")
+
+
+def test_a_transposition_is_left_out():
+    assert "x in place of x.T" in edits("def f(x):\n    return g(x.T)", {"x": torch.zeros(2, 3)})
