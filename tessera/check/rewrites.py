@@ -208,7 +208,7 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
     for one, other in itertools.combinations(range(len(index)), 2):
         swapped = list(index)
         swapped[one], swapped[other] = swapped[other], swapped[one]
-        found.append((AXIS, tuple(swapped)))
+        found.append((AXIS if None in (index[one], index[other]) else SWAPPED + USUAL, tuple(swapped)))
     for cost, other_index in found:
         yield Rewrite(cost, f"[{_index_text(other_index)}]", lambda p, i=other_index: (p[0], (p[1][0], i), p[2]))  # type: ignore[misc]
 
@@ -254,6 +254,8 @@ def _afterwards(call: Call) -> Iterator[Rewrite]:
                 more = 1.0
             elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
                 more = -0.1
+            elif text.startswith(".unsqueeze"):  # what is missing, where it is used
+                more = 0.05
             yield Rewrite(cost + more, f"{text} behind {call.name}", after=turn)
 
 

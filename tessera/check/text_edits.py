@@ -26,12 +26,13 @@ USUAL = (
 )
 NAME, SIGN = 1.1, 1.1
 SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
-SLICED = 1.25
+SLICED = 1.2
 LEFT_OUT = 1.2  # `.T`; an item of a list is a little more
-TENSOR = 0.3  # more, for another tensor's name: one that fits the rest always does
+TENSOR = 0.6  # more, for another tensor's name: one that fits the rest always does
+OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
-UNUSED, FORGOTTEN = 1.0, 0.15  # more, where a name would be of no use then; less, where one is of no use yet
+UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
@@ -106,14 +107,20 @@ def text_edits(
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
     said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
+    of_shapes = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript) and _is_shape(node)}
     for node in _own_nodes(function):
+        more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
         for edit in _of_expression(node, names, sizes, loads):
-            yield replace(edit, cost=edit.cost + SAID_TWICE) if id(node) in said_twice else edit
+            yield replace(edit, cost=edit.cost + more)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node)
     for statement in ast.walk(function):
         if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
             yield from _of_returned(statement.value, names, loads)
+
+
+def _is_shape(node: ast.Subscript) -> bool:
+    return isinstance(node.value, ast.Attribute) and node.value.attr == "shape"
 
 
 def _of_expression(
