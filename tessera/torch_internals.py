@@ -205,6 +205,13 @@ def capture_has_side_effects() -> bool:
     return bool(changed or effects.tensor_hooks)
 
 
+def capture_draws_numbers() -> bool:
+    """Whether the capture whose graph is being compiled draws from Python's ``random``."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    return bool(InstructionTranslator.current_tx().output.random_calls)
+
+
 def unseen_closure() -> str:
     """A function whose closure the capture that is being compiled uses without seeing it change; "" if there is none.
 
@@ -419,6 +426,31 @@ def capture_reason(error: BaseException | str) -> str:
 def user_stack(error: BaseException) -> str:
     """The user's stack at the place where capture stopped, printed; empty when Dynamo does not know it."""
     return "".join(traceback.format_list(getattr(error, "real_stack", None) or []))
+
+
+@contextlib.contextmanager
+def keeping_stops() -> Iterator[None]:
+    """While something is captured whole: its failure keeps what ``stopped_by_value`` reads."""
+    from torch._dynamo import config
+
+    with config.patch(verbose=True):
+        yield
+
+
+def stopped_by_value(error: BaseException) -> tuple[types.CodeType, dis.Positions] | None:
+    """The function and the place in it where a tensor was asked whether it is true, if that stopped a capture."""
+    from torch._dynamo.symbolic_convert import InstructionTranslatorBase
+
+    found: tuple[types.CodeType, dis.Positions | None] | None = None
+    cause: BaseException | None = error
+    while cause is not None:  # within a branch of a cond, another error is raised from it, or in its place
+        reason = isinstance(cause, capture_errors()) and "Data-dependent branching\n" in str(cause)
+        for frame, _ in traceback.walk_tb(cause.__traceback__) if reason else ():
+            translator = frame.f_locals.get("self")
+            if isinstance(translator, InstructionTranslatorBase):
+                found = translator.f_code, translator.current_instruction.positions
+        cause = cause.__cause__
+    return None if found is None or found[1] is None else (found[0], found[1])
 
 
 @contextlib.contextmanager
@@ -886,15 +918,47 @@ def checkpoint_region(node: fx.Node) -> int | None:
 
 def draws_random_numbers(node: fx.Node) -> bool:
     """Whether a node does: of the operators that may, attention without dropout does not."""
-    operator = cast("Any", node.target)
+    return _draws(node.target, node.args, node.kwargs)
+
+
+def _draws(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if not is_random(operator):
         return False
     names = [argument.name for argument in operator._schema.arguments]
     if "dropout_p" not in names:
         return True
     at = names.index("dropout_p")
-    probability: Any = node.args[at] if at < len(node.args) else node.kwargs.get("dropout_p", 0.0)
+    probability: Any = args[at] if at < len(args) else kwargs.get("dropout_p", 0.0)
     return bool(probability != 0.0)
+
+
+def draws_when_run(graph_module: fx.GraphModule) -> bool:
+    """Whether a graph from Dynamo draws random numbers; what it has of other graphs, branches for one, is passed over."""
+    with _Draws() as seen, torch.no_grad():
+        for node in graph_module.graph.nodes:
+            if node.op not in ("call_function", "call_method") or isinstance(
+                node.target, torch._ops.HigherOrderOperator
+            ):
+                continue
+            given = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta.get("example_value"))
+            args, kwargs = given
+            fakes = [value for value in tensors_in((*given, node.meta.get("example_value"))) if is_fake(value)]
+            with own_fake_mode(fakes[0] if fakes else None):
+                if callable(node.target):
+                    node.target(*args, **kwargs)
+                else:
+                    getattr(args[0], node.target)(*args[1:], **kwargs)
+    return seen.any
+
+
+class _Draws(_python_dispatch.TorchDispatchMode):
+    """Notes whether random numbers are drawn while it is active."""
+
+    any = False
+
+    def __torch_dispatch__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.any = self.any or _draws(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
 
 
 def is_view(target: Any) -> bool:

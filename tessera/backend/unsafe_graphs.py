@@ -109,14 +109,18 @@ def shares_memory(inputs: Sequence[Any]) -> bool:
 
 def writes_in_place(graph_module: fx.GraphModule) -> bool:
     """Whether a captured graph holds an in-place operation (``add_``, ``__iadd__``, ``out=``)."""
-    for node in graph_module.graph.nodes:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-        plain = name.rstrip("_") + "_" == name and not name.startswith("_")
-        if node.op in ("call_function", "call_method") and (
-            plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS or "out" in node.kwargs
-        ):
-            return True
-    return False
+    return any(map(written_nodes, graph_module.graph.nodes))
+
+
+def written_nodes(node: fx.Node) -> list[Any]:
+    """What an in-place operation of a captured graph writes to; empty where ``node`` is none."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    plain = name.rstrip("_") + "_" == name and not name.startswith("_")
+    if node.op not in ("call_function", "call_method"):
+        return []
+    if plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS:
+        return [node.args[0] if node.args else node.kwargs.get("input")]
+    return [node.kwargs["out"]] if "out" in node.kwargs else []
 
 
 _IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")

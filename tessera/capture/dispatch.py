@@ -21,6 +21,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
+from tessera.capture.branches.attempt import Branches
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
@@ -112,8 +113,9 @@ class Dispatch:
         options: dict[str, Any] = {"guard_filter_fn": _weak(self._needed)}
         # Loads the compiler, which what was loaded from a file may never need.
         self._compile = functools.partial(
-            torch.compile, self._function, backend=_weak(self._compile_graph), fullgraph=whole, options=options
+            torch.compile, self._function, backend=_weak(self._compile_graph), options=options
         )
+        self._branches, self._guarded = Branches(), False
         self.misses = 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
@@ -138,7 +140,7 @@ class Dispatch:
         process = torch_internals.process_state()
         self._before = get_state(), torch_internals.forward_mode_level()
         with torch_internals.capturing(whole=self._whole), self._around(*args):
-            result = self._through_dynamo(*args)
+            result = self._captured(*args)
         self._hits = [
             self._hit(guarded)
             for guarded in torch_internals.guarded_codes(self._function.__code__)
@@ -151,18 +153,43 @@ class Dispatch:
         }
         return result
 
+    def _captured(self, *args: Any) -> Any:
+        if self._whole:
+            return self._branches.capture(lambda: self._in_one_piece(*args))
+        if self._branches.hopeful:
+            self._guarded = False
+            try:
+                with torch_internals.capturing(whole=True):
+                    return self._branches.capture(lambda: self._in_one_piece(*args))
+            except Exception:
+                if self._guarded:  # it was captured, and raised when it ran
+                    raise
+            self._branches.failed()
+            torch_internals.graph_breaks()
+            self.take_back()
+        return self._in_pieces(*args)
+
     @functools.cached_property
-    def _through_dynamo(self) -> Callable[..., Any]:
+    def _in_one_piece(self) -> Callable[..., Any]:
+        return self._compile(fullgraph=True)
+
+    @functools.cached_property
+    def _in_pieces(self) -> Callable[..., Any]:
         return self._compile()
 
     def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        traced = torch_internals.traced()
-        self._codes |= traced.codes
-        self._names.see(traced)
-        return self._backend(graph_module, inputs)
+        try:
+            traced = torch_internals.traced()
+            self._codes |= traced.codes
+            self._names.see(traced)
+            self._branches.check(graph_module)
+            return self._backend(graph_module, inputs)
+        finally:
+            self._branches.put_back()
 
     def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:
         """Which guards a capture needs; they are put down in words too, for ``captures``."""
+        self._guarded = True
         self._names.see_guards(guards)
         needed = self._watch.needed(guards)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])

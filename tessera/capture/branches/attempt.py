@@ -1,0 +1,156 @@
+"""Captures whole what stops at conditionals that tensors decide, each rewritten in a copy of its function.
+
+A copy is the code of the user's function for as long as Dynamo records it, and not longer: everything else of the
+function, its globals, closure and defaults, is the function's own, and what guards look at is the function as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import fx
+
+from tessera import torch_internals
+from tessera.capture.branches.proof import why_unsafe
+from tessera.capture.branches.rewrite import CannotRewrite, Key, deciding, rewritten
+from tessera.capture.branches.source import Definition, compiled, definition_of
+from tessera.capture.step_down import CannotCapture
+from tessera.users_code import is_library
+
+_ROUNDS = 64  # conditionals in one capture
+_PATIENCE = 3  # captures that failed, after which none is tried
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Copy:
+    original: types.CodeType
+    tree: Definition
+    those: frozenset[Key]
+    code: types.CodeType
+
+
+class Unproved(CannotCapture):
+    """A capture in which branches may do more than compute."""
+
+
+class Branches:
+    """The conditionals that are compiled both ways in the captures of one function."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, _Copy] = {}  # by the id of the original, which the copy keeps alive
+        self._refused: set[tuple[str, frozenset[Key]]] = set()
+        self._failures = 0
+        self._in_place: list[tuple[types.FunctionType, _Copy]] = []
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether there is still a point in trying."""
+        return self._failures < _PATIENCE
+
+    def capture(self, attempt: Callable[[], R]) -> R:
+        """What ``attempt`` returns, which captures something whole.
+
+        Raises:
+            Exception: what the first attempt raised, where conditionals are in its way that cannot be rewritten.
+        """
+        first: Exception | None = None
+        before, tried = dict(self._copies), set[tuple[str, frozenset[Key]]]()
+        for _ in range(_ROUNDS):
+            try:
+                with torch_internals.keeping_stops(), self._copies_in_place():
+                    return attempt()
+            except Exception as error:
+                stop = torch_internals.stopped_by_value(error)
+                refusal = isinstance(torch_internals.backend_failure(error), Unproved)
+                error.__traceback__ = error.__traceback__ if stop is None else None  # it holds all that was recorded
+                first = first or error
+                if stop is not None and (learnt := self._learn(*stop)) is not None:
+                    tried.add(learnt)
+                    continue
+                if tried and (refusal or isinstance(error, torch_internals.capture_errors())):
+                    if refusal or torch_internals.backend_failure(error) is None:
+                        self._copies, self._refused = before, self._refused | tried
+                        raise first from None
+                raise
+        self._copies = before
+        assert first is not None
+        raise first
+
+    def failed(self) -> None:
+        """A capture was given up."""
+        self._failures += 1
+
+    def check(self, graph_module: fx.GraphModule) -> None:
+        """Raises ``Unproved`` where the branches of what was captured may do more than compute."""
+        if self._in_place and (reason := why_unsafe(graph_module)):
+            raise Unproved(reason)
+
+    def put_back(self) -> None:
+        """The user's functions are what they were."""
+        while self._in_place:
+            function, copied = self._in_place.pop()
+            if function.__code__ is copied.code:
+                function.__code__ = copied.original
+
+    @contextlib.contextmanager
+    def _copies_in_place(self) -> Iterator[None]:
+        try:
+            for copied in self._copies.values():
+                for function in _functions_of(copied.original):
+                    self._in_place.append((function, copied))
+                    function.__code__ = copied.code
+            yield
+        finally:
+            self.put_back()
+
+    def _learn(self, code: types.CodeType, place: Any) -> tuple[str, frozenset[Key]] | None:
+        """Rewrite the conditional at ``place`` too."""
+        known = next((copied for copied in self._copies.values() if _holds(copied.code, code)), None)
+        original = known.original if known is not None else _outermost(code)
+        if original is None or is_library(original.co_filename):
+            return None
+        tree = known.tree if known is not None else definition_of(original)
+        if tree is None:
+            return None
+        those = known.those if known is not None else frozenset()
+        where = place.lineno, place.col_offset, place.end_lineno, place.end_col_offset
+        found = deciding(tree, where, those)
+        if not found or (original.co_filename, found) in self._refused:
+            return None
+        try:
+            made = compiled(rewritten(tree, those | found), original)
+        except CannotRewrite:
+            return None
+        if made is None:
+            return None
+        self._copies[id(original)] = _Copy(original, tree, those | found, made)
+        return original.co_filename, found
+
+
+def _functions_of(code: types.CodeType) -> list[types.FunctionType]:
+    return [f for f in gc.get_referrers(code) if isinstance(f, types.FunctionType) and f.__code__ is code]
+
+
+def _holds(code: types.CodeType, inner: types.CodeType) -> bool:
+    return code is inner or any(
+        _holds(constant, inner) for constant in code.co_consts if isinstance(constant, types.CodeType)
+    )
+
+
+def _outermost(code: types.CodeType) -> types.CodeType | None:
+    """The code of a function that is there, and makes the function of ``code`` when it runs, or has that code itself."""
+    for _ in range(8):
+        if _functions_of(code):
+            return code
+        constants = [t for t in gc.get_referrers(code) if isinstance(t, tuple)]
+        around = [c for t in constants for c in gc.get_referrers(t) if isinstance(c, types.CodeType)]
+        if not around:
+            return None
+        code = around[0]
+    return None

@@ -1,0 +1,133 @@
+"""A function's own source as a syntax tree, if that is proved to be what runs; and a changed tree as code for it."""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import inspect
+import linecache
+import types
+from collections.abc import Iterator
+
+Definition = ast.FunctionDef | ast.Lambda
+
+
+def definition_of(code: types.CodeType) -> Definition | None:
+    """The tree of the function that has ``code``, or None where no source is known that compiles to just that."""
+    text = "".join(linecache.getlines(code.co_filename))
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    for node in ast.walk(module):
+        if _may_be(node, code) and (made := compiled(node, code)) is not None and _are_alike(made, code):
+            return node
+    return None
+
+
+def _may_be(node: ast.AST, code: types.CodeType) -> bool:
+    if isinstance(node, ast.Lambda):
+        return code.co_name == "<lambda>" and node.lineno == code.co_firstlineno
+    if not isinstance(node, ast.FunctionDef) or node.name != code.co_name:
+        return False
+    return min([node.lineno, *(each.lineno for each in node.decorator_list)]) == code.co_firstlineno
+
+
+def compiled(tree: Definition, like: types.CodeType) -> types.CodeType | None:
+    """``tree`` as code that can stand in for ``like``: it takes the same arguments and closure, in the same order.
+
+    None where that cannot be: a name that a class makes private is another one outside of the class.
+    """
+    if any(map(_is_private, _names(tree))):
+        return None
+    around = ast.FunctionDef(
+        name="around",
+        args=ast.arguments(
+            posonlyargs=[],
+            args=[ast.arg(arg=name) for name in like.co_freevars],
+            kwonlyargs=[],
+            kw_defaults=[],
+            defaults=[],
+        ),
+        body=[_bare(tree)],
+        decorator_list=[],
+    )
+    if hasattr(tree, "type_params"):
+        around.type_params = []
+    module = ast.fix_missing_locations(ast.Module(body=[around], type_ignores=[]))
+    flags = like.co_flags & _OF_FUTURE
+    try:
+        code = compile(module, like.co_filename, "exec", flags=flags, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    made = next(iter(_codes(next(iter(_codes(code))))))
+    fits = made.co_freevars == like.co_freevars and _arguments(made) == _arguments(like)
+    return made.replace(co_name=like.co_name, co_qualname=like.co_qualname) if fits else None
+
+
+_OF_FUTURE = __future__.annotations.compiler_flag  # of those that change what is compiled, the one still optional
+
+
+def _bare(tree: Definition) -> ast.stmt:
+    """Without what is computed around the function, when it is made: decorators, defaults, annotations."""
+    signature = tree.args
+    bare = ast.arguments(
+        posonlyargs=[ast.arg(arg=a.arg) for a in signature.posonlyargs],
+        args=[ast.arg(arg=a.arg) for a in signature.args],
+        vararg=signature.vararg and ast.arg(arg=signature.vararg.arg),
+        kwonlyargs=[ast.arg(arg=a.arg) for a in signature.kwonlyargs],
+        kw_defaults=[None] * len(signature.kwonlyargs),
+        kwarg=signature.kwarg and ast.arg(arg=signature.kwarg.arg),
+        defaults=[],
+    )
+    if isinstance(tree, ast.Lambda):
+        return ast.copy_location(ast.Expr(ast.copy_location(ast.Lambda(args=bare, body=tree.body), tree)), tree)
+    # Its first line, which is in the code too, is that of its first decorator.
+    decorators = [ast.copy_location(ast.Constant(None), each) for each in tree.decorator_list[:1]]
+    function = ast.FunctionDef(name=tree.name, args=bare, body=tree.body, decorator_list=decorators)
+    if hasattr(tree, "type_params"):
+        function.type_params = []
+    return ast.copy_location(function, tree)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+
+
+def _arguments(code: types.CodeType) -> tuple[object, ...]:
+    number = code.co_argcount + code.co_kwonlyargcount
+    variable = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    names = code.co_varnames[: number + variable.bit_count()]
+    return names, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, variable
+
+
+def _are_alike(one: types.CodeType, other: types.CodeType) -> bool:
+    """Whether two codes do the same, line for line."""
+    if len(one.co_consts) != len(other.co_consts):
+        return False
+    if any(getattr(one, part) != getattr(other, part) for part in _SAME):
+        return False
+    if (one.co_flags ^ other.co_flags) & ~inspect.CO_NESTED or list(one.co_positions()) != list(other.co_positions()):
+        return False
+    return all(
+        _are_alike(a, b) if isinstance(a, types.CodeType) and isinstance(b, types.CodeType) else repr(a) == repr(b)
+        for a, b in zip(one.co_consts, other.co_consts, strict=True)
+    )
+
+
+_SAME = ("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount", "co_kwonlyargcount")
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__")
