@@ -138,7 +138,12 @@ class _Compiled:
         pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise, random=random)
         dims = DeclaredDims(function, self.report)
         self._dispatch = Dispatch(
-            _call, _bind, pieces, whole=False, around=lambda _, args, kw: dims.as_symbols(args, kw)
+            _call,
+            _bind,
+            pieces,
+            whole=False,
+            around=lambda _, args, kw: dims.as_symbols(args, kw),
+            report=self.report,
         )
         self._shadow: ShadowedCalls | None = None
         if verify is not None:

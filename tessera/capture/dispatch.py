@@ -26,6 +26,7 @@ from tessera.capture.hook_watch import HookWatch
 from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
 from tessera.capture.step_down import RunsEagerly
+from tessera.program import Report
 from tessera.random.state import get_state, set_state
 
 
@@ -86,6 +87,7 @@ class Dispatch:
         whole: raise when the function cannot be captured in one piece, instead of breaking it up.
         data: position of the first argument that is data, and not what the data are given to.
         around: is given the arguments of a call that is captured, and is what the capture happens in.
+        report: is told where both branches of a conditional are compiled.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Dispatch:
         whole: bool,
         data: int = 1,
         around: Callable[..., AbstractContextManager[None]] = _nothing,
+        report: Report | None = None,
     ) -> None:
         # A code object of its own, for Dynamo keeps captures, and counts them against its limit, for each code object;
         # and a name of its own, for by that it remembers which sizes have changed, whichever model they were seen in.
@@ -115,7 +118,7 @@ class Dispatch:
         self._compile = functools.partial(
             torch.compile, self._function, backend=_weak(self._compile_graph), options=options
         )
-        self._branches, self._guarded = Branches(), False
+        self._branches, self._guarded, self._report = Branches(), False, report
         self.misses = 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
@@ -182,8 +185,12 @@ class Dispatch:
             traced = torch_internals.traced()
             self._codes |= traced.codes
             self._names.see(traced)
-            self._branches.check(graph_module)
-            return self._backend(graph_module, inputs)
+            both_ways = self._branches.check(graph_module)
+            before = len(self._report.compilations) if self._report else 0
+            compiled = self._backend(graph_module, inputs)
+            for compilation in self._report.compilations[before:] if self._report else ():
+                compilation.notes += both_ways
+            return compiled
         finally:
             self._branches.put_back()
 

@@ -244,6 +244,7 @@ class TrainStep:
             whole=True,
             data=3,
             around=lambda _, __, ___, inputs, targets, named: dims.as_symbols(inputs, named, targets),
+            report=self.report,
         )
         self._pieces: Dispatch | None = None
         self._compile_for_pieces = compile_pieces(
@@ -427,7 +428,9 @@ class TrainStep:
         if self._plain:
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         if self._pieces is None:
-            self._pieces = Dispatch(_forward_and_loss, _bind, self._compile_piece, whole=False)
+            self._pieces = Dispatch(
+                _forward_and_loss, _bind, self._compile_piece, whole=False, report=self.report
+            )
         return self._pieces_or_plain(self._pieces, arguments)
 
     def _raise_as_eager(self, arguments: tuple[Any, ...], error: Exception) -> NoReturn:

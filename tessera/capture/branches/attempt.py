@@ -16,21 +16,23 @@ from typing import Any, TypeVar
 from torch import fx
 
 from tessera import torch_internals
-from tessera.capture.branches.proof import why_unsafe
+from tessera.capture.branches.proof import decisions, why_unsafe
 from tessera.capture.branches.rewrite import CannotRewrite, Key, deciding, rewritten
 from tessera.capture.branches.source import Definition, compiled, definition_of
 from tessera.capture.step_down import CannotCapture
+from tessera.program import source_line
 from tessera.users_code import is_library
 
 _ROUNDS = 64  # conditionals in one capture
 _PATIENCE = 3  # captures that failed, after which none is tried
+TOLD = "decided by a tensor, both branches are compiled: {}"
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class _Copy:
     original: types.CodeType
-    tree: Definition
+    source: Definition
     those: frozenset[Key]
     code: types.CodeType
 
@@ -86,10 +88,17 @@ class Branches:
         """A capture was given up."""
         self._failures += 1
 
-    def check(self, graph_module: fx.GraphModule) -> None:
-        """Raises ``Unproved`` where the branches of what was captured may do more than compute."""
-        if self._in_place and (reason := why_unsafe(graph_module)):
+    def check(self, graph_module: fx.GraphModule) -> list[str]:
+        """What to tell of the branches that were captured, once for each line.
+
+        Raises:
+            Unproved: they may do more than compute.
+        """
+        if not self._in_place:
+            return []
+        if reason := why_unsafe(graph_module):
             raise Unproved(reason)
+        return list(dict.fromkeys(TOLD.format(source_line(node)) for node in decisions(graph_module)))
 
     def put_back(self) -> None:
         """The user's functions are what they were."""
@@ -115,26 +124,26 @@ class Branches:
         original = known.original if known is not None else _outermost(code)
         if original is None or is_library(original.co_filename):
             return None
-        tree = known.tree if known is not None else definition_of(original)
-        if tree is None:
+        source = known.source if known is not None else definition_of(original)
+        if source is None:
             return None
         those = known.those if known is not None else frozenset()
         where = place.lineno, place.col_offset, place.end_lineno, place.end_col_offset
-        found = deciding(tree, where, those)
+        found = deciding(source.tree, where, those)
         if not found or (original.co_filename, found) in self._refused:
             return None
         try:
-            made = compiled(rewritten(tree, those | found), original)
+            made = compiled(rewritten(source.tree, those | found), source, original)
         except CannotRewrite:
             return None
         if made is None:
             return None
-        self._copies[id(original)] = _Copy(original, tree, those | found, made)
+        self._copies[id(original)] = _Copy(original, source, those | found, made)
         return original.co_filename, found
 
 
 def _functions_of(code: types.CodeType) -> list[types.FunctionType]:
-    return [f for f in gc.get_referrers(code) if isinstance(f, types.FunctionType) and f.__code__ is code]
+    return [f for f in gc.get_referrers(code) if type(f) is types.FunctionType and f.__code__ is code]
 
 
 def _holds(code: types.CodeType, inner: types.CodeType) -> bool:
@@ -144,13 +153,10 @@ def _holds(code: types.CodeType, inner: types.CodeType) -> bool:
 
 
 def _outermost(code: types.CodeType) -> types.CodeType | None:
-    """The code of a function that is there, and makes the function of ``code`` when it runs, or has that code itself."""
-    for _ in range(8):
-        if _functions_of(code):
-            return code
-        constants = [t for t in gc.get_referrers(code) if isinstance(t, tuple)]
-        around = [c for t in constants for c in gc.get_referrers(t) if isinstance(c, types.CodeType)]
-        if not around:
-            return None
-        code = around[0]
-    return None
+    """``code``, or, where there is no function of it yet, the code of the nearest function that makes one."""
+    if _functions_of(code):
+        return code
+    functions = (f for f in gc.get_objects() if type(f) is types.FunctionType)
+    around = {f.__code__ for f in functions if f.__code__.co_filename == code.co_filename and _holds(f.__code__, code)}
+    nearest = (each for each in around if not any(other is not each and _holds(each, other) for other in around))
+    return next(nearest, None)

@@ -10,10 +10,10 @@ optimizers do nothing, and a compiled branch makes it zero.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from tessera.program.provenance import frames_of_trace
 
 def why_unsafe(graph_module: fx.GraphModule) -> str:
     """The reason to run what was captured in pieces, or an empty string; it may take out copies that need not be."""
-    if not any(map(_is_choice, graph_module.graph.nodes)):
+    if not decisions(graph_module):
         return ""
     if torch_internals.transforms_inside(graph_module.graph):
         return "a transform of functions meets a branch"
@@ -35,11 +35,19 @@ def why_unsafe(graph_module: fx.GraphModule) -> str:
         return "random numbers of Python's are drawn beside branches"
     try:
         level = _Level(graph_module)
+        if len(decisions(graph_module)) > level.count():
+            return "a branch stands in what is called in a way of its own, a checkpoint for one"
         level.check_leaving()
         level.check_gradients()
     except _Unsafe as error:
         return str(error)
     return ""
+
+
+def decisions(graph_module: fx.GraphModule) -> list[fx.Node]:
+    """What ``choose`` and its like became in a captured graph."""
+    graphs = [module.graph for module in graph_module.modules() if isinstance(module, fx.GraphModule)]
+    return [node for graph in graphs for node in graph.nodes if _is_choice(node)]
 
 
 class _Unsafe(Exception):
@@ -63,12 +71,7 @@ def _needs_gradient(node: fx.Node) -> bool:
     return value is not None and value.requires_grad
 
 
-@dataclass(frozen=True)
-class _Flow:
-    """Inputs that a gradient reaches: whatever is decided, and perhaps."""
-
-    surely: frozenset[int]
-    perhaps: frozenset[int]
+Flow = tuple[frozenset[int], frozenset[int]]  # inputs that a gradient reaches: whatever is decided, and perhaps
 
 
 class _Level:
@@ -107,6 +110,10 @@ class _Level:
                     for branch in both:
                         for source in branch.handed_on(index):
                             self.unite(user, operands[source])
+
+    def count(self) -> int:
+        """Of all decisions in it."""
+        return len(self._branches) + sum(branch.count() for both in self._branches.values() for branch in both)
 
     # -- memory ------------------------------------------------------------------------------------------------------
 
@@ -196,37 +203,40 @@ class _Level:
     def check_gradients(self) -> None:
         """No gradient depends on what is decided."""
         for result in self.outputs:
-            if isinstance(result, fx.Node) and _needs_gradient(result):
-                flow = self.flow(result)
-                for index in flow.perhaps - flow.surely:
+            if isinstance(result, fx.Node):
+                surely, perhaps = self.flow(result)
+                for index in perhaps - surely:
                     name = self.inputs[index].name.replace("l_", "", 1).strip("_")
                     raise _Unsafe(f"only one branch computes with {name}, whose gradient is None where it is not taken")
 
-    def flow(self, result: fx.Node) -> _Flow:
+    def flow(self, result: fx.Node) -> Flow:
         """Where the gradient of ``result`` goes."""
-        surely, perhaps = {result}, {result}
-        for node in reversed(self.graph.nodes):
-            if node not in perhaps or node in self._branches:
-                continue
-            for given, sure in self._sources(node):
-                perhaps.add(given)
-                if sure and node in surely:
-                    surely.add(given)
-        return _Flow(self._numbers(surely), self._numbers(perhaps))
+        return self._flows[result]
 
-    def _sources(self, node: fx.Node) -> Iterable[tuple[fx.Node, bool]]:
-        if node.target is operator.getitem and node.args[0] in self._branches:
-            cond: Any = node.args[0]
-            flows = [branch.flow(branch.outputs[node.args[1]]) for branch in self._branches[cond]]  # type: ignore[index]
-            for index, given in enumerate(cond.args[3]):
-                if any(index in flow.perhaps for flow in flows) and _needs_gradient(given):
-                    yield given, all(index in flow.surely for flow in flows)
-            return
-        first = node.all_input_nodes[:1] if _name(node) in _OF_ANOTHER else node.all_input_nodes
-        yield from ((given, True) for given in first if _needs_gradient(given))
+    @functools.cached_property
+    def _flows(self) -> dict[fx.Node, Flow]:
+        flows: dict[fx.Node, Flow] = {}
+        for node in self.graph.nodes:
+            cond = node.args[0] if node.target is operator.getitem else None
+            if not _needs_gradient(node):
+                flows[node] = frozenset(), frozenset()
+            elif node.op == "placeholder":
+                flows[node] = (frozenset([self.inputs.index(node)]),) * 2
+            elif cond in self._branches:
+                taken = [branch.flow(branch.outputs[node.args[1]]) for branch in self._branches[cond]]
+                each = [
+                    (_joined(flows[cond.args[3][i]][0] for i in surely), _joined(flows[cond.args[3][i]][1] for i in perhaps))
+                    for surely, perhaps in taken
+                ]
+                flows[node] = each[0][0] & each[1][0], each[0][1] | each[1][1]
+            else:
+                given = node.all_input_nodes[:1] if _name(node) in _OF_ANOTHER else node.all_input_nodes
+                flows[node] = _joined(flows[one][0] for one in given), _joined(flows[one][1] for one in given)
+        return flows
 
-    def _numbers(self, nodes: set[fx.Node]) -> frozenset[int]:
-        return frozenset(index for index, node in enumerate(self.inputs) if node in nodes)
+
+def _joined(parts: Iterable[frozenset[int]]) -> frozenset[int]:
+    return frozenset[int]().union(*parts)
 
 
 def _branch(graph_module: fx.GraphModule) -> _Level:

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tessera.capture.branches import liveness
-from tessera.capture.branches.source import Definition
+from tessera.capture.branches.source import Function
 
 Key = tuple[str, int, int, int, int]  # what a conditional is, and where it stands in its file
 Path = tuple[tuple[ast.AST, Sequence[ast.stmt]], ...]
@@ -86,7 +86,7 @@ def _decisions(test: ast.expr) -> Iterator[ast.expr]:
             yield test
 
 
-def rewritten(tree: Definition, those: frozenset[Key]) -> ast.FunctionDef:
+def rewritten(tree: Function, those: frozenset[Key]) -> ast.FunctionDef:
     """The copy.
 
     Raises:

@@ -9,33 +9,53 @@ import inspect
 import linecache
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-Definition = ast.FunctionDef | ast.Lambda
+Function = ast.FunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function's tree, and the imports of its file: what is called on an imported name is compiled in its own way."""
+
+    tree: Function
+    imports: tuple[ast.stmt, ...]
 
 
 def definition_of(code: types.CodeType) -> Definition | None:
-    """The tree of the function that has ``code``, or None where no source is known that compiles to just that."""
+    """The source of the function that has ``code``, or None where none is known that compiles to just that."""
     text = "".join(linecache.getlines(code.co_filename))
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError):
         return None
+    imports = tuple(_imports(module))
     for node in ast.walk(module):
-        if _may_be(node, code) and (made := compiled(node, code)) is not None and _are_alike(made, code):
-            return node
+        if isinstance(node, Function) and _may_be(node, code):
+            found = Definition(node, imports)
+            if (made := compiled(node, found, code)) is not None and _are_alike(made, code):
+                return found
     return None
 
 
-def _may_be(node: ast.AST, code: types.CodeType) -> bool:
+def _imports(node: ast.AST) -> Iterator[ast.stmt]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import) or (isinstance(child, ast.ImportFrom) and child.module != "__future__"):
+            yield child
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            yield from _imports(child)
+
+
+def _may_be(node: Function, code: types.CodeType) -> bool:
     if isinstance(node, ast.Lambda):
         return code.co_name == "<lambda>" and node.lineno == code.co_firstlineno
-    if not isinstance(node, ast.FunctionDef) or node.name != code.co_name:
+    if node.name != code.co_name:
         return False
     return min([node.lineno, *(each.lineno for each in node.decorator_list)]) == code.co_firstlineno
 
 
-def compiled(tree: Definition, like: types.CodeType) -> types.CodeType | None:
-    """``tree`` as code that can stand in for ``like``: it takes the same arguments and closure, in the same order.
+def compiled(tree: Function, found: Definition, like: types.CodeType) -> types.CodeType | None:
+    """``tree``, which stands where ``found`` does, as code that can stand in for ``like``: it takes the same arguments and closure, in the same order.
 
     None where that cannot be: a name that a class makes private is another one outside of the class.
     """
@@ -55,13 +75,13 @@ def compiled(tree: Definition, like: types.CodeType) -> types.CodeType | None:
     )
     if hasattr(tree, "type_params"):
         around.type_params = []
-    module = ast.fix_missing_locations(ast.Module(body=[around], type_ignores=[]))
+    module = ast.fix_missing_locations(ast.Module(body=[*found.imports, around], type_ignores=[]))
     flags = like.co_flags & _OF_FUTURE
     try:
         code = compile(module, like.co_filename, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    made = next(iter(_codes(next(iter(_codes(code))))))
+    made = next(_codes(next(_codes(code))))
     fits = made.co_freevars == like.co_freevars and _arguments(made) == _arguments(like)
     return made.replace(co_name=like.co_name, co_qualname=like.co_qualname) if fits else None
 
@@ -69,7 +89,7 @@ def compiled(tree: Definition, like: types.CodeType) -> types.CodeType | None:
 _OF_FUTURE = __future__.annotations.compiler_flag  # of those that change what is compiled, the one still optional
 
 
-def _bare(tree: Definition) -> ast.stmt:
+def _bare(tree: Function) -> ast.stmt:
     """Without what is computed around the function, when it is made: decorators, defaults, annotations."""
     signature = tree.args
     bare = ast.arguments(
