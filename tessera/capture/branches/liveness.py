@@ -19,7 +19,7 @@ def read(*parts: ast.AST) -> Names:
 
 
 def assigned(*parts: ast.AST) -> Names:
-    """The variables of the function around them that ``parts`` assign."""
+    """The variables of the function around them that ``parts`` assign, or change in place."""
     return _NONE.union(*(_uses(part)[1] for part in parts))
 
 
@@ -40,9 +40,31 @@ def _uses(node: ast.AST) -> tuple[Names, Names]:
         case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar() | ast.ClassDef():
             reads, writes = _of_children(node)
             return reads, writes | Names([node.name] if node.name else [])
+        case ast.Call(ast.Attribute(ast.Name(name), method)) if is_in_place(method):
+            reads, writes = _of_children(node)
+            return reads, writes | {name}
+        case ast.Subscript(ast.Name(name), _, ast.Store()):
+            return _of_children(node)[0], Names([name])
         case ast.alias():
             return _NONE, Names([(node.asname or node.name).partition(".")[0]])
     return _of_children(node)
+
+
+def is_in_place(method: str) -> bool:
+    """Whether a method of that name writes to its tensor."""
+    return method.endswith("_") and not method.startswith("_")
+
+
+def changed_in_place(block: Iterable[ast.AST]) -> Names:
+    """The variables whose tensors ``block`` writes to under their names."""
+    found = set()
+    for node in (node for part in block for node in ast.walk(part)):
+        match node:
+            case ast.AugAssign(ast.Name(name)) | ast.Subscript(ast.Name(name), _, ast.Store()):
+                found.add(name)
+            case ast.Call(ast.Attribute(ast.Name(name), method)) if is_in_place(method):
+                found.add(name)
+    return Names(found)
 
 
 def _of_children(node: ast.AST) -> tuple[Names, Names]:

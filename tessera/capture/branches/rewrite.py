@@ -142,6 +142,8 @@ class _Function:
             path = ((around, behind), *outer)
             end = None if rest is None else [*behind, *rest]
             if isinstance(statement, ast.If) and key(statement) in self._those:
+                if isinstance(around, ast.For | ast.While) and (whole := _going_on(statement, behind)) is not None:
+                    return [*made, *self._assigning(whole, ((around, ()), *outer))]
                 if liveness.returns([statement]):
                     return [*made, *self._returning(statement, end)]
                 made += self._assigning(statement, path)
@@ -236,7 +238,7 @@ class _Function:
     def _branch(
         self, kind: str, node: ast.If, body: list[ast.stmt], reads: frozenset[str], block: Sequence[ast.stmt]
     ) -> ast.stmt:
-        owned = sorted(reads & _changed_in_place(block))
+        owned = sorted(reads & liveness.changed_in_place(block))
         first = [
             ast.Assign([ast.Name(n, ast.Store())], ast.Call(ast.Name(_ours("own"), ast.Load()), [_name(n)], []))
             for n in owned
@@ -321,6 +323,18 @@ def _folded(node: ast.BoolOp, helper: str) -> ast.expr:
     return made
 
 
+def _going_on(node: ast.If, behind: Sequence[ast.stmt]) -> ast.If | None:
+    """Without the ``continue`` that a branch ends with: what stands behind is for the other one."""
+    made = copy.copy(node)
+    if node.body and isinstance(node.body[-1], ast.Continue):
+        made.body, made.orelse = node.body[:-1], [*node.orelse, *behind]
+    elif node.orelse and isinstance(node.orelse[-1], ast.Continue):
+        made.body, made.orelse = [*node.body, *behind], node.orelse[:-1]
+    else:
+        return None
+    return made
+
+
 def _later(expression: ast.expr, *parameters: str) -> ast.expr:
     _refuse_more_than_computing([expression])
     if any(isinstance(node, ast.NamedExpr) for node in ast.walk(expression)):
@@ -349,11 +363,6 @@ def _placed(node: Any, where: ast.AST) -> Any:
         if isinstance(each, ast.expr | ast.stmt | ast.arg) and not hasattr(each, "lineno"):
             ast.copy_location(each, where)
     return node
-
-
-def _changed_in_place(block: Sequence[ast.stmt]) -> frozenset[str]:
-    nodes = (node for part in block for node in ast.walk(part))
-    return frozenset(n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name))
 
 
 def _refuse_more_than_computing(parts: Sequence[ast.AST]) -> None:

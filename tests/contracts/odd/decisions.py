@@ -392,17 +392,6 @@ def decides_augmented_dtype(r):
 
 
 @odd
-def decides_augmented_fails(r):
-    def f(x):
-        n = x.round().long()
-        if x.sum() > 0:
-            n += 2.5
-        return n
-
-    each_way(r, f, slopes=False)
-
-
-@odd
 def decides_in_place_method(r):
     def f(x):
         y = x * 2
@@ -720,16 +709,16 @@ def decides_bare_tensor(r):
 
 
 @odd
-def decides_many_values(r):
+def decides_one_value_of_any_shape(r):
     def f(x):
         if x > 0:
             return x * 2
         return x + 3
 
-    compiled = each_way(r, f)
-    compiled(torch.ones(1))
-    compiled(torch.ones(1, 1) * -1)
-    compiled(torch.ones(0))
+    compiled = r.compile(f)
+    for value in (1.0, -1.0):
+        compiled(torch.full((1,), value))
+        compiled(torch.full((1, 1), value))
 
 
 @odd
