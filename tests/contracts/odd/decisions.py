@@ -16,11 +16,11 @@ BOTH_WAYS = (1.0, -1.0, 0.2, -0.1, 3.0)  # what the grid is multiplied by: a con
 
 
 def each_way(r, function, *, slopes=True, times=BOTH_WAYS):
-    """Call what is compiled for values of either side, and some twice; with and without gradients."""
+    """Call what is compiled for values of either side, without and with gradients (no batch of a step has any)."""
     compiled = r.compile(function)
     for sign in times:
         compiled(sign * grid())
-    for sign in times if slopes else ():
+    for sign in times if slopes and r.way != "step" else ():
         compiled((sign * grid()).requires_grad_())
     return compiled
 
