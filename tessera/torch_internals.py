@@ -902,6 +902,11 @@ def is_operator(target: object) -> bool:
     return isinstance(target, torch._ops.OpOverload) and target.namespace != "higher_order"
 
 
+def is_control_flow(target: object) -> bool:
+    """Whether a node calls another graph, or something that is more than a function of tensors."""
+    return isinstance(target, torch._ops.HigherOrderOperator)
+
+
 def is_random(operator: Any) -> bool:
     """Whether two calls of an operator on the same values may differ."""
     return torch.Tag.nondeterministic_seeded in operator.tags
@@ -933,12 +938,10 @@ def _draws(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> boo
 
 
 def draws_when_run(graph_module: fx.GraphModule) -> bool:
-    """Whether a graph from Dynamo draws random numbers; what it has of other graphs, branches for one, is passed over."""
+    """Whether a graph from Dynamo draws random numbers; branches that it calls are passed over."""
     with _Draws() as seen, torch.no_grad():
         for node in graph_module.graph.nodes:
-            if node.op not in ("call_function", "call_method") or isinstance(
-                node.target, torch._ops.HigherOrderOperator
-            ):
+            if node.op not in ("call_function", "call_method") or is_control_flow(node.target):
                 continue
             given = fx.node.map_arg((node.args, node.kwargs), lambda one: one.meta.get("example_value"))
             args, kwargs = given

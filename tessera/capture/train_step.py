@@ -428,9 +428,7 @@ class TrainStep:
         if self._plain:
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         if self._pieces is None:
-            self._pieces = Dispatch(
-                _forward_and_loss, _bind, self._compile_piece, whole=False, report=self.report
-            )
+            self._pieces = Dispatch(_forward_and_loss, _bind, self._compile_piece, whole=False, report=self.report)
         return self._pieces_or_plain(self._pieces, arguments)
 
     def _raise_as_eager(self, arguments: tuple[Any, ...], error: Exception) -> NoReturn:

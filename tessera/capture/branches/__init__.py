@@ -1,1 +1,1 @@
-"""An ``if`` that a tensor decides: both branches are compiled, in a copy of the user's function that nobody else sees."""
+"""An ``if`` that a tensor decides: both branches are compiled, from a copy of the function that nobody else sees."""

@@ -63,26 +63,22 @@ class Branches:
         """
         first: Exception | None = None
         before, tried = dict(self._copies), set[tuple[str, frozenset[Key]]]()
-        for _ in range(_ROUNDS):
+        while True:
             try:
                 with torch_internals.keeping_stops(), self._copies_in_place():
                     return attempt()
             except Exception as error:
                 stop = torch_internals.stopped_by_value(error)
-                refusal = isinstance(torch_internals.backend_failure(error), Unproved)
-                error.__traceback__ = error.__traceback__ if stop is None else None  # it holds all that was recorded
+                if stop is not None:
+                    error.__traceback__ = None  # it holds all that was recorded
                 first = first or error
-                if stop is not None and (learnt := self._learn(*stop)) is not None:
-                    tried.add(learnt)
-                    continue
-                if tried and (refusal or isinstance(error, torch_internals.capture_errors())):
-                    if refusal or torch_internals.backend_failure(error) is None:
-                        self._copies, self._refused = before, self._refused | tried
-                        raise first from None
-                raise
-        self._copies = before
-        assert first is not None
-        raise first
+                learnt = self._learn(*stop) if stop is not None and len(tried) < _ROUNDS else None
+                if learnt is None:
+                    if not (tried and _is_about_branches(error)):
+                        raise
+                    self._copies, self._refused = before, self._refused | tried
+                    raise first from None
+                tried.add(learnt)
 
     def failed(self) -> None:
         """A capture was given up."""
@@ -140,6 +136,12 @@ class Branches:
             return None
         self._copies[id(original)] = _Copy(original, source, those | found, made)
         return original.co_filename, found
+
+
+def _is_about_branches(error: Exception) -> bool:
+    """Whether a capture failed, and not what was made of it."""
+    inner = torch_internals.backend_failure(error)
+    return isinstance(inner, Unproved) or (inner is None and isinstance(error, torch_internals.capture_errors()))
 
 
 def _functions_of(code: types.CodeType) -> list[types.FunctionType]:

@@ -83,10 +83,12 @@ def _parameters(args: ast.arguments) -> Names:
 
 
 def read_later(tree: ast.AST, but: Iterable[ast.AST]) -> Names:
-    """What functions and generators inside ``tree`` read, which may run at any time; those inside of ``but`` do not count."""
+    """What functions and generators inside ``tree``, and not inside of ``but``, read: they may run at any time."""
     inside = {id(node) for part in but for node in ast.walk(part)}
     later = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.GeneratorExp)
-    return read(*(node for node in ast.walk(tree) if node is not tree and isinstance(node, later) and id(node) not in inside))
+    return read(
+        *(node for node in ast.walk(tree) if node is not tree and isinstance(node, later) and id(node) not in inside)
+    )
 
 
 def read_before_assigned(block: Sequence[ast.stmt]) -> Names:
@@ -119,7 +121,9 @@ def _flow_of(node: ast.stmt) -> tuple[Names, Names | None]:
             both = one & other if one is not None and other is not None else one if other is None else other
             return read(node.test) | first | second, both
         case ast.For():
-            return read(node.iter, node.target) | (_flow(node.body)[0] - assigned(node.target)) | read(*node.orelse), _NONE
+            return read(node.iter, node.target) | (_flow(node.body)[0] - assigned(node.target)) | read(
+                *node.orelse
+            ), _NONE
         case ast.While():
             return read(node.test) | _flow(node.body)[0] | read(*node.orelse), _NONE
         case ast.FunctionDef():

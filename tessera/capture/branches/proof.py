@@ -225,7 +225,10 @@ class _Level:
             elif cond in self._branches:
                 taken = [branch.flow(branch.outputs[node.args[1]]) for branch in self._branches[cond]]
                 each = [
-                    (_joined(flows[cond.args[3][i]][0] for i in surely), _joined(flows[cond.args[3][i]][1] for i in perhaps))
+                    (
+                        _joined(flows[cond.args[3][i]][0] for i in surely),
+                        _joined(flows[cond.args[3][i]][1] for i in perhaps),
+                    )
                     for surely, perhaps in taken
                 ]
                 flows[node] = each[0][0] & each[1][0], each[0][1] | each[1][1]
@@ -243,9 +246,8 @@ def _branch(graph_module: fx.GraphModule) -> _Level:
     if reason := traced_wrongly(graph_module):
         raise _Unsafe(reason)
     for node in graph_module.graph.nodes:
-        called = node.target
-        if isinstance(called, torch._ops.HigherOrderOperator) and not _is_choice(node):
-            raise _Unsafe(f"a branch has a {called.name()}")
+        if torch_internals.is_control_flow(node.target) and not _is_choice(node):
+            raise _Unsafe(f"a branch has a {_name(node)}")
         value = _tensor(node)
         if value is not None and value.is_complex():
             raise _Unsafe("a branch computes with complex numbers")

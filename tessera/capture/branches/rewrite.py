@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tessera.capture.branches import liveness
-from tessera.capture.branches.source import Function
+from tessera.capture.branches.source import Function, new_function, parameters
 
 Key = tuple[str, int, int, int, int]  # what a conditional is, and where it stands in its file
 Path = tuple[tuple[ast.AST, Sequence[ast.stmt]], ...]
@@ -90,19 +90,20 @@ def rewritten(tree: Function, those: frozenset[Key]) -> ast.FunctionDef:
     """The copy.
 
     Raises:
-        CannotRewrite: one of them holds more than computing, or a variable of it is used where it could not be followed.
+        CannotRewrite: one of them does more than compute, or a variable of it is used where that is not followed.
     """
-    body = [ast.copy_location(ast.Return(tree.body), tree.body)] if isinstance(tree, ast.Lambda) else tree.body
-    name = "<lambda>" if isinstance(tree, ast.Lambda) else tree.name
-    decorators = [] if isinstance(tree, ast.Lambda) else tree.decorator_list
-    whole = ast.copy_location(ast.FunctionDef(name=name, args=tree.args, body=body, decorator_list=decorators), tree)
-    copied = _Function(whole, those).copied()
+    if isinstance(tree, ast.Lambda):
+        body: list[ast.stmt] = [ast.copy_location(ast.Return(tree.body), tree.body)]
+        tree = ast.copy_location(new_function("<lambda>", tree.args, body), tree)
+    copied = _Function(tree, those).copied()
     needed = ast.ImportFrom(
         module="tessera.capture.branches.choice",
-        names=[ast.alias(name=helper, asname=_ours(helper)) for helper in ("choose", "both", "either", "truth", "last")],
+        names=[
+            ast.alias(name=helper, asname=_ours(helper)) for helper in ("choose", "both", "either", "truth", "last")
+        ],
         level=0,
     )
-    copied.body.insert(0, ast.fix_missing_locations(ast.copy_location(needed, body[0])))
+    copied.body.insert(0, ast.fix_missing_locations(ast.copy_location(needed, tree.body[0])))
     return copied
 
 
@@ -239,20 +240,12 @@ class _Function:
         self, kind: str, node: ast.If, body: list[ast.stmt], reads: frozenset[str], block: Sequence[ast.stmt]
     ) -> ast.stmt:
         owned = sorted(reads & liveness.changed_in_place(block))
-        first = [
+        first: list[ast.stmt] = [
             ast.Assign([ast.Name(n, ast.Store())], ast.Call(ast.Name(_ours("own"), ast.Load()), [_name(n)], []))
             for n in owned
         ]
-        arguments = ast.arguments(
-            posonlyargs=[],
-            args=[ast.arg(_ours("own")), *(ast.arg(n) for n in sorted(reads))],
-            kwonlyargs=[],
-            kw_defaults=[],
-            defaults=[_name(n) for n in sorted(reads)],
-        )
-        function = ast.FunctionDef(
-            name=_branch_name(kind, node), args=arguments, body=[*first, *body], decorator_list=[]
-        )
+        arguments = parameters([_ours("own"), *sorted(reads)], [_name(n) for n in sorted(reads)])
+        function = new_function(_branch_name(kind, node), arguments, [*first, *body])
         return _placed(function, node.test)
 
     def _refuse_unfollowed(self, node: ast.If, parts: Sequence[ast.AST]) -> None:
@@ -308,7 +301,7 @@ class _Expressions(ast.NodeTransformer):
                 known = key(node) in self._those
                 node.values = [self._decision(value) for value in node.values]
                 return _folded(node, "both" if isinstance(node.op, ast.And) else "either") if known else node
-        return self.visit(node)  # type: ignore[no-any-return]
+        return self.visit(node)
 
 
 _KINDS = {"If", "IfExp", "BoolOp", "Compare"}
@@ -335,13 +328,11 @@ def _going_on(node: ast.If, behind: Sequence[ast.stmt]) -> ast.If | None:
     return made
 
 
-def _later(expression: ast.expr, *parameters: str) -> ast.expr:
+def _later(expression: ast.expr, *names: str) -> ast.expr:
     _refuse_more_than_computing([expression])
     if any(isinstance(node, ast.NamedExpr) for node in ast.walk(expression)):
         raise CannotRewrite("it assigns within an expression")
-    arguments = ast.arguments(
-        posonlyargs=[], args=[ast.arg(_ours(name)) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]
-    )
+    arguments = parameters([_ours(name) for name in names])
     return _placed(ast.Lambda(arguments, expression), expression)
 
 

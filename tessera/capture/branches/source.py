@@ -1,14 +1,14 @@
 """A function's own source as a syntax tree, if that is proved to be what runs; and a changed tree as code for it."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast
 import inspect
 import linecache
+import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 Function = ast.FunctionDef | ast.Lambda
@@ -55,26 +55,15 @@ def _may_be(node: Function, code: types.CodeType) -> bool:
 
 
 def compiled(tree: Function, found: Definition, like: types.CodeType) -> types.CodeType | None:
-    """``tree``, which stands where ``found`` does, as code that can stand in for ``like``: it takes the same arguments and closure, in the same order.
+    """``tree``, which stands where ``found`` does, as code that can stand in for ``like``.
+
+    It takes the same arguments and the same closure, in the same order.
 
     None where that cannot be: a name that a class makes private is another one outside of the class.
     """
     if any(map(_is_private, _names(tree))):
         return None
-    around = ast.FunctionDef(
-        name="around",
-        args=ast.arguments(
-            posonlyargs=[],
-            args=[ast.arg(arg=name) for name in like.co_freevars],
-            kwonlyargs=[],
-            kw_defaults=[],
-            defaults=[],
-        ),
-        body=[_bare(tree)],
-        decorator_list=[],
-    )
-    if hasattr(tree, "type_params"):
-        around.type_params = []
+    around = new_function("around", parameters(like.co_freevars), [_bare(tree)])
     module = ast.fix_missing_locations(ast.Module(body=[*found.imports, around], type_ignores=[]))
     flags = like.co_flags & _OF_FUTURE
     try:
@@ -104,11 +93,24 @@ def _bare(tree: Function) -> ast.stmt:
     if isinstance(tree, ast.Lambda):
         return ast.copy_location(ast.Expr(ast.copy_location(ast.Lambda(args=bare, body=tree.body), tree)), tree)
     # Its first line, which is in the code too, is that of its first decorator.
-    decorators = [ast.copy_location(ast.Constant(None), each) for each in tree.decorator_list[:1]]
-    function = ast.FunctionDef(name=tree.name, args=bare, body=tree.body, decorator_list=decorators)
-    if hasattr(tree, "type_params"):
-        function.type_params = []
-    return ast.copy_location(function, tree)
+    decorators: list[ast.expr] = [ast.copy_location(ast.Constant(None), each) for each in tree.decorator_list[:1]]
+    return ast.copy_location(new_function(tree.name, bare, tree.body, decorators), tree)
+
+
+def new_function(
+    name: str, arguments: ast.arguments, body: list[ast.stmt], decorators: list[ast.expr] | None = None
+) -> ast.FunctionDef:
+    """The tree of a function; since Python 3.12 one has a list of type parameters, which is needed and empty."""
+    made = ast.FunctionDef(name=name, args=arguments, body=body, decorator_list=decorators or [])
+    if sys.version_info >= (3, 12):
+        made.type_params = []
+    return made
+
+
+def parameters(names: Sequence[str], defaults: Sequence[ast.expr] = ()) -> ast.arguments:
+    """The parameters of a function, the last of which have defaults."""
+    args = [ast.arg(arg=name) for name in names]
+    return ast.arguments(posonlyargs=[], args=args, kwonlyargs=[], kw_defaults=[], defaults=[*defaults])
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
