@@ -80,6 +80,8 @@ class Capture:
 class Dispatch:
     """A function behind Dynamo with a shorter way for calls that were captured before.
 
+    ``misses`` counts the calls that were none of these, ``in_pieces`` those that were not captured whole.
+
     Args:
         function: a plain function with positional parameters only, no closure and no defaults.
         bind: a function of the same parameters that returns its ``locals()``: what the guards look at.
@@ -119,7 +121,7 @@ class Dispatch:
             torch.compile, self._function, backend=_weak(self._compile_graph), options=options
         )
         self._branches, self._guarded, self._report = Branches(), False, report
-        self.misses = 0
+        self.misses, self.in_pieces = 0, 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
         self._made_under: dict[types.CodeType, Circumstances] = {}
@@ -170,14 +172,15 @@ class Dispatch:
             self._branches.failed()
             torch_internals.graph_breaks()
             self.take_back()
-        return self._in_pieces(*args)
+        self.in_pieces += 1
+        return self._broken_up(*args)
 
     @functools.cached_property
     def _in_one_piece(self) -> Callable[..., Any]:
         return self._compile(fullgraph=True)
 
     @functools.cached_property
-    def _in_pieces(self) -> Callable[..., Any]:
+    def _broken_up(self) -> Callable[..., Any]:
         return self._compile()
 
     def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:

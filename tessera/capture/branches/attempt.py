@@ -149,7 +149,8 @@ def _functions_of(code: types.CodeType) -> list[types.FunctionType]:
 
 
 def _holds(code: types.CodeType, inner: types.CodeType) -> bool:
-    return code is inner or any(
+    """Whether ``inner`` is made in ``code``, or is it; Dynamo may have taken it from another code that is equal."""
+    return (code == inner and code.co_filename == inner.co_filename) or any(
         _holds(constant, inner) for constant in code.co_consts if isinstance(constant, types.CodeType)
     )
 

@@ -250,8 +250,12 @@ def _surroundings(events: list[Any]) -> Iterator[None]:
 
 
 def run(name: str, way: str, *, ours: bool) -> Recorder:
+    """Run a program."""
+    return record(name, Recorder(way, ours=ours))
+
+
+def record(name: str, recorder: Recorder) -> Recorder:
     """Run a program. What it raises itself, outside of what it compiled, is put down too."""
-    recorder = Recorder(way, ours=ours)
     with _surroundings(recorder.events):
         try:
             PROGRAMS[name](recorder)
