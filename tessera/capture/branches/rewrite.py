@@ -245,7 +245,7 @@ class _Function:
             for n in owned
         ]
         arguments = parameters([_ours("own"), *sorted(reads)], [_name(n) for n in sorted(reads)])
-        function = new_function(_branch_name(kind, node), arguments, [*first, *body])
+        function = new_function(_branch_name(kind, node), arguments, [*first, *body] or [ast.Pass()])
         return _placed(function, node.test)
 
     def _refuse_unfollowed(self, node: ast.If, parts: Sequence[ast.AST]) -> None:
