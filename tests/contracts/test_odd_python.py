@@ -11,6 +11,12 @@ from tests.contracts.odd import (
     attributes,  # noqa: F401 - each module puts its programs on the list
     belongings,  # noqa: F401
     control,  # noqa: F401
+    decisions_effects,  # noqa: F401
+    decisions_forms,  # noqa: F401
+    decisions_gradients,  # noqa: F401
+    decisions_memory,  # noqa: F401
+    decisions_names,  # noqa: F401
+    decisions_surroundings,  # noqa: F401
     exceptions,  # noqa: F401
     generators,  # noqa: F401
     gradients,  # noqa: F401

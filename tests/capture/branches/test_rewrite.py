@@ -9,7 +9,6 @@ from tessera.capture.branches import choice
 from tessera.capture.branches.rewrite import CannotRewrite, deciding, key, rewritten
 
 
-
 def function_in(text):
     return ast.parse(textwrap.dedent(text)).body[0]
 
@@ -17,9 +16,7 @@ def function_in(text):
 def conditionals(tree):
     kinds = ast.If | ast.IfExp | ast.BoolOp
     return frozenset(
-        key(n)
-        for n in ast.walk(tree)
-        if isinstance(n, kinds) or (isinstance(n, ast.Compare) and len(n.ops) > 1)
+        key(n) for n in ast.walk(tree) if isinstance(n, kinds) or (isinstance(n, ast.Compare) and len(n.ops) > 1)
     )
 
 
