@@ -27,24 +27,149 @@ def made(tree):
 
 
 PROGRAMS = {
-    "alone": "def f(x):\n  y = x\n  if x > 2:\n    y = x + 1\n  return y",
-    "elif": "def f(x):\n  if x > 4:\n    y = 1\n  elif x > 2:\n    y = 2\n  else:\n    y = 3\n  return y, x",
-    "nested": "def f(x):\n  y = 0\n  if x > 1:\n    y = 1\n    if x > 3:\n      y = y + 5\n      if x > 5: y = y * 2\n  return y",
-    "returns": "def f(x):\n  if x > 4:\n    return 1\n  y = x + 1\n  if y > 2:\n    if x > 3:\n      return y\n    y = y * 7\n  return y - 1",
-    "returns none": "def f(x):\n  if x > 4:\n    return 1",
-    "tests": "def f(x):\n  y = 0\n  if x > 1 and not x > 4 or x == 6:\n    y = 1\n  return y",
-    "chain": "def f(x):\n  return 1 if 1 < x < 5 else 2",
-    "values": "def f(x):\n  return (x and 5), (x or 7), (x and 0 or x), not (x or 1)",
-    "expression": "def f(x):\n  return [a * 2 if a > 2 else a for a in range(x)] if x > 3 else (x if x > 1 else -x)",
-    "loop": "def f(x):\n  t = 0\n  for i in range(x):\n    if i > 2:\n      t = t + i\n    else:\n      u = i\n      t = t - u\n  return t",
-    "continue": "def f(x):\n  t = 0\n  for i in range(x):\n    if i == 2:\n      continue\n    t = t + i\n    t = t * 2\n  return t",
-    "augmented": "def f(x):\n  t = 1\n  if x > 2:\n    t += x\n    t *= 2\n  return t",
-    "temporaries": "def f(x):\n  y = 0\n  if x > 1:\n    t = x * 2\n    y = t\n  if x > 3:\n    t = x * 3\n    y = y + t\n  return y",
-    "inner": "def f(x):\n  def g(a):\n    if a > 2:\n      return a\n    return -a\n  return g(x) + g(x + 2)",
-    "with a walrus": "def f(x):\n  if (y := x + 1) > 3:\n    return y\n  return y * 2",
-    "swap": "def f(x):\n  a, b = x, 5\n  if x > 2:\n    a, b = b, a\n  return a - b",
-    "while": "def f(x):\n  n = 0\n  while x > 0:\n    if x > 3:\n      x = x - 2\n    else:\n      x = x - 1\n    n = n + 1\n  return n, x",
-    "a context": "def f(x):\n  import contextlib\n  with contextlib.nullcontext():\n    y = 1\n    if x > 2:\n      y = 3\n  return y",
+    "alone": """
+        def f(x):
+          y = x
+          if x > 2:
+            y = x + 1
+          return y
+    """,
+    "elif": """
+        def f(x):
+          if x > 4:
+            y = 1
+          elif x > 2:
+            y = 2
+          else:
+            y = 3
+          return y, x
+    """,
+    "nested": """
+        def f(x):
+          y = 0
+          if x > 1:
+            y = 1
+            if x > 3:
+              y = y + 5
+              if x > 5: y = y * 2
+          return y
+    """,
+    "returns": """
+        def f(x):
+          if x > 4:
+            return 1
+          y = x + 1
+          if y > 2:
+            if x > 3:
+              return y
+            y = y * 7
+          return y - 1
+    """,
+    "returns none": """
+        def f(x):
+          if x > 4:
+            return 1
+    """,
+    "tests": """
+        def f(x):
+          y = 0
+          if x > 1 and not x > 4 or x == 6:
+            y = 1
+          return y
+    """,
+    "chain": """
+        def f(x):
+          return 1 if 1 < x < 5 else 2
+    """,
+    "values": """
+        def f(x):
+          return (x and 5), (x or 7), (x and 0 or x), not (x or 1)
+    """,
+    "expression": """
+        def f(x):
+          return [a * 2 if a > 2 else a for a in range(x)] if x > 3 else (x if x > 1 else -x)
+    """,
+    "loop": """
+        def f(x):
+          t = 0
+          for i in range(x):
+            if i > 2:
+              t = t + i
+            else:
+              u = i
+              t = t - u
+          return t
+    """,
+    "continue": """
+        def f(x):
+          t = 0
+          for i in range(x):
+            if i == 2:
+              continue
+            t = t + i
+            t = t * 2
+          return t
+    """,
+    "augmented": """
+        def f(x):
+          t = 1
+          if x > 2:
+            t += x
+            t *= 2
+          return t
+    """,
+    "temporaries": """
+        def f(x):
+          y = 0
+          if x > 1:
+            t = x * 2
+            y = t
+          if x > 3:
+            t = x * 3
+            y = y + t
+          return y
+    """,
+    "inner": """
+        def f(x):
+          def g(a):
+            if a > 2:
+              return a
+            return -a
+          return g(x) + g(x + 2)
+    """,
+    "with a walrus": """
+        def f(x):
+          if (y := x + 1) > 3:
+            return y
+          return y * 2
+    """,
+    "swap": """
+        def f(x):
+          a, b = x, 5
+          if x > 2:
+            a, b = b, a
+          return a - b
+    """,
+    "while": """
+        def f(x):
+          n = 0
+          while x > 0:
+            if x > 3:
+              x = x - 2
+            else:
+              x = x - 1
+            n = n + 1
+          return n, x
+    """,
+    "a context": """
+        def f(x):
+          import contextlib
+          with contextlib.nullcontext():
+            y = 1
+            if x > 2:
+              y = 3
+          return y
+    """,
 }
 
 
