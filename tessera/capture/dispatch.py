@@ -21,7 +21,8 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
-from tessera.capture.branches.attempt import Branches
+from tessera.capture.branches.attempt import Branches, Unproved
+from tessera.capture.branches.giving_back import giving_back, with_decisions
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
@@ -188,9 +189,13 @@ class Dispatch:
             traced = torch_internals.traced()
             self._codes |= traced.codes
             self._names.see(traced)
-            both_ways = self._branches.check(graph_module)
+            given_back, both_ways = self._branches.check(graph_module)
+            if given_back:
+                if self._whole:
+                    raise Unproved("a branch returns what was given, and it is returned")
+                with_decisions(graph_module, given_back)
             before = len(self._report.compilations) if self._report else 0
-            compiled = self._backend(graph_module, inputs)
+            compiled = giving_back(self._backend(graph_module, inputs), given_back)
             for compilation in self._report.compilations[before:] if self._report else ():
                 compilation.notes += both_ways
             return compiled

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from torch import fx
 
 from tessera import torch_internals
-from tessera.capture.branches.proof import decisions, why_unsafe
+from tessera.capture.branches.proof import GivenBack, Unsafe, decisions, prove
 from tessera.capture.branches.rewrite import CannotRewrite, Key, deciding, rewritten
 from tessera.capture.branches.source import Definition, compiled, definition_of
 from tessera.capture.step_down import CannotCapture
@@ -84,17 +84,19 @@ class Branches:
         """A capture was given up."""
         self._failures += 1
 
-    def check(self, graph_module: fx.GraphModule) -> list[str]:
-        """What to tell of the branches that were captured, once for each line.
+    def check(self, graph_module: fx.GraphModule) -> tuple[list[GivenBack], list[str]]:
+        """Which results are to be arguments, and what to tell of the branches that were captured, once for each line.
 
         Raises:
             Unproved: they may do more than compute.
         """
         if not self._in_place:
-            return []
-        if reason := why_unsafe(graph_module):
-            raise Unproved(reason)
-        return list(dict.fromkeys(TOLD.format(source_line(node)) for node in decisions(graph_module)))
+            return [], []
+        try:
+            given_back = prove(graph_module)
+        except Unsafe as error:
+            raise Unproved(str(error)) from error
+        return given_back, list(dict.fromkeys(TOLD.format(source_line(node)) for node in decisions(graph_module)))
 
     def put_back(self) -> None:
         """The user's functions are what they were."""

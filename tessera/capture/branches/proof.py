@@ -14,6 +14,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,33 +26,51 @@ from tessera.capture.branches import choice
 from tessera.program.provenance import frames_of_trace
 
 
-def why_unsafe(graph_module: fx.GraphModule) -> str:
-    """The reason to run what was captured in pieces, or an empty string; it may take out copies that need not be."""
-    if not decisions(graph_module):
-        return ""
+@dataclass(frozen=True)
+class GivenBack:
+    """A result that is an argument itself, not a copy, where ``decides`` is ``wanted``.
+
+    Attributes:
+        result, given: their positions.
+    """
+
+    result: int
+    given: int
+    decides: fx.Node
+    wanted: bool
+
+
+class Unsafe(Exception):
+    """Why what was captured is to run in pieces."""
+
+
+def prove(graph_module: fx.GraphModule) -> list[GivenBack]:
+    """Show that branches only compute, and take out copies that need not be.
+
+    Returns:
+        Results of the graph that are copies where they are to be what they are copies of.
+
+    Raises:
+        Unsafe: it cannot be shown.
+    """
+    found = decisions(graph_module)
+    if not found:
+        return []
     if torch_internals.transforms_inside(graph_module.graph):
-        return "a transform of functions meets a branch"
+        raise Unsafe("a transform of functions meets a branch")
     if torch_internals.capture_draws_numbers():
-        return "random numbers of Python's are drawn beside branches"
-    try:
-        level = _Level(graph_module)
-        if len(decisions(graph_module)) > level.count():
-            return "a branch stands in what is called in a way of its own, a checkpoint for one"
-        level.check_leaving()
-        level.check_gradients()
-    except _Unsafe as error:
-        return str(error)
-    return ""
+        raise Unsafe("random numbers of Python's are drawn beside branches")
+    level = _Level(graph_module)
+    if len(found) > level.count():
+        raise Unsafe("a branch stands in what is called in a way of its own, a checkpoint for one")
+    level.check_gradients()
+    return level.given_back()
 
 
 def decisions(graph_module: fx.GraphModule) -> list[fx.Node]:
     """What ``choose`` and its like became in a captured graph."""
     graphs = [module.graph for module in graph_module.modules() if isinstance(module, fx.GraphModule)]
     return [node for graph in graphs for node in graph.nodes if _is_choice(node)]
-
-
-class _Unsafe(Exception):
-    """Why."""
 
 
 def _is_choice(node: fx.Node) -> bool:
@@ -64,6 +83,11 @@ def _is_choice(node: fx.Node) -> bool:
 def _tensor(node: Any) -> torch.Tensor | None:
     value = node.meta.get("example_value") if isinstance(node, fx.Node) else None
     return value if isinstance(value, torch.Tensor) else None
+
+
+def _memory(node: Any) -> int:
+    value = _tensor(node)
+    return 0 if value is None or value.layout is not torch.strided else torch_internals.memory_of(value)
 
 
 def _needs_gradient(node: fx.Node) -> bool:
@@ -102,9 +126,9 @@ class _Level:
                 self._check_owned(node, operands[index])
         for index, results in enumerate(zip(both[0].outputs, both[1].outputs, strict=True)):
             if len({_needs_gradient(result) for result in results}) > 1:
-                raise _Unsafe("the result of one branch has a gradient and that of the other has none")
+                raise Unsafe("the result of one branch has a gradient and that of the other has none")
             if not _are_alike(*(_tensor(each) for result in results for each in (_before_copy(result), result))):
-                raise _Unsafe("the results of the branches differ in shape, layout or dtype")
+                raise Unsafe("the results of the branches differ in shape, layout or dtype")
             for user in node.users:
                 if user.args[1:] == (index,):
                     for branch in both:
@@ -119,13 +143,7 @@ class _Level:
 
     def memory(self, node: Any) -> int:
         """What memory a value lies in, as a number that two values share which may lie in the same; 0 for none."""
-        value = _tensor(node)
-        if value is None or value.layout is not torch.strided:
-            return 0
-        found = torch_internals.memory_of(value)
-        while found in self._same:
-            found = self._same[found]
-        return found
+        return self._root(_memory(node))
 
     def unite(self, one: fx.Node, other: fx.Node) -> None:
         first, second = self.memory(one), self.memory(other)
@@ -149,27 +167,27 @@ class _Level:
                 sources = [(i, n) for i, n in enumerate(self.inputs) if self.memory(n) == found]
                 for index, source in sources:
                     if set(source.users) != {node} or len(sources) > 1:
-                        raise _Unsafe("a branch changes a variable in place, and reads it by another name")
+                        raise Unsafe("a branch changes a variable in place, and reads it by another name")
                     yield index
 
     def _check_owned(self, cond: fx.Node, operand: fx.Node) -> None:
         """Nobody sees afterwards that ``operand`` was not changed."""
         found = self.memory(operand)
         if any(self.memory(node) == found for node in self.inputs):
-            raise _Unsafe("a branch changes in place what was given")
+            raise Unsafe("a branch changes in place what was given")
         if any(node is not operand and self.memory(node) == found for node in cond.args[3]):  # type: ignore[union-attr]
-            raise _Unsafe("a branch changes in place what has another name")
+            raise Unsafe("a branch changes in place what has another name")
         behind = False
         for node in self.graph.nodes:
             if behind and any(self.memory(given) == found for given in node.all_input_nodes):
-                raise _Unsafe("a branch changes in place what is read afterwards by another name")
+                raise Unsafe("a branch changes in place what is read afterwards by another name")
             behind = behind or node is cond
 
     def _check_writes(self) -> None:
         united = {self.memory(node) for node in self.graph.nodes} & {self._root(key) for key in self._united()}
         for node in self.graph.nodes:
             if united and any(self.memory(each) in united for each in written_nodes(node)):
-                raise _Unsafe("a branch returns what was there before, and it is written to")
+                raise Unsafe("a branch returns what was there before, and it is written to")
 
     def _root(self, key: int) -> int:
         while key in self._same:
@@ -180,23 +198,48 @@ class _Level:
         """A branch does nothing but compute."""
         fresh = [self.memory(_before_copy(result)) for result in self.outputs]
         if len(set(fresh)) < len(fresh):
-            raise _Unsafe("a branch returns one tensor twice")
+            raise Unsafe("a branch returns one tensor twice")
         for result in self.outputs:
             value = _tensor(result)
             if value is None or type(value).__name__ != "FakeTensor" or value.layout is not torch.strided:
-                raise _Unsafe("a branch returns something else than tensors")
+                raise Unsafe("a branch returns something else than tensors")
         given = {self.memory(node) for node in self.inputs}
         for node in self.graph.nodes:
             if any(self.memory(each) in given for each in written_nodes(node)):
-                raise _Unsafe("a branch writes to what was there before")
+                raise Unsafe("a branch writes to what was there before")
 
-    def check_leaving(self) -> None:
-        """What leaves is not the copy of something that somebody has."""
+    def given_back(self) -> list[GivenBack]:
+        """Which results are an argument at times. No other is the copy of something that somebody has."""
         roots = {self._root(key) for key in self._united()}
         left = [found for result in self.outputs if (found := self.memory(result)) in roots]
+        if len(set(left)) < len(left):
+            raise Unsafe("a branch returns what was there before, and that is returned too")
         given = {self.memory(node) for node in self.inputs}
-        if len(set(left)) < len(left) or not given.isdisjoint(left):
-            raise _Unsafe("a branch returns what was given, and it is returned")
+        return [
+            back
+            for position, result in enumerate(self.outputs)
+            if self.memory(result) in given.intersection(left)
+            for back in self._given_back(position, result)
+        ]
+
+    def _given_back(self, position: int, result: fx.Node) -> Iterator[GivenBack]:
+        cond: Any = result.args[0] if result.target is operator.getitem else None
+        for wanted, branch in zip((True, False), self._branches.get(cond, ()), strict=False):
+            source = _before_copy(branch.outputs[result.args[1]])  # type: ignore[index]
+            if not branch.handed_on(result.args[1]):  # type: ignore[arg-type]
+                continue
+            operand = cond.args[3][branch.inputs.index(source)] if source in branch.inputs else None
+            if operand in self.inputs:
+                yield GivenBack(position, self.inputs.index(operand), cond.args[0], wanted)
+            elif operand is None or self._may_be_given(operand):
+                raise Unsafe("a branch returns a part of what was given, and it is returned")
+        if cond not in self._branches:
+            raise Unsafe("a branch returns what was given, and a view of it is returned")
+
+    def _may_be_given(self, operand: fx.Node) -> bool:
+        """Whether a value lies in the memory of an argument, or may be one by what was decided before."""
+        chosen = (user for cond in self._branches for user in cond.users)
+        return any(_memory(operand) == _memory(node) for node in (*self.inputs, *chosen))
 
     # -- gradients ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +250,7 @@ class _Level:
                 surely, perhaps = self.flow(result)
                 for index in perhaps - surely:
                     name = self.inputs[index].name.replace("l_", "", 1).strip("_")
-                    raise _Unsafe(f"only one branch computes with {name}, whose gradient is None where it is not taken")
+                    raise Unsafe(f"only one branch computes with {name}, whose gradient is None where it is not taken")
 
     def flow(self, result: fx.Node) -> Flow:
         """Where the gradient of ``result`` goes."""
@@ -244,17 +287,17 @@ def _joined(parts: Iterable[frozenset[int]]) -> frozenset[int]:
 
 def _branch(graph_module: fx.GraphModule) -> _Level:
     if reason := traced_wrongly(graph_module):
-        raise _Unsafe(reason)
+        raise Unsafe(reason)
     for node in graph_module.graph.nodes:
         if torch_internals.is_control_flow(node.target) and not _is_choice(node):
-            raise _Unsafe(f"a branch has a {_name(node)}")
+            raise Unsafe(f"a branch has a {_name(node)}")
         value = _tensor(node)
         if value is not None and value.is_complex():
-            raise _Unsafe("a branch computes with complex numbers")
+            raise Unsafe("a branch computes with complex numbers")
     level = _Level(graph_module)
     level.check_alone()
     if torch_internals.draws_when_run(graph_module):
-        raise _Unsafe("a branch draws random numbers")
+        raise Unsafe("a branch draws random numbers")
     _without_copies(level)
     graph_module.recompile()
     return level
