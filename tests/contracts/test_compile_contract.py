@@ -521,8 +521,8 @@ def test_printing_prints_at_every_call(capsys):
 
 def test_a_report_says_what_happened():
     def branches(x):
-        if x.sum() > 0:  # here
-            return x * 2
+        while x.sum() > 0:  # here
+            x = x - 2
         return x
 
     whole, pieces = tessera.compile(lambda x: x * 2 + 1), tessera.compile(branches)
@@ -535,7 +535,7 @@ def test_a_report_says_what_happened():
     assert pieces.report.rung == "pieces"
     down = pieces.report.step_downs[0]
     assert down.where.file == __file__
-    assert down.where.code == "if x.sum() > 0:  # here"
+    assert down.where.code == "while x.sum() > 0:  # here"
     assert down.instead
 
 

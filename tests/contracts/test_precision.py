@@ -54,7 +54,9 @@ class Branches(Model):
 
     def forward(self, tokens):
         scores = super().forward(tokens)
-        return scores if scores.detach().sum() > -1e9 else scores * 0.5
+        while scores.detach().sum() < -1e9:
+            scores = scores * 0.5
+        return scores
 
 
 class UnderAutocast(Model):

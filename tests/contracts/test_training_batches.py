@@ -241,7 +241,9 @@ def test_values_that_are_not_finite_leave_everything_as_it_was():
 def test_a_micro_batch_that_is_not_finite_does_not_count(in_pieces):
     def forward(module, x):
         y = module.norm(module.layer(x))
-        return y.abs() if in_pieces and y.sum() > 1e9 else y
+        while in_pieces and y.sum() > 1e9:
+            y = y * 0.5
+        return y
 
     good, nan = vectors(*[8] * 6), vectors(8)[0]
     nan[0][0, 0] = float("nan")
