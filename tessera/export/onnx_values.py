@@ -35,7 +35,9 @@ def from_runtime(value: Any) -> torch.Tensor:
     """The tensor in an ``onnxruntime.OrtValue``, in memory of its own."""
     dtype = _DTYPES.get(value.element_type())
     if dtype is None:
-        return torch.from_numpy(value.numpy().copy())
+        array = value.numpy()
+        # Numpy has two names for 64 bits without a sign, and torch knows one of them.
+        return torch.from_numpy(array.view(f"{array.dtype.kind}{array.dtype.itemsize}").copy())
     shape = value.shape()
     if not math.prod(shape):
         return torch.empty(shape, dtype=dtype)

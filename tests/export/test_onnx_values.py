@@ -9,14 +9,14 @@ from tessera.export.onnx_values import from_runtime, to_runtime
 pytest.importorskip("onnxruntime")
 DTYPES = [
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int8, torch.uint8, torch.bool,
-    torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
+    torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(4, 3), (), (0, 2)])
 def test_there_and_back(dtype, shape):
-    tensor = torch.randn(shape).to(dtype)
+    tensor = torch.randn(shape).abs().to(dtype)
     back = from_runtime(to_runtime(tensor))
     assert (back.dtype, back.shape) == (dtype, tensor.shape)
     assert torch.equal(back.double(), tensor.double())

@@ -103,7 +103,7 @@ def _attribute(model, chance):
     elif kind == 1:
         each.ints.extend([chance.choice(_NUMBERS)] * chance.choice([1, 1000]))
     elif kind == 2:
-        each.type = chance.choice([0, 1, 2, 4, 5, 6, 7, 99])
+        each.type = chance.choice([0, 1, 2, 4, 5, 6, 7])
     else:
         each.name = chance.choice(["", "axis", "body"])
     return f"attribute {each.name} of {node.name}"
