@@ -42,7 +42,10 @@ def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contrac
         contract: of the function.
         has_layers: whether what is run is the module itself, so that its layers may be others.
     """
-    good = _repairs(replace(outcome.plan, in_numbers=True), attempt, contract, has_layers=has_layers)
+    try:
+        good = _repairs(replace(outcome.plan, in_numbers=True), attempt, contract, has_layers=has_layers)
+    except Exception:  # noqa: BLE001 - what was found is told, even where looking for what mends it fails
+        return found
     if not good or good[0].cost > _PROVES_NOTHING:
         return replace(found, others=tuple(one.where for one in good[:1] if not _is_at(one, found.where)))
     if isinstance(good[0].edit, AnnotationEdit) and _is_handed_through(outcome):  # something was left out of the code

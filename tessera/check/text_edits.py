@@ -308,13 +308,14 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> tuple[bool, Any]:
 def _alike(value: Any, other: Any) -> bool:
     """Whether one may have been taken for the other."""
     if isinstance(value, torch.Tensor):
-        return isinstance(other, torch.Tensor) and (tuple(value.shape), value.dtype) != (
-            tuple(other.shape),
-            other.dtype,
-        )
+        return isinstance(other, torch.Tensor) and _looks(value) != _looks(other)
     if isinstance(value, nn.Module):
         return type(value) is type(other) and isinstance(value, (nn.Linear, nn.Embedding, nn.LayerNorm, nn.Conv2d))
     return type(value) is int and type(other) is int and value != other
+
+
+def _looks(tensor: torch.Tensor) -> tuple[str, torch.dtype]:
+    return str(list(tensor.shape)), tensor.dtype  # as text: sizes that depend on data cannot be compared
 
 
 def _is_number(node: ast.expr, names: Mapping[str, Any]) -> bool:

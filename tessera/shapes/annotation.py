@@ -2,8 +2,7 @@
 
 At run time it is ``Annotated[torch.Tensor, TensorSpec(...)]``, so that ``Optional``, ``list[...]``, dataclasses and
 every tool that knows ``Annotated`` see a tensor. A type checker sees ``torch.Tensor``: mypy and pyright take all that
-can stand in the brackets. Pyrefly reads text in them as names, so they must be in the file, ``B, S = tessera.dims("B S")``,
-or the annotation jaxtyping's, which its experimental shape checking reads too.
+can stand in the brackets. Pyrefly reads text in them as names, so those must be in the file: ``B, S = dims("B S")``.
 """
 
 from __future__ import annotations

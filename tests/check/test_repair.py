@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -167,3 +169,21 @@ def test_no_edit_that_empties_a_tensor_mends():
 
     (finding,) = tessera.check(shifted).errors
     assert finding.where.code == "return torch.cat([begin, ids], dim=1)"
+
+
+def test_sizes_that_depend_on_data_are_no_hindrance():
+    def parted(x: Tensor["N", "D"], label: Tensor["N", torch.int64]) -> Tensor["D"]:
+        high, low = x[label > 0], x[label < 1]
+        return high.mean(0) + low.mean(0) + x.mean(1)
+
+    (finding,) = tessera.check(parted).errors
+    assert finding.where.code == "return high.mean(0) + low.mean(0) + x.mean(1)"
+
+
+def test_what_was_found_is_told_where_looking_for_edits_fails(monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(sys.modules["tessera.check.repair"], "candidates", fails)
+    (finding,) = tessera.check(kept_dimension).errors
+    assert finding.where.code in ("mean = x.mean(1)", "return x - mean")
