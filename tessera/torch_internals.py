@@ -428,29 +428,12 @@ def user_stack(error: BaseException) -> str:
     return "".join(traceback.format_list(getattr(error, "real_stack", None) or []))
 
 
-@contextlib.contextmanager
-def keeping_stops() -> Iterator[None]:
-    """While something is captured whole: its failure keeps what ``stopped_by_value`` reads."""
-    from torch._dynamo import config
-
-    with config.patch(verbose=True):
-        yield
-
-
-def stopped_by_value(error: BaseException) -> tuple[types.CodeType, dis.Positions] | None:
-    """The function and the place in it where a tensor was asked whether it is true, if that stopped a capture."""
-    from torch._dynamo.symbolic_convert import InstructionTranslatorBase
-
-    found: tuple[types.CodeType, dis.Positions | None] | None = None
-    cause: BaseException | None = error
-    while cause is not None:  # within a branch of a cond, another error is raised from it, or in its place
-        reason = isinstance(cause, capture_errors()) and "Data-dependent branching\n" in str(cause)
-        for frame, _ in traceback.walk_tb(cause.__traceback__) if reason else ():
-            translator = frame.f_locals.get("self")
-            if isinstance(translator, InstructionTranslatorBase):
-                found = translator.f_code, translator.current_instruction.positions
-        cause = cause.__cause__
-    return None if found is None or found[1] is None else (found[0], found[1])
+def stopped_by_value(error: BaseException) -> tuple[str, str, int] | None:
+    """Where a tensor was asked whether it is true, if that stopped a capture: the file, the function and the line."""
+    stack = getattr(error, "real_stack", None)
+    if not stack or not isinstance(error, capture_errors()) or "Data-dependent branching\n" not in str(error):
+        return None
+    return stack[-1].filename, stack[-1].name, stack[-1].lineno
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import gc
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import fx
 
@@ -26,6 +26,7 @@ from tessera.users_code import is_library
 _ROUNDS = 64  # conditionals in one capture
 _PATIENCE = 3  # captures that failed, after which none is tried
 TOLD = "decided by a tensor, both branches are compiled: {}"
+_Learnt = tuple[str, frozenset[Key]]  # conditionals of one function, and their file
 R = TypeVar("R")
 
 
@@ -46,7 +47,7 @@ class Branches:
 
     def __init__(self) -> None:
         self._copies: dict[int, _Copy] = {}  # by the id of the original, which the copy keeps alive
-        self._refused: set[tuple[str, frozenset[Key]]] = set()
+        self._refused: set[_Learnt] = set()
         self._failures = 0
         self._in_place: list[tuple[types.FunctionType, _Copy]] = []
 
@@ -62,23 +63,21 @@ class Branches:
             Exception: what the first attempt raised, where conditionals are in its way that cannot be rewritten.
         """
         first: Exception | None = None
-        before, tried = dict(self._copies), set[tuple[str, frozenset[Key]]]()
+        before, tried = dict(self._copies), set[_Learnt]()
         while True:
             try:
-                with torch_internals.keeping_stops(), self._copies_in_place():
+                with self._copies_in_place():
                     return attempt()
             except Exception as error:
                 stop = torch_internals.stopped_by_value(error)
-                if stop is not None:
-                    error.__traceback__ = None  # it holds all that was recorded
                 first = first or error
-                learnt = self._learn(*stop) if stop is not None and len(tried) < _ROUNDS else None
-                if learnt is None:
+                learnt = self._learn(*stop) if stop is not None and len(tried) < _ROUNDS else set()
+                if not learnt:
                     if not (tried and _is_about_branches(error)):
                         raise
                     self._copies, self._refused = before, self._refused | tried
                     raise first from None
-                tried.add(learnt)
+                tried |= learnt
 
     def failed(self) -> None:
         """A capture was given up."""
@@ -116,28 +115,24 @@ class Branches:
         finally:
             self.put_back()
 
-    def _learn(self, code: types.CodeType, place: Any) -> tuple[str, frozenset[Key]] | None:
-        """Rewrite the conditional at ``place`` too."""
-        known = next((copied for copied in self._copies.values() if _holds(copied.code, code)), None)
-        original = known.original if known is not None else _outermost(code)
-        if original is None or is_library(original.co_filename):
-            return None
-        source = known.source if known is not None else definition_of(original)
-        if source is None:
-            return None
-        those = known.those if known is not None else frozenset()
-        where = place.lineno, place.col_offset, place.end_lineno, place.end_col_offset
-        found = deciding(source.tree, where, those)
-        if not found or (original.co_filename, found) in self._refused:
-            return None
-        try:
-            made = compiled(rewritten(source.tree, those | found), source, original)
-        except CannotRewrite:
-            return None
-        if made is None:
-            return None
-        self._copies[id(original)] = _Copy(original, source, those | found, made)
-        return original.co_filename, found
+    def _learn(self, file: str, function: str, line: int) -> set[_Learnt]:
+        """Rewrite the conditionals on ``line`` too."""
+        learnt = set()
+        known = [copied for copied in self._copies.values() if _runs(copied.code, file, function, line)]
+        unknown = () if known else map(_unchanged, _codes_at(file, function, line))
+        for copied in (*known, *filter(None, unknown)):
+            found = deciding(copied.source.tree, line, copied.those)
+            if not found or (file, found) in self._refused:
+                continue
+            try:
+                tree = rewritten(copied.source.tree, copied.those | found)
+            except CannotRewrite:
+                continue
+            if (made := compiled(tree, copied.source, copied.original)) is not None:
+                new = _Copy(copied.original, copied.source, copied.those | found, made)
+                self._copies[id(copied.original)] = new
+                learnt.add((file, found))
+        return learnt
 
 
 def _is_about_branches(error: Exception) -> bool:
@@ -150,18 +145,27 @@ def _functions_of(code: types.CodeType) -> list[types.FunctionType]:
     return [f for f in gc.get_referrers(code) if type(f) is types.FunctionType and f.__code__ is code]
 
 
+def _unchanged(code: types.CodeType) -> _Copy | None:
+    source = None if is_library(code.co_filename) else definition_of(code)
+    return None if source is None else _Copy(code, source, frozenset(), code)
+
+
+def _runs(code: types.CodeType, file: str, function: str, line: int) -> bool:
+    """Whether ``line`` is one of ``function``, which is made in ``code`` or has it."""
+    if code.co_filename != file:
+        return False
+    if code.co_name == function and any(line == each for _, _, each in code.co_lines()):
+        return True
+    return any(_runs(inner, file, function, line) for inner in code.co_consts if isinstance(inner, types.CodeType))
+
+
+def _codes_at(file: str, function: str, line: int) -> list[types.CodeType]:
+    """The codes of functions that there are, in which ``function`` is made, or which have it; the nearest ones."""
+    codes = {id(f.__code__): f.__code__ for f in gc.get_objects() if type(f) is types.FunctionType}.values()
+    around = [code for code in codes if _runs(code, file, function, line)]
+    return [code for code in around if not any(_holds(code, other) for other in around if other is not code)]
+
+
 def _holds(code: types.CodeType, inner: types.CodeType) -> bool:
-    """Whether ``inner`` is made in ``code``, or is it; Dynamo may have taken it from another code that is equal."""
-    return (code == inner and code.co_filename == inner.co_filename) or any(
-        _holds(constant, inner) for constant in code.co_consts if isinstance(constant, types.CodeType)
-    )
-
-
-def _outermost(code: types.CodeType) -> types.CodeType | None:
-    """``code``, or, where there is no function of it yet, the code of the nearest function that makes one."""
-    if _functions_of(code):
-        return code
-    functions = (f for f in gc.get_objects() if type(f) is types.FunctionType)
-    around = {f.__code__ for f in functions if f.__code__.co_filename == code.co_filename and _holds(f.__code__, code)}
-    nearest = (each for each in around if not any(other is not each and _holds(each, other) for other in around))
-    return next(nearest, None)
+    constants = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return any(constant is inner or _holds(constant, inner) for constant in constants)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tessera.capture.branches import liveness
@@ -42,48 +42,25 @@ def key(node: ast.AST) -> Key:
     return type(node).__name__, place.lineno, place.col_offset, place.end_lineno, place.end_col_offset
 
 
-def deciding(tree: ast.AST, place: tuple[int, int, int, int], known: frozenset[Key]) -> frozenset[Key]:
-    """The conditional in ``tree`` that is decided at ``place``, with those that are parts of its test; empty for none.
+def deciding(tree: ast.AST, line: int, known: frozenset[Key]) -> frozenset[Key]:
+    """The conditionals in ``tree`` that may be decided on a line, but for those that are ``known`` already.
 
-    Args:
-        place: the first line and column, and the last ones, of a conditional, or of what it is decided by.
-        known: those that are rewritten already.
+    One that Python decides is none the worse for being among them.
     """
-    parents = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.expr | ast.If) and key(node)[1:] == place)
-    node: ast.AST | None = next(nodes, None)
-    inside: ast.AST | None = None
-    while node is not None:
+    found = set()
+    for node in ast.walk(tree):
         match node:
-            case ast.If() | ast.IfExp() if inside in (None, node.test):
-                if key(node) not in known:
-                    return frozenset([key(node), *(key(part) for part in _decisions(node.test))])
-            case ast.BoolOp():
-                if key(node) not in known and inside is not node.values[-1]:
-                    above = parents.get(id(node))
-                    if not (isinstance(above, ast.If | ast.IfExp) and above.test is node):
-                        return frozenset([key(node), *(key(part) for part in _decisions(node))])
-            case ast.Compare() if len(node.ops) > 1 and inside is None and key(node) not in known:
-                return frozenset([key(node)])
-            case ast.UnaryOp(ast.Not()):
-                pass
-            case _ if inside is not None:
-                break
-        node, inside = parents.get(id(node)), node
-    return frozenset()
+            case ast.If() | ast.IfExp() if node.lineno == line or _is_on(node.test, line):
+                found.add(key(node))
+            case ast.BoolOp() if _is_on(node, line):
+                found.add(key(node))
+            case ast.Compare() if len(node.ops) > 1 and _is_on(node, line):
+                found.add(key(node))
+    return frozenset(found - known)
 
 
-def _decisions(test: ast.expr) -> Iterator[ast.expr]:
-    """The parts of a test that are conditionals of their own."""
-    match test:
-        case ast.BoolOp():
-            yield test
-            for value in test.values:
-                yield from _decisions(value)
-        case ast.UnaryOp(ast.Not()):
-            yield from _decisions(test.operand)
-        case ast.Compare() if len(test.ops) > 1:
-            yield test
+def _is_on(node: ast.expr, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or line)
 
 
 def rewritten(tree: Function, those: frozenset[Key]) -> ast.FunctionDef:

@@ -229,17 +229,26 @@ def test_too_many_ways_out_are_refused():
         rewritten(tree, conditionals(tree))
 
 
-def place(node):
-    return key(node)[1:]
-
-
-def test_what_decides_is_found_by_its_place():
-    tree = function_in("def f(x):\n  if not x.a > 2:\n    x = 1\n  return x")
-    test = tree.body[0].test
-    assert deciding(tree, place(test.operand), frozenset()) == {key(tree.body[0])}
-    assert deciding(tree, place(tree.body[0]), frozenset()) == {key(tree.body[0])}
-    assert deciding(tree, place(test.operand), frozenset([key(tree.body[0])])) == set()
-    assert deciding(tree, (9, 0, 9, 1), frozenset()) == set()
+def test_what_may_decide_on_a_line_is_found():
+    tree = function_in("""
+        def f(x):
+            if not x.a > 2:
+                x = 1 if x.b else 2
+            while (
+                x.c
+                or x.d
+            ):
+                x = 3
+            return 1 < x.e < 3
+    """)
+    decides, loop, last = tree.body[0], tree.body[1], tree.body[2]
+    first = tree.body[0].lineno
+    assert deciding(tree, first, frozenset()) == {key(decides)}
+    assert deciding(tree, first, frozenset([key(decides)])) == set()
+    assert deciding(tree, first + 1, frozenset()) == {key(decides.body[0].value)}
+    assert deciding(tree, first + 4, frozenset()) == {key(loop.test)}
+    assert deciding(tree, last.lineno, frozenset()) == {key(last.value)}
+    assert deciding(tree, last.lineno + 5, frozenset()) == set()
 
 
 def test_parts_of_a_test_are_rewritten_with_it():
@@ -247,13 +256,7 @@ def test_parts_of_a_test_are_rewritten_with_it():
     test = tree.body[0].test
     other = test.values[1].operand
     expected = {key(tree.body[0]), key(test), key(other), key(other.values[1])}
-    assert deciding(tree, place(test.values[0]), frozenset()) == expected
-
-
-def test_a_while_and_what_a_comprehension_keeps_stay():
-    tree = function_in("def f(x):\n  while x.a:\n    x = 1\n  return [y for y in x if y.a > 1]")
-    assert not deciding(tree, place(tree.body[0].test), frozenset())
-    assert not deciding(tree, place(tree.body[1].value.generators[0].ifs[0]), frozenset())
+    assert deciding(tree, tree.body[0].lineno, frozenset()) == expected
 
 
 def test_the_helpers_that_a_copy_names_are_there():
