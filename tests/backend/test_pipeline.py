@@ -23,7 +23,8 @@ WEIGHTS = [torch.rand(3000) for _ in range(8)]
 LARGE = [torch.rand(128, 128) for _ in range(3)]
 ROWS, WIDE = torch.rand(4096, 16), torch.rand(16, 1024)
 HEADS = torch.rand(1, 2, 16, 16)
-INPUTS = (A, B, T, *LARGE, ROWS, WIDE, HEADS, *WEIGHTS)
+FEW, CODES = torch.rand(2, 128), torch.randint(-100, 100, (64, 128), dtype=torch.int8)
+INPUTS = (A, B, T, *LARGE, ROWS, WIDE, HEADS, FEW, CODES, *WEIGHTS)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def small(monkeypatch):
 
 
 def something_for_every_pass():
-    def function(a, b, t, x, y, z, rows, wide, q, *weights):
+    def function(a, b, t, x, y, z, rows, wide, q, few, codes, *weights):
         scale = 1 - torch.pow(0.9, t)
         attended = ATTENTION(q, q.exp(), q.tanh())[0]
         angle = torch.sin(torch.addmm(x, y, z) / 128)  # a product that stays as it is
@@ -51,6 +52,7 @@ def something_for_every_pass():
         )
         updated = [w - scale * w for w in weights]
         results = [torch.mm(a, b) / scale, torch.exp(a) + torch.exp(a), angle, late, attended, z, together, turned]
+        results.append(torch.mm(few, (codes.float() / 128).t()))
         return (*results, *running, *updated)
 
     made = program(function, *INPUTS)
