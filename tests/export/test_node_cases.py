@@ -31,7 +31,6 @@ SAMPLE = (
     "test_reduce_log_sum_exp_keepdims_random",
     "test_scatter_elements_with_reduction_max",
     "test_slice_neg_steps",
-    "test_topk_negative_axis",
 )
 
 
