@@ -46,8 +46,10 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     program = in_plain_operators(program, UNKNOWN_TO_EXECUTORCH)
     _let_views_copy(program)
     lowered, without = _lowered(flat, program, target)
-    path.write_bytes(lowered.buffer)
     plan = lowered.executorch_program.execution_plan[0]
+    if absent := _without_kernel(plan):
+        raise refused(flat, program, "ExecuTorch", LookupError(f"its runtime has no {', '.join(absent)}"))
+    path.write_bytes(lowered.buffer)
     notes = [
         f"Its memory is planned for {_listed(largest)} at most: declare other bounds with torch.export.Dim."
     ] * bool(largest)
@@ -171,6 +173,15 @@ def _lower(program: ExportedProgram, partitioners: list[Any]) -> Any:
     unchecked = EdgeCompileConfig(_check_ir_validity=False)
     edge = to_edge_transform_and_lower(program, partitioner=partitioners or None, compile_config=unchecked)
     return edge.to_executorch(config)
+
+
+def _without_kernel(plan: Any) -> list[str]:
+    """Operators of a plan that the runtime here does not have."""
+    from executorch.extension.pybindings.portable_lib import _get_operator_names
+
+    known = set(_get_operator_names())
+    wanted = [(each, f"{each.name}.{each.overload}" if each.overload else each.name) for each in plan.operators]
+    return [each.name for each, full in wanted if full not in known]
 
 
 def _operators(plan: Any) -> Mapping[str, int]:
