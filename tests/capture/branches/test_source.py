@@ -33,7 +33,9 @@ def around(factor, unused):
     return inner
 
 
-@pytest.mark.parametrize("function", [one, Owner.forward, around(1, 2), lambda x, k=1: x + k], ids=["function", "method", "inner", "lambda"])
+@pytest.mark.parametrize(
+    "function", [one, Owner.forward, around(1, 2), lambda x, k=1: x + k], ids=["function", "method", "inner", "lambda"]
+)
 def test_a_function_is_found_and_its_tree_is_its_code(function):
     code = function.__code__
     found = definition_of(code)
