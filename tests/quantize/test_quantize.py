@@ -122,7 +122,7 @@ def _compiled_is_eager(rule):
     ("rule", "operators"),
     [
         (Rule("", weight="int8", act="int8", static=True), {"QuantizeLinear": 2, "DequantizeLinear": 4}),
-        (Rule("", weight="int8", act="int8"), {"DequantizeLinear": 2}),
+        (Rule("", weight="int8", act="int8"), {"MatMulInteger": 2}),
         (Rule("", weight="int4", symmetric=False, group=24), {"DequantizeLinear": 2}),
         (Rule("", weight="nf4"), {}),
     ],
@@ -135,7 +135,8 @@ def test_exported_is_eager_and_codes_stay_codes(tmp_path, rule, operators):
     exported = tessera.export(result, tmp_path / "model.onnx", example_inputs=torch.randn(4, 32))
     assert exported.max_error < 1e-4
     found = [node.op_type for node in onnx.load(exported.path).graph.node]
-    assert {name: found.count(name) for name in ("QuantizeLinear", "DequantizeLinear") if name in found} == operators
+    names = ("QuantizeLinear", "DequantizeLinear", "MatMulInteger")
+    assert {name: found.count(name) for name in names if name in found} == operators
 
 
 def test_state_is_restored():
