@@ -17,7 +17,7 @@ from tessera.backend.own_passes import resolve_passes
 from tessera.backend.rewrite import Pass
 from tessera.backend.tuning import resolve_tune
 from tessera.capture.declared_dims import DeclaredDims
-from tessera.capture.dispatch import Dispatch
+from tessera.capture.dispatch import Dispatch, only_captured
 from tessera.capture.line_by_line import eagerly
 from tessera.capture.shadow import ShadowedCalls, compiled_difference
 from tessera.capture.step_down import RunsEagerly, line_of_error
@@ -256,6 +256,7 @@ _INSTEAD = "Write it with tensor operations (torch.where, torch.cond) or move it
 
 def _call(function: Any, args: Any, kwargs: Any) -> Any:
     """What Dynamo captures."""
+    only_captured()
     return function(*args, **kwargs)
 
 

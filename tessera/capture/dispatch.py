@@ -13,6 +13,7 @@ import types
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from tessera.capture.branches.giving_back import giving_back, with_decisions
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
-from tessera.capture.step_down import RunsEagerly
+from tessera.capture.step_down import NotCaptured, RunsEagerly
 from tessera.program import Report
 from tessera.random.state import get_state, set_state
 
@@ -76,6 +77,23 @@ class Capture:
     names: dict[str, Any]
     circumstances: Circumstances
     only_calls: bool
+
+
+@torch_internals.left_alone
+def only_captured() -> None:
+    """The first line of a function that a ``Dispatch`` captures.
+
+    A frame that Dynamo leaves alone runs, and only then is it an error that it was to be captured whole: what it does
+    would be done twice.
+
+    Raises:
+        NotCaptured: it runs as plain Python, and was to be captured whole.
+    """
+    if not torch.compiler.is_compiling() and _whole_only.get():
+        raise NotCaptured("Dynamo leaves the function alone")
+
+
+_whole_only = ContextVar("_whole_only", default=False)
 
 
 class Dispatch:
@@ -176,8 +194,15 @@ class Dispatch:
         self.in_pieces += 1
         return self._broken_up(*args)
 
+    def _in_one_piece(self, *args: Any) -> Any:
+        token = _whole_only.set(True)
+        try:
+            return self._unbroken(*args)
+        finally:
+            _whole_only.reset(token)
+
     @functools.cached_property
-    def _in_one_piece(self) -> Callable[..., Any]:
+    def _unbroken(self) -> Callable[..., Any]:
         return self._compile(fullgraph=True)
 
     @functools.cached_property

@@ -13,6 +13,8 @@ import torch
 
 from tessera import torch_internals
 
+_OURS = ("G['__import_tessera_dot_", "G['only_captured']")  # nobody replaces functions of ours
+
 
 class HookWatch:
     """Whether captures are still right about the hooks of the module that is the captured function's first argument.
@@ -48,7 +50,7 @@ class HookWatch:
     def _is_known(self, guard: torch_internals.Guard) -> bool:
         if guard.guard_type == "EMPTY_NN_MODULE_HOOKS_DICT":
             return self._free and self._guarded_path.fullmatch(guard.name) is not None
-        return guard.name.startswith("G['__import_tessera_dot_")  # nobody replaces functions of ours
+        return guard.name.startswith(_OURS)
 
     def _look(self, module: torch.nn.Module | None) -> None:
         self._module, self._count = module, torch_internals.hook_count()

@@ -19,7 +19,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.checked import Verification
 from tessera.backend.evaluation import moved_inputs
-from tessera.capture.dispatch import Dispatch
+from tessera.capture.dispatch import Dispatch, only_captured
 from tessera.debug.closeness import Difference, difference
 from tessera.debug.diff import Comparison, compared
 from tessera.debug.doubled import Doubled
@@ -206,6 +206,7 @@ class _Interpreter(fx.Interpreter):
 
 
 def _call(function: Any, args: Any, kwargs: Any) -> Any:
+    only_captured()
     return function(*args, **kwargs)
 
 

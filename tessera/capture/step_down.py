@@ -27,6 +27,10 @@ class NeedsEagerStep(CannotCapture):
     """The optimizer makes its state in its first step: that one step runs eagerly, the next one is captured."""
 
 
+class NotCaptured(CannotCapture):
+    """Dynamo left a function alone that it was to capture whole, and would run it."""
+
+
 class RunsEagerly(CannotCapture):
     """No piece of this call can be compiled: it runs as plain PyTorch."""
 

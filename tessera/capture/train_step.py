@@ -29,7 +29,7 @@ from tessera.capture.bound_step import CannotLoop, StaleProgram
 from tessera.capture.closure import needs_closure
 from tessera.capture.compile import plain_module
 from tessera.capture.declared_dims import DeclaredDims
-from tessera.capture.dispatch import Dispatch
+from tessera.capture.dispatch import Dispatch, only_captured
 from tessera.capture.finite import not_finite_error
 from tessera.capture.float16 import graph_has_float16_gradients
 from tessera.capture.line_by_line import run_line_by_line
@@ -501,6 +501,7 @@ class TrainStep:
 
 def _forward_and_loss(module: Any, loss: Any, metrics: Any, inputs: Any, targets: Any, named: Any) -> Any:
     """What Dynamo captures; a module with its own loss has the whole batch as its inputs."""
+    only_captured()
     output = module(*inputs, **named)
     if loss is None:
         value = own_loss(output)

@@ -6,6 +6,7 @@ import weakref
 import pytest
 import torch
 
+import tessera
 from tessera.capture.dispatch import Dispatch
 
 NEGATE = False
@@ -114,3 +115,29 @@ def test_the_owner_of_the_backend_is_not_kept_alive():
     del owner
     gc.collect()
     assert gone() is None
+
+
+def test_what_dynamo_leaves_alone_is_done_once():
+    """Its first try to capture all of a function would have run one that it leaves alone, and then raised."""
+    done = []
+
+    class Manager:
+        def __enter__(self):
+            done.append("in")
+
+        def __exit__(self, *_):
+            done.append("out")
+
+    def helper(x):
+        print(end="")  # noqa: T201 - Dynamo breaks here
+        return x * 2
+
+    def function(x):
+        with Manager():
+            done.append("body")
+        return helper(x)
+
+    compiled = tessera.compile(function)
+    for calls in (1, 2, 3):
+        assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 2.0))
+        assert done == ["in", "body", "out"] * calls
