@@ -472,13 +472,14 @@ def capturing(*, whole: bool) -> Iterator[None]:
             "Dynamo detected a call to a `functools.lru_cache`",
         ):
             warnings.filterwarnings("ignore", no_news)
-        for name in _LOUD:
-            logging.getLogger(name).addFilter(_is_news)
+        quiet = [log for log in map(logging.getLogger, _LOUD) if _is_news not in log.filters]  # one may be in another
+        for log in quiet:
+            log.addFilter(_is_news)
         try:
             yield
         finally:
-            for name in _LOUD:
-                logging.getLogger(name).removeFilter(_is_news)
+            for log in quiet:
+                log.removeFilter(_is_news)
 
 
 _LEFT_ALONE: list[types.CodeType] = []
