@@ -17,7 +17,7 @@ help:  ## list the commands
 demo: .venv/demo.ready  ## train on real data, compare with PyTorch, export to ONNX (under five minutes)
 	$(BIN)/python -m examples.demo
 
-test: check  ## lint, types and the default tests, all on the CPU (under ten minutes)
+test: check  ## lint, types and the default tests, all on the CPU (45 minutes on two cores)
 	$(PYTEST)
 
 test-all: check .venv/peers.ready  ## the same with the slow tests and those against JAX
