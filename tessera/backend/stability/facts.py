@@ -60,6 +60,11 @@ def is_shifted(exponent: Value) -> bool:
     return exponent.op == "linear" and any(_is_largest(term) and c < 0 for term, c in exponent.args[1])
 
 
+def is_scaled(value: Value) -> bool:
+    """Whether it is divided by a maximum, so that its squares neither overflow nor all vanish."""
+    return value.op == "product" and any(_is_largest(base) and e < 0 for base, e in value.args[0])
+
+
 def _is_largest(value: Value) -> bool:
     while value.op in ("squeeze", "move", "detach", "expand", "cast"):
         value = value.args[0]

@@ -13,6 +13,7 @@ from tessera.backend.stability.guards import guard, is_chosen
 from tessera.backend.stability.meanings import UNARY
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.low_precision import LOW_PRECISION, widened
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
 from tessera.backend.stability.writing import CannotWrite, Writer
@@ -21,6 +22,8 @@ from tessera.program import source_line
 GUARDED = "where(c, f(x), y) -> where(c, f(where(c, x, 1)), y)"
 WIDEST = 64  # nodes between an expression and what it is made of, to be looked at
 _SPELLED = {"log1p": "log1p", "expm1": "expm1", "logsigmoid": "log_sigmoid"}
+_ARITHMETIC = ("linear", "squeeze")
+_ARITHMETIC_CALLS = ("add", "sub", "mul", "div", "neg", "squeeze", "unsqueeze")
 _PLAIN = {*UNARY} - {"sinh"} | {
     "linear",
     "product",
@@ -107,6 +110,9 @@ class _Sweep:
             if better.node is None:
                 better.node = node
             return
+        if call is not None and not call.writes and _is_made_of(node, _known_parts(better)):
+            better.node = better.node or node
+            return
         owned = self._reader.owned(node) if call is not None and call.writes else [node]
         if owned is None or node in self._delicate:
             return
@@ -119,7 +125,7 @@ class _Sweep:
         self._replace(node, new, owned)
         self._done.append((f"{rule.name}{_place(node)}", new))
         self._reader.improve(new, better)
-        kept = better if _is_plain(better) else value
+        kept = better if _is_plain(better) and rule not in LOW_PRECISION else value  # on paper a cast is nothing
         if value.node is None or value.node is node:
             value.node = new
         for one in {*owned, node}:
@@ -140,7 +146,7 @@ class _Sweep:
 
     def _improve(self, value: Value) -> Value | None:
         found = stable(self._reader.algebra, value)
-        return found and found[1]
+        return found[1] if found else widened(self._reader.algebra, value)
 
     def _replace(self, node: fx.Node, new: fx.Node, owned: Iterable[fx.Node]) -> None:
         if "unbacked_bindings" in node.meta:
@@ -181,6 +187,31 @@ class _Sweep:
                 value.node = None
             waiting |= dict.fromkeys(one.all_input_nodes)
             self._graph.erase_node(one)
+
+
+def _known_parts(value: Value) -> set[fx.Node] | None:
+    """The nodes that ``value`` is a sum of; None where something has to be computed for it."""
+    found = set[fx.Node]()
+    for part in value.parts():
+        if part.node is not None:
+            found.add(part.node)
+        elif part.op in _ARITHMETIC and (inner := _known_parts(part)) is not None:
+            found |= inner
+        elif part.number is None:
+            return None
+    return found if value.op in _ARITHMETIC else None
+
+
+def _is_made_of(node: fx.Node, parts: set[fx.Node] | None, depth: int = 0) -> bool:
+    """Whether ``node`` adds up nothing but ``parts``, so that its user has spelled it stably already."""
+    if parts is None or depth > len(_ARITHMETIC_CALLS):
+        return False
+    call = call_of(node)
+    return (
+        call is not None
+        and call.name in _ARITHMETIC_CALLS
+        and all(one in parts or _is_made_of(one, parts, depth + 1) for one in node.all_input_nodes)
+    )
 
 
 def _core(value: Value) -> Value:

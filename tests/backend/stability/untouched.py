@@ -14,6 +14,21 @@ P = torch.tensor([[0.5, 0.25, 0.25], [0.0, 0.1, 0.9], [1.0, 0.0, 0.0]])
 M = torch.tensor([[True, False, True], [True, True, False], [False, True, True]])
 
 
+def _sigmoid_by_sign(x):
+    z = torch.exp(-x.abs())
+    return torch.where(x >= 0, 1 / (1 + z), z / (1 + z))
+
+
+def _scaled_norm(x):
+    largest = x.abs().amax(-1, keepdim=True)
+    return largest.squeeze(-1) * torch.sqrt(((x / largest) ** 2).sum(-1))
+
+
+def _bce_of_clamped(x, y):
+    p = torch.sigmoid(x).clamp(0.125, 0.875)
+    return -(y * torch.log(p) + (1 - y) * torch.log1p(-p))
+
+
 def _kahan(x):
     total, c = torch.zeros(3), torch.zeros(3)
     for row in x:
@@ -231,7 +246,12 @@ UNTOUCHED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "gumbel with eps": (lambda u: -torch.log(-torch.log(u + 1e-20) + 1e-20), (P,)),
     "F.normalize": (lambda x: F.normalize(x, dim=-1), (X,)),
     "norm clamp": (lambda x: x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12), (X,)),
+    "bce of a clamped probability": (_bce_of_clamped, (X, P)),
     # stable already
+    "sigmoid of what is at most 1": (_sigmoid_by_sign, (X,)),
+    "norm of what is at most 1": (_scaled_norm, (X,)),
+    "log1p + expm1": (lambda x: torch.log1p(x.abs()) + torch.expm1(x), (X,)),
+    "logsigmoid - logsigmoid": (lambda x: -F.logsigmoid(x) - F.logsigmoid(-x), (X,)),
     "log_softmax": (lambda x: F.log_softmax(x, -1), (X,)),
     "softmax": (lambda x: F.softmax(x, -1), (X,)),
     "logsumexp": (lambda x: torch.logsumexp(x, -1), (X,)),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from tessera.backend.stability.algebra import Algebra, Value
-from tessera.backend.stability.facts import is_nonnegative, is_shifted
+from tessera.backend.stability.facts import is_nonnegative, is_scaled, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.differences import DIFFERENCES, count_of
 
@@ -88,6 +88,8 @@ def _sigmoid(algebra: Algebra, value: Value) -> Value | None:
         if items is None or e >= 0 or e % 1 or min(c for _, c in items) <= 0:
             continue
         (x, a), (y, b) = items
+        if y.number == 0 and is_nonnegative(algebra.negative(x)):
+            continue  # 1 + (what is at most 1) neither overflows nor vanishes
         if (mixed := _mixture(algebra, items, base, factors)) is not None:
             return _with(algebra, number, _rest(factors, base, mixed[0]), (mixed[1], 1.0))
         exponentials = [other for other in factors if other.op == "exp"]
@@ -193,7 +195,7 @@ def _norm(algebra: Algebra, value: Value) -> Value | None:
     number, factors = algebra.factors(value)
     for base, e in factors.items():
         length = _length(algebra, base, e) if base.op != "norm" else None
-        if length is not None and abs(length[1]) == 1:
+        if length is not None and abs(length[1]) == 1 and not is_scaled(length[0]):
             x, power, dims, kind = length
             return _with(algebra, number, _rest(factors, base), (algebra.make(kind, x, dims), power))
     return None
@@ -246,6 +248,11 @@ def _side(algebra: Algebra, term: Value) -> Value | None:
     if (length := _length(algebra, term, 0.5)) is not None and term.op != "norm":
         return algebra.make(length[3], length[0], length[2])
     return None
+
+
+def length_of(algebra: Algebra, root: Value) -> Value | None:
+    """What the root of a sum of squares is in a stable form."""
+    return _norm(algebra, root) or _hypot(algebra, root)
 
 
 def _geometric_mean(algebra: Algebra, value: Value) -> Value | None:

@@ -26,6 +26,25 @@ def test_it_is_rounded_once(name, dtype):
 
 
 @pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("softmax", lambda x: x.exp() / x.exp().sum(-1, keepdim=True)),
+        ("mean((x - mean(x))", lambda x: (x * x).mean(-1) - x.mean(-1) ** 2),
+        ("norm(x)", lambda x: (x * x).sum(-1).sqrt()),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_sum_in_float32_is_still_part_of_a_pattern(name, function, dtype):
+    x = torch.tensor([[60.0, 61.0, 59.5], [-300.0, -299.0, -300.5]]).to(dtype)
+    rewritten = Rewritten(function)
+    value, (gradient,) = value_and_gradients(rewritten.call, [x], [0])
+    assert any(name in note for note in rewritten.notes)
+    wanted = function(x.double()).to(dtype)
+    torch.testing.assert_close(value, wanted, rtol=4 * torch.finfo(dtype).eps, atol=1e-6)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
     "function", [lambda x: x.sum(), lambda x: x.float().square().sum(), lambda x: (x.cos() * x).sum()]
 )
 def test_what_torch_adds_up_in_float32_anyway_stays(function):
