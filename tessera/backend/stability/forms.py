@@ -26,6 +26,11 @@ def _largest(x: Any, dims: tuple[int, ...]) -> Any:
     return torch.where(torch.isfinite(largest), largest, 0.0)
 
 
+def below_largest(x: Any, dims: tuple[int, ...]) -> Any:
+    """X - max(x)."""
+    return x - _largest(x, dims)
+
+
 def _log_or_empty(total: Any) -> Any:
     """The log of total, and -inf with gradient 0 where nothing was added up."""
     empty = total == 0
@@ -239,10 +244,25 @@ def squared_deviations(x: Any, dims: tuple[int, ...]) -> Any:
 
 
 def difference_of_squares(a: Any, b: Any) -> Any:
-    """a^2 - b^2; by factors only where it cancels, for far from there their gradient would."""
+    """a^2 - b^2; by factors only where it cancels, for far from there their gradient would, or where both overflow."""
     size = abs(b) if isinstance(b, float) else torch.abs(b)
     near = torch.abs(torch.abs(a) - size) < 0.5 * size
-    return torch.where(near, (a - b) * (a + b), a * a - b * b)
+    apart = a * a - b * b
+    return torch.where(near | torch.isnan(apart), (a - b) * (a + b), apart)
+
+
+def square_over(x: Any, y: Any) -> Any:
+    """x^2 / y."""
+    return x * (x / y)
+
+
+def log1p_of_square(x: Any) -> Any:
+    """log(1 + x^2)."""
+    near = torch.abs(x) < 16  # whose square is finite in every dtype
+    close = torch.where(near, x, 0.0)
+    far = torch.where(near, 16.0, torch.abs(x))
+    inverse = 1 / far
+    return torch.where(near, torch.log1p(close * close), 2 * torch.log(far) + torch.log1p(inverse * inverse))
 
 
 def root_minus(root: Any, x: Any, difference: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from tessera import torch_internals
 from tessera.backend.stability import forms
-from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.algebra import Value, scaled
 from tessera.backend.stability.spelling import Movement, example
 
 
@@ -174,9 +175,24 @@ def _again(writer: Writer, movement: Movement, source: Any) -> Any:
     return fx.Proxy(made, writer.tracer)
 
 
+def _softmax(writer: Writer, value: Value) -> Any:
+    """Of numbers with a factor, which is multiplied with what is left after the largest is taken away.
+
+    ``x / 0.07`` is rounded at its own size, and so would the differences be that the result is made of.
+    """
+    exponent, dims = value.args
+    factor, base = scaled(exponent)
+    form = _FORMS[value.op]
+    if math.frexp(factor)[0] == 0.5 or factor <= 0:
+        return form(writer.value(exponent), dims)
+    return form(forms.below_largest(writer.value(base), dims) * factor, dims)
+
+
 _WRITINGS: dict[str, Callable[[Writer, Value], Any]] = {
     "linear": _linear,
     "product": _product,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
     "move": _moved,
     "expand": _moved,
     "number": lambda _, value: value.args[0],

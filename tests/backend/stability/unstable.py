@@ -47,6 +47,15 @@ class Unstable:
         return [one.to(dtype) if one.is_floating_point() else one for one in made]
 
 
+def _infonce(x):
+    e = torch.exp(x / 0.07)
+    return -torch.log(e[:, 0] / e.sum(1))
+
+
+def _chosen_minus_lse(x, y):
+    return x.gather(1, y[:, None]) - torch.log(torch.exp(x).sum(1, keepdim=True))
+
+
 def _bce(p, y):
     return -(y * torch.log(p) + (1 - y) * torch.log(1 - p))
 
@@ -470,6 +479,21 @@ UNSTABLE = [
         (ROWS, MASK),
         expected=_masked_reference,
     ),
+    # one column of a row, lengths, what is put together of what overflows
+    Unstable(
+        "infonce with a temperature",  # where one column has nearly all, torch's gradient of log_softmax cancels
+        _infonce,
+        ([[80.0, 80.1, -3.0], [-200.0, -199.9, -203.0], [0.2, 0.1, 1.5]],),
+    ),
+    Unstable("column - lse", lambda x: x[..., 2] - x.exp().sum(1).log(), (ROWS,)),
+    Unstable("chosen - lse", _chosen_minus_lse, (ROWS, INDICES)),
+    Unstable("softmax base 2", lambda x: 2**x / (2**x).sum(-1, keepdim=True), (OTHER_ROWS,)),
+    Unstable("log power", lambda x, y: 0.5 * torch.log(x * x + y * y), ([3e30, 4e-30, -5.0], [4e30, 3e-30, 1e3])),
+    Unstable("log energy", lambda x: torch.log((x**2).sum(-1)), (VECTORS,)),
+    Unstable("student t", lambda x: -2.0 * torch.log(1 + x**2 / 3), ([1e25, 1.0, 1e-5, -300.0, 16.0, -28.0],)),
+    Unstable("pseudo-huber", lambda x: torch.sqrt(1 + x**2) - 1, ([-1e25, -1.0, -1e-3, 1e-5, 2.0, 1e15],)),
+    Unstable("squares beyond the range", lambda a, b: a**2 - b**2, ([1000.1, 3e25, 2e25], [1000.0, 2e25, 3e25])),
+    Unstable("(a - b)^2 by parts", lambda a, b: a**2 - 2 * a * b + b**2, ([1000.125, 3.0], [1000.0, 2.99])),
 ]
 
 HELD_OUT = UNSTABLE[1::2]

@@ -14,9 +14,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
-from tessera.backend.stability.algebra import Algebra, Terms, Value
+from tessera import torch_internals
+from tessera.backend.stability.algebra import Algebra, Terms, Value, scaled
 from tessera.backend.stability.facts import is_shifted
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.spelling import Movement, call_of
 
 
 def _without(terms: Terms, *gone: Value) -> Terms:
@@ -90,7 +92,7 @@ def _pairs(terms: Terms) -> Iterator[tuple[Value, Value, float]]:
             yield a, b, terms[a]
 
 
-def _squared(algebra: Algebra, term: Value) -> Value | None:
+def root_of_square(algebra: Algebra, term: Value) -> Value | None:
     """``x`` of ``x^2``."""
     if term.op == "product" and all(e % 2 == 0 for _, e in term.args[0]):
         return algebra.product(1.0, {base: e / 2 for base, e in term.args[0]})
@@ -100,13 +102,13 @@ def _squared(algebra: Algebra, term: Value) -> Value | None:
 def _squares(algebra: Algebra, value: Value) -> Value | None:
     constant, terms = algebra.terms(value)
     for a, b, c in _pairs(terms):
-        x, y = _squared(algebra, a), _squared(algebra, b)
+        x, y = root_of_square(algebra, a), root_of_square(algebra, b)
         if x is not None and y is not None and constant == 0:
             found = algebra.make("difference_of_squares", x, y)
             return _beside(algebra, constant, _without(terms, a, b), c, found)
     if len(terms) == 1 and constant:
         ((term, c),) = terms.items()
-        x = _squared(algebra, term)
+        x = root_of_square(algebra, term)
         root = math.sqrt(-constant / c) if constant * c < 0 else 0.0
         if x is not None and root and root * root == -constant / c and x.op not in ("tanh", "sin", "cos"):
             return algebra.scale(algebra.make("difference_of_squares", x, algebra.number(root)), c)
@@ -208,9 +210,19 @@ def _roots(algebra: Algebra, value: Value) -> Value | None:
         if inside is not None and level > 0:
             difference = _simpler(algebra, inside, algebra.number(level * level))
             if difference is not None:
-                found = algebra.divide(difference, algebra.add((1.0, term), (1.0, algebra.number(level))))
+                below = algebra.add((1.0, term), (1.0, algebra.number(level)))
+                found = _over(algebra, difference, below)
                 return _beside(algebra, 0.0, _without(terms, term), c, found)
     return None
+
+
+def _over(algebra: Algebra, above: Value, below: Value) -> Value:
+    """``above / below``; of ``x^2``, ``x`` is divided before it is squared, and does not overflow."""
+    factor, square = scaled(above)
+    x = root_of_square(algebra, square)
+    if x is None:
+        return algebra.divide(above, below)
+    return algebra.scale(algebra.make("square_over", x, below), factor)
 
 
 def _reciprocals(algebra: Algebra, value: Value) -> Value | None:
@@ -278,8 +290,101 @@ def _log_softmax(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _chosen_log_softmax(algebra: Algebra, value: Value) -> Value | None:
+    """``x[:, 0] - log(sum(exp(x), 1))``."""
+    constant, terms = algebra.terms(value)
+    for term, c in terms.items():
+        found = _log_sum_exp(term)
+        if found is None or is_shifted(found[0]):
+            continue
+        exponent, dims, dropped = found
+        factor, x = scaled(exponent)
+        for shown, other in terms.items():
+            if shown.op == "move" and shown.args[0] is x and math.isclose(other, -c * factor, rel_tol=1e-12):
+                movement = shown.args[1]
+                if x.shape is not None and _chooses_along(movement, len(x.shape), dims, dropped=dropped):
+                    chosen = algebra.make("move", algebra.make("log_softmax", exponent, dims), movement)
+                    return _beside(algebra, constant, _without(terms, term, shown), -c, chosen)
+    return None
+
+
+def _log_sum_exp(value: Value) -> tuple[Value, tuple[int, ...], bool] | None:
+    """``x``, the dimensions, and whether they are dropped, of ``log(sum(exp(x)))``."""
+    dropped = value.op == "squeeze"
+    inner = value.args[0] if dropped else value
+    found = None
+    if inner.op == "log_sum_exp":
+        found = inner.args
+    elif inner.op == "log":
+        total = inner.args[0]
+        if total.op == "squeeze" and not dropped:
+            dropped, value, total = True, total, total.args[0]
+        if total.op == "sum" and total.args[0].op == "exp":
+            found = total.args[0].args[0], total.args[1]
+    if found is None or (dropped and value.args[1] != found[1]):
+        return None
+    return found[0], found[1], dropped
+
+
+def _chooses_along(movement: Movement, rank: int, dims: tuple[int, ...], *, dropped: bool) -> bool:
+    """Whether each element that is shown stands in the row of ``dims`` that it is shown in."""
+    call = call_of(movement.node)
+    if call is None or len(dims) != 1:
+        return False
+    (dim,) = dims
+    if call.name in ("select", "gather"):
+        wanted = call.get(1, "dim")
+        return isinstance(wanted, int) and wanted % rank == dim and dropped == (call.name == "select")
+    if call.name != "getitem" or not dropped:
+        return False
+    index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        index = (*index[:at], *[slice(None)] * (rank - len(index) + 1), *index[at + 1 :])
+    return all(isinstance(i, int) if d == dim else i == slice(None) for d, i in enumerate(index)) and dim < len(index)
+
+
+def _perfect_square(algebra: Algebra, value: Value) -> Value | None:
+    """``x^2 + y^2 - 2 x y``, and the same of sums."""
+    constant, terms = algebra.terms(value)
+    for mixed, twice in terms.items():
+        inside = mixed.args[0] if mixed.op in ("sum", "mean") else mixed
+        pair = _pair_of_factors(algebra, inside) if inside.op == "product" else None
+        if pair is None or pair[1] is pair[2]:
+            continue
+        _, x, y = pair
+        squares = [algebra.power(one, 2) for one in (x, y)]
+        if inside is not mixed:
+            if x.shape is None or y.shape is None or not torch_internals.same_shape(x.shape, y.shape):
+                continue
+            squares = [algebra.make(mixed.op, one, mixed.args[1]) for one in squares]
+        c = abs(twice) / 2
+        if any(terms.get(square) != c for square in squares):
+            continue
+        found = algebra.power(algebra.add((1.0, x), (math.copysign(1.0, twice), y)), 2)
+        found = found if inside is mixed else algebra.make(mixed.op, found, mixed.args[1])
+        return _beside(algebra, constant, _without(terms, mixed, *squares), c, found)
+    return None
+
+
 DIFFERENCES = (
     Rule("x - log(sum(exp(x))) -> log_softmax", "linear", _log_softmax, "the same x", "the definition", "x > 88"),
+    Rule(
+        "x[:, i] - log(sum(exp(x))) -> log_softmax(x)[:, i]",
+        "linear",
+        _chosen_log_softmax,
+        "what is chosen stands in the row that is summed",
+        "the definition, for every element of a row",
+        "x > 88; |x| far above the spread",
+    ),
+    Rule(
+        "a^2 + b^2 - 2 a b -> (a - b)^2",
+        "linear",
+        _perfect_square,
+        "the same factor, and of sums the same shapes",
+        "the first and second binomial formulas",
+        "a near b",
+    ),
     Rule(
         "1 - sigmoid(x) -> sigmoid(-x)",
         "linear",

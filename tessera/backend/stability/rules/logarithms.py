@@ -17,8 +17,8 @@ import torch
 from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.facts import is_nonnegative, is_positive, is_shifted
 from tessera.backend.stability.rule import Rule
-from tessera.backend.stability.rules.differences import DIFFERENCES
-from tessera.backend.stability.rules.quotients import quotient_as_softmax
+from tessera.backend.stability.rules.differences import DIFFERENCES, root_of_square
+from tessera.backend.stability.rules.quotients import length_of, quotient_as_softmax
 from tessera.backend.stability.spelling import example
 
 DEEPEST = 6  # how far a rule looks into what it takes the logarithm of
@@ -271,10 +271,24 @@ def _weighted(algebra: Algebra, v: Value) -> Value | None:
     return None if found is None else algebra.times(weight, found)
 
 
+def _squares(algebra: Algebra, v: Value) -> Value | None:
+    """Of the square of a length."""
+    inner = v.args[0]
+    if inner.op not in ("sum", "mean") and (inner.op != "linear" or inner.args[0] != 0 or len(inner.args[1]) < 2):
+        return None
+    length = length_of(algebra, algebra.power(inner, 0.5))
+    return None if length is None else algebra.scale(algebra.make("log", length), 2.0)
+
+
 def _one_plus(algebra: Algebra, v: Value) -> Value | None:
     constant, terms = algebra.terms(v.args[0])
     if constant != 1 or not terms:
         return None
+    if len(terms) == 1:
+        ((term, c),) = terms.items()
+        x = root_of_square(algebra, term)
+        if x is not None and c > 0:
+            return algebra.make("log1p_of_square", algebra.scale(x, math.sqrt(c)))
     return algebra.make("log1p", algebra.linear(0.0, terms))
 
 
@@ -387,6 +401,14 @@ LOGARITHMS = (
         "the terms cancel, and the logarithm of what they leave is known",
         "the rule for the difference",
         "x > 17",
+    ),
+    Rule(
+        "log(x^2 + y^2) -> 2 log(hypot), of sums 2 log(norm)",
+        "log",
+        _squares,
+        "nothing but squares is added up",
+        "log(r^2) = 2 log(r) for r > 0",
+        "squares that overflow or vanish",
     ),
     Rule("log(1 + u) -> log1p(u)", "log", _one_plus, "", "the definition", "|u| < 1e-7"),
     Rule(

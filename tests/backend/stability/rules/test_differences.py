@@ -15,6 +15,27 @@ ROWS = {
         (ROWS_FAR,),
         (lambda x: 2 * x - torch.log(torch.exp(x).sum(-1, keepdim=True)),),
     ),
+    "x[:, i] - log(sum(exp(x))) -> log_softmax(x)[:, i]": Row(
+        lambda x: x[:, 1] - torch.log(torch.exp(x).sum(-1)),
+        ([[0.5, -1.0, 2.0], [1.0, 0.25, -3.0]],),
+        ([[800.0, 799.0, -200.0], [-3000.0, -3001.0, -3003.0]],),
+        (
+            lambda x: 2 * x[:, 1] - torch.log(torch.exp(x).sum(-1)),
+            lambda x: x[:, 1].sum() - torch.log(torch.exp(x).sum(-1)),
+            lambda x: x[1, :2] - torch.log(torch.exp(x).sum(-1)),
+            lambda x: x[:, 1:2] - torch.log(torch.exp(x).sum(-1)),
+        ),
+    ),
+    "a^2 + b^2 - 2 a b -> (a - b)^2": Row(
+        lambda x, y: (x * x).sum(-1) + (y * y).sum(-1) - 2 * (x * y).sum(-1),
+        ([X], [[0.5, 0.25, 1.0]]),
+        ([[1000.0, 2000.0], [3.0, 4.0]], [[1000.125, 2000.25], [3.001, 4.5]]),
+        (
+            lambda x, y: (x * x).sum(-1) + (y * y).sum(-1) - (x * y).sum(-1),
+            lambda x, y: (x * x).sum(-1) + (y * y).sum(0).sum() - 2 * (x * y).sum(-1),
+            lambda x, y: (x[:, :1] ** 2).sum(-1) + (y * y).sum(-1) - 2 * (x[:, :1] * y).sum(-1),
+        ),
+    ),
     "1 - sigmoid(x) -> sigmoid(-x)": Row(
         lambda x: 1 - torch.sigmoid(x), (X,), ([-30.0, 0.0, 20.0, 80.0],), (lambda x: 0.9 - torch.sigmoid(x),)
     ),

@@ -96,6 +96,12 @@ ROWS = {
         ([[30.0, 29.0, -70.0], [-30.0, -31.0, -90.0]],),
         (lambda x: torch.special.entr(x.abs()),),
     ),
+    "log(x^2 + y^2) -> 2 log(hypot), of sums 2 log(norm)": Row(
+        lambda x, y: torch.log(x**2 + y**2),
+        ([-0.5, 0.3, 2.0], [3.0, 1.0, 0.25]),
+        ([3e25, 4e-30, 0.5], [-4e25, 3e-30, 2.0]),
+        (lambda x, y: torch.log(x**2 + y**4 + 1e-8), lambda x, y: torch.log(x**2 + y.abs())),
+    ),
     "log(1 + u) -> log1p(u)": Row(
         lambda x: torch.log(1 + x),
         ([-0.5, 0.3, 2.0],),
