@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tessera.backend.stability.spelling import call_of
+
 if TYPE_CHECKING:
     from tessera.backend.stability.algebra import Value
 
@@ -58,6 +60,14 @@ def is_positive(value: Value) -> bool:
 def is_shifted(exponent: Value) -> bool:
     """Whether an exponent has its maximum subtracted, so that its exponential is at most 1."""
     return exponent.op == "linear" and any(_is_largest(term) and c < 0 for term, c in exponent.args[1])
+
+
+def is_clamped_above(value: Value) -> bool:
+    """Whether the user has clamped it from above already."""
+    call = call_of(value.args[0]) if value.op == "leaf" else None
+    if call is None:
+        return False
+    return call.name in ("clamp_max", "minimum") or (call.name == "clamp" and call.get(2, "max") is not None)
 
 
 def is_scaled(value: Value) -> bool:

@@ -25,8 +25,8 @@ def _scaled_norm(x):
 
 
 def _bce_of_clamped(x, y):
-    p = torch.sigmoid(x).clamp(0.125, 0.875)
-    return -(y * torch.log(p) + (1 - y) * torch.log1p(-p))
+    p = torch.sigmoid(x).clamp(1e-6, 1 - 1e-6)
+    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p))
 
 
 def _kahan(x):

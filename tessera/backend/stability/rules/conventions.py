@@ -13,10 +13,9 @@ from __future__ import annotations
 import math
 
 from tessera.backend.stability.algebra import Algebra, Value
-from tessera.backend.stability.facts import is_positive
+from tessera.backend.stability.facts import is_clamped_above, is_positive
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.logarithms import logarithm
-from tessera.backend.stability.spelling import call_of
 
 REGULARISER = 1e-2  # a smaller number beside what a logarithm is taken of is the user's own guard
 _OPAQUE = ("clamp", "clamp_min", "clip", "maximum", "nan_to_num")
@@ -60,7 +59,7 @@ def _kept(algebra: Algebra, value: Value, weight: Value) -> Value:
             kept = algebra.make(
                 "log", algebra.product(number, {algebra.make("kept", b, weight): e for b, e in factors.items()})
             )
-        elif term.op == "log" and _is_complement(term.args[0]) and not _is_below_one(term.args[0].args[1][0][0]):
+        elif term.op == "log" and _is_complement(term.args[0]) and not is_clamped_above(term.args[0].args[1][0][0]):
             kept = algebra.make("log", algebra.make("kept", term.args[0], weight))
         new[kept] = new.get(kept, 0.0) + c
     return algebra.linear(constant, new)
@@ -79,15 +78,9 @@ def _is_plain(value: Value) -> bool:
         node = value.args[0]
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         return node.op == "placeholder" or name.rstrip("_") not in _OPAQUE
-    return value.op != "linear" or _is_complement(value) or (value.args[0] == 0 and value.op != "kept")
-
-
-def _is_below_one(value: Value) -> bool:
-    """Whether the user has clamped it from above already."""
-    call = call_of(value.args[0]) if value.op == "leaf" else None
-    if call is None:
-        return False
-    return call.name in ("clamp_max", "minimum") or (call.name == "clamp" and call.get(2, "max") is not None)
+    if _is_complement(value):
+        return not is_clamped_above(value.args[1][0][0])
+    return value.op != "linear" or (value.args[0] == 0 and value.op != "kept")
 
 
 def _is_complement(value: Value) -> bool:

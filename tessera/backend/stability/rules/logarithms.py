@@ -15,7 +15,7 @@ import math
 import torch
 
 from tessera.backend.stability.algebra import Algebra, Value
-from tessera.backend.stability.facts import is_nonnegative, is_positive, is_shifted
+from tessera.backend.stability.facts import is_clamped_above, is_nonnegative, is_positive, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.differences import DIFFERENCES, root_of_square
 from tessera.backend.stability.rules.quotients import length_of, quotient_as_softmax
@@ -286,6 +286,8 @@ def _one_plus(algebra: Algebra, v: Value) -> Value | None:
         return None
     if len(terms) == 1:
         ((term, c),) = terms.items()
+        if c < 0 and is_clamped_above(term):
+            return None
         x = root_of_square(algebra, term)
         if x is not None and c > 0:
             return algebra.make("log1p_of_square", algebra.scale(x, math.sqrt(c)))
@@ -410,7 +412,7 @@ LOGARITHMS = (
         "log(r^2) = 2 log(r) for r > 0",
         "squares that overflow or vanish",
     ),
-    Rule("log(1 + u) -> log1p(u)", "log", _one_plus, "", "the definition", "|u| < 1e-7"),
+    Rule("log(1 + u) -> log1p(u)", "log", _one_plus, "u is not -p of a clamped p", "the definition", "|u| < 1e-7"),
     Rule(
         "log(rand) -> log of a draw above 0",
         "log",
