@@ -165,6 +165,7 @@ class Module(torch.nn.Module):
         metadata: Mapping[str, str] | None = None,
         target: str | None = None,
         config: Mapping[str, Any] | None = None,
+        sizes: Mapping[str, Sequence[int]] | None = None,
     ) -> Exported:
         """Write this model to a file and check the file against it; see ``tessera.export``."""
         from tessera.export.export import export
@@ -182,6 +183,7 @@ class Module(torch.nn.Module):
             metadata=metadata,
             target=target,
             config=config,
+            sizes=sizes,
         )
 
     def quantize(
