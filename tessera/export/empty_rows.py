@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 _aten = torch.ops.aten
+
+
+class ZerosSaid(TorchFunctionMode):
+    """The same around a call, for a converter that traces the model itself."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        answer = function(*args, **named)
+        mask = args[3] if len(args) > 3 else named.get("attn_mask")
+        if function is not scaled_dot_product_attention or mask is None:
+            return answer
+        admitted = mask if mask.dtype == torch.bool else mask != -math.inf
+        return torch.where(admitted.any(-1, keepdim=True), answer, torch.zeros_like(answer))
 
 
 def say_zeros(program: ExportedProgram) -> None:

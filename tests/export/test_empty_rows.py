@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera.export.empty_rows import say_zeros
+from tessera.export.empty_rows import ZerosSaid, say_zeros
 
 
 class Attention(torch.nn.Module):
@@ -40,3 +40,14 @@ def test_attention_without_a_mask_is_left_alone():
     before = nodes(program)
     say_zeros(program)
     assert nodes(program) == before
+
+
+def test_around_a_call_rows_are_zeros_whatever_attention_answers():
+    x, mask = torch.randn(1, 1, 4, 8), torch.ones(4, 4, dtype=torch.bool)
+    mask[1] = False
+    attention = torch.nn.functional.scaled_dot_product_attention
+    with ZerosSaid():
+        for given in (mask, torch.zeros(4, 4).masked_fill(~mask, -torch.inf)):
+            found = attention(x, x, x, given)
+            assert not found[:, :, 1].any()
+            torch.testing.assert_close(found, attention(x, x, x, attn_mask=mask))

@@ -88,3 +88,21 @@ def test_an_operator_that_it_does_not_know(tmp_path):
     )
     assert error.value.where.code == "return torch.special.bessel_j0(x)"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+def test_positions_that_see_nothing_are_zeros(tmp_path, dtype):
+    class Attention(torch.nn.Module):
+        def forward(self, x, mask):
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+    admitted = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    nowhere = admitted.clone()
+    nowhere[0, :, 2] = False
+    first, second = (
+        m if dtype is torch.bool else torch.zeros(m.shape).masked_fill(~m, -torch.inf) for m in (admitted, nowhere)
+    )
+    x = torch.randn(2, 2, 4, 8)
+    report = export(Attention(), tmp_path / "m.tflite", (x, first), measure=False)
+    (answer,) = load_tflite(report.path)(Example((x, second), ("x", "mask"), ({}, {})))
+    torch.testing.assert_close(answer, Attention()(x, second))

@@ -47,7 +47,7 @@ def _by_parts(node: fx.Node) -> fx.Node:
 def _mm(a: torch.Tensor, parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
     rows = a.float().split([part.shape[1] for part in parts], 1)
     sums = [(x.unsqueeze(1) * part.float()).sum(-1) for x, part in zip(rows, parts, strict=True)]
-    return torch.stack(sums).sum(0).to(a.dtype) if len(sums) > 2 else sum(sums[1:], sums[0]).to(a.dtype)
+    return sum(sums[1:], sums[0]).to(a.dtype)
 
 
 def _addmm(
