@@ -20,7 +20,7 @@ from tessera.backend.replace_call import replace_call
 from tessera.backend.rewrite import Pass
 from tessera.program import Program
 
-MOST_ROWS = 4  # the weight is dequantized anew for every row; measured on two cores, see benchmarks
+MOST_ROWS = 4  # the weight is dequantized anew for every row
 
 aten = torch.ops.aten
 
