@@ -9,6 +9,7 @@ not installed says what installs them. The file is run here by its own runtime a
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import tempfile
 import time
@@ -118,11 +119,11 @@ def load(sentences: Sequence[str]) -> tuple[Encoder, list[Tensor]]:
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise ImportError(INSTALL)
-    from transformers import AutoTokenizer, BertModel
+    transformers = importlib.import_module("transformers")
 
     folder = Path(found.submodule_search_locations[0]) / "model"
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    bert = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    bert = transformers.BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
     return Encoder(bert).eval(), [torch.tensor(each) for each in tokenizer(list(sentences))["input_ids"]]
 
 
