@@ -56,8 +56,8 @@ FAMILIES: Families = {
     "budget": budget.measure,
     "first_step": first_step.measure,
     "gpt": gpt.measure,  # so late because max-autotune may have what time the others leave
-    "quantization": quantization.measure,
     "minilm": minilm.measure,
+    "quantization": quantization.measure,
     "import": import_time.measure,
 }
 RESULTS = Path(__file__).parent / "results"
