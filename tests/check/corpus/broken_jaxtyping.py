@@ -5,11 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-try:
-    from jaxtyping import Bool, Float, Int
-except ImportError:
-    Bool = Float = Int = None
+from jaxtyping import Bool, Float, Int
 
 
 def attend(
