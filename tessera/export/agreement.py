@@ -61,7 +61,7 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
         difference, problem = _compare(answers, found, exact(case, answers))
         worst = max(worst, difference)
         if problem and _alike(answers, found) and is_rounding(module, case, answers, found):
-            seen.append(f"{words}: as much as the model's own when its weights change in their last digit")
+            seen.append(f"{words}: as much as the model's own when its weights change in their last digits")
             continue
         if problem:
             return Agreement(worst, False, f"With {words} {problem}.", case)

@@ -8,7 +8,7 @@ import torch
 from tessera.export.agreement import compare
 from tessera.export.example import Example
 
-X = torch.randn(4, 3)
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 
 def example(x: torch.Tensor = X) -> Example:
