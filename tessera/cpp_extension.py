@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessera import torch_internals
+from tessera import precompiled_headers, torch_internals
 from tessera.program.last_report import cache_folder
 
 logger = logging.getLogger("tessera")
@@ -74,11 +74,12 @@ def load_cpp_extension(
     return import_library(name, compiled_library(name, source, command), addresses)
 
 
-def compiled_library(name: str, source: str, command: Sequence[str]) -> bytes:
+def compiled_library(name: str, source: str, command: Sequence[str], headers: str = "") -> bytes:
     """What ``command`` makes of a source, which is compiled only where the cache has not got it.
 
     Args:
         command: the compiler and its flags, without the names of files.
+        headers: those that the source includes first, where they take long enough to be worth precompiling.
 
     Raises:
         RuntimeError: the compiler refuses, and what it says.
@@ -86,7 +87,7 @@ def compiled_library(name: str, source: str, command: Sequence[str]) -> bytes:
     key = hashlib.sha256("\0".join([source, _version(command[0]), *command]).encode()).hexdigest()
     library = _cached(f"{name}-{key}")
     if library is None:
-        library = _compiled(command, source)
+        library = _compiled(command, source) if not headers else _compiled_with(headers, command, source)
         _keep(f"{name}-{key}", library)
     return library
 
@@ -101,6 +102,17 @@ def import_library(name: str, library: bytes, addresses: Sequence[int] = ()) -> 
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     module.bind(*addresses)
     return Extension(module, library)
+
+
+def _compiled_with(headers: str, command: Sequence[str], source: str) -> bytes:
+    if precompiled := precompiled_headers.flags(command, headers):
+        try:
+            return _compiled([*command, *precompiled], source)
+        except RuntimeError:  # of them, or of the source: that is seen without them
+            precompiled_headers.forget(command, headers)
+    library = _compiled(command, source)
+    precompiled_headers.write(command, headers)
+    return library
 
 
 def _compiled(command: Sequence[str], source: str) -> bytes:

@@ -1739,7 +1739,7 @@ def kernel_compiler() -> list[str]:
     from torch._inductor.cpp_builder import CppBuilder, CppTorchDeviceOptions
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    with config.patch(cpp_cache_precompile_headers=False):  # reading them compiled takes no less than compiling them
+    with config.patch(cpp_cache_precompile_headers=False):  # tessera/precompiled_headers.py does, when it is worth it
         options = CppTorchDeviceOptions(
             vec_isa=pick_vec_isa(), include_pytorch=False, shared=True, compile_only=False, device_type="cpu"
         )

@@ -26,6 +26,7 @@ from tessera.cpp_extension import HEADER, compiled_library, import_library
 NAME = "tessera_kernels"
 WORTH_A_COMPILER = 64 << 10  # characters of source: half a second, besides the headers
 LARGEST = 512 << 10  # characters of one source, so that a compiler needs no more memory than it is taken to
+_HEADERS = "#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n#include <torch/csrc/inductor/cpp_prefix.h>\n"
 _KERNEL = re.compile(r"(?<![\w.>:])kernel\(")
 _INCLUDE = re.compile(r"^\s*#\s*include\b.*$", re.MULTILINE)
 _DEFINE = re.compile(r"^\s*#\s*(?:define|undef)\b", re.MULTILINE)
@@ -102,7 +103,7 @@ def compiled_kernels(kernels: Iterable[KernelSource], workers: int) -> dict[Kern
     command = torch_internals.kernel_compiler()
     sources = [_source(group) for group in groups]
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        libraries = list(pool.map(lambda source: compiled_library(NAME, source, command), sources))
+        libraries = list(pool.map(lambda source: compiled_library(NAME, source, command, _HEADERS), sources))
     return {
         kernel: function
         for group, library in zip(groups, libraries, strict=True)

@@ -112,9 +112,9 @@ def test_a_program_of_several_kernels_is_one_source(monkeypatch):
     sources = []
     compiled_library = kernel_library.compiled_library
 
-    def recorded(name, source, command):
+    def recorded(name, source, *rest):
         sources.append(source)
-        return compiled_library(name, source, command)
+        return compiled_library(name, source, *rest)
 
     monkeypatch.setattr(kernel_library, "compiled_library", recorded)
     weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))

@@ -32,7 +32,7 @@ Rule = Callable[[Files], Iterator[str]]
 FLOORS = {
     **dict.fromkeys(("errors", "shapes", "terminal", "torch_internals", "users_code", "__version__"), 1),
     **dict.fromkeys(("program", "artefact", "explain", "nn", "optim", "random", "kernels", "debug"), 2),
-    "cpp_extension": 2,
+    **dict.fromkeys(("cpp_extension", "precompiled_headers"), 2),
     **dict.fromkeys(("capture", "backend", "transforms"), 3),
     **dict.fromkeys(("data", "checkpoint", "train", "profile", "check"), 4),
     **dict.fromkeys(("export", "quantize"), 5),
