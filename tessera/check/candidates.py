@@ -23,6 +23,7 @@ from tessera.check.text_repairs import EditedText, edited_texts
 from tessera.check.visited import Place
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
+from tessera.shapes.spec import AnySize, OneOr, Several, TensorSpec
 
 Edit = tuple[Site, Rewrite] | LayerEdit | EditedText | AnnotationEdit
 _SMALL = 4
@@ -48,11 +49,11 @@ class Candidate:
 
 
 def _one_apart(base: Outcome) -> bool:
-    """Whether two sizes that meet where it raised differ by one."""
-    tensors = base.failing.tensors if base.failing is not None else torch_internals.tensors_in(base.result)
+    """Whether there are two sizes of which one is one more: what a slice leaves, and what it was taken of."""
+    calls = base.history.calls
+    tensors = [t for call in calls for t in (*call.tensors, *torch_internals.tensors_in(call.result))]
     known = {size for tensor in tensors for size in map(base.world.number, tensor.shape) if size is not None}
-    known |= set(base.plan.examples.values()) if base.failing is None else set()
-    return any(size + 1 in known for size in known if size > _SMALL)
+    return any(size + 1 in known for size in known | set(base.plan.examples.values()) if size > _SMALL)
 
 
 def candidates(
@@ -65,7 +66,7 @@ def candidates(
         gone_through: the functions that it went through, with their local names.
         contract: of the function that was run.
         has_layers: whether what was run is the module itself, so that its layers may be others.
-        ends: when to stop looking for more, of ``time.process_time``.
+        ends: when to stop looking for more, of ``time.thread_time``.
     """
     root = base.root if has_layers else None
     made = how_made(root, _sizes(base), ends) if root is not None else None
@@ -79,13 +80,26 @@ def _of_text(
     """Edits of the text of what ran, and of its annotations."""
     last = {call.where: at for at, call in enumerate(base.history.calls)}
     sizes = _sizes(base)
-    edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base))]
+    shape = _shape_to_return(base, contract)
+    owner = next((one for one in gone_through if contract.where and one[:2] == (contract.where.file, contract.where.line)), None)
+    edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base), returned=(owner, shape))]
     if made is not None:
         edits += edited_texts(made.names, sizes, made.given)
     for edit in edits:
         yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, last.get(edit.where, 0))
     for one in annotation_edits(contract, sizes):
         yield Candidate(one.cost, one.where, one.text, one, 0)
+
+
+def _shape_to_return(base: Outcome, contract: Contract) -> list[int]:
+    """The declared shape of the result, where what is returned has as many numbers."""
+    result, spec = base.result, contract.returns
+    if not isinstance(result, torch.Tensor) or not isinstance(spec, TensorSpec) or not spec.places:
+        return []
+    sizes = [base.world.number(base.world.size(p)) for p in spec.places if not isinstance(p, (AnySize, Several, OneOr))]
+    whole = [size for size in sizes if size is not None]
+    fits = len(whole) == len(spec.places) and math.prod(whole) == math.prod(map(int, result.shape))
+    return whole if fits else []
 
 
 def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
@@ -95,7 +109,7 @@ def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
         if call.site is not None:
             sites[call.site] = call, position
     for site, (call, position) in reversed(sites.items()):
-        if time.process_time() > ends:
+        if time.thread_time() > ends:
             return
         if call.where is not None:
             for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base, ends):
@@ -124,7 +138,7 @@ def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, ends: float
         with contextlib.suppress(Exception):  # a size that depends on data, a call of another form
             every += some
         for rewrite in sorted(every, key=lambda rewrite: rewrite.cost):
-            if time.process_time() > ends:
+            if time.thread_time() > ends:
                 break
             with contextlib.suppress(Exception):  # torch does not take it
                 function, args, kwargs = rewrite.pieces((call.function, tuple(call.args), call.kwargs))

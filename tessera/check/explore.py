@@ -31,6 +31,7 @@ from tessera.shapes.signature import Contract, specs_in
 
 _MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
 _MOST_SECONDS_OF_SYMBOLS = 5.0  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
+_LITTLE_WORK = 500  # calls of torch, of all runs together
 _MOST_SECONDS_OF_AN_EDIT = 2.0
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _MOST_DIVISOR = 256  # that a size may be taken to be a multiple of
@@ -66,7 +67,8 @@ class _Exploration:
         self._function, self._contract, self._root = function, contract, root
         self._has_small_numbers = False
         self._runs_to_its_end: Plan | None = None
-        self._runs, self._ends = 0, time.process_time() + _MOST_SECONDS  # of this process, whatever else runs
+        self._runs, self._calls = 0, 0
+        self._ends = time.thread_time() + _MOST_SECONDS  # of this thread, whatever else runs
         self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
         self.report = CheckReport(checked=[contract.name])
         names = (*contract.names, *(n for n in _names_of_result(contract) if n not in contract.names))
@@ -90,7 +92,8 @@ class _Exploration:
             self._note(f"{contract.name} was checked only in part: one run took more than {_MOST_SECONDS:g} s.")
 
     def _may_go_on(self) -> bool:
-        return self._runs < _MOST_RUNS and time.process_time() < self._ends
+        """Whether there is time for one more run. Little work always goes on: what it waits for is not its own."""
+        return self._runs < _MOST_RUNS and (self._calls < _LITTLE_WORK or time.thread_time() < self._ends)
 
     def _attempt(self, plan: Plan, edit: Edit | None) -> tuple[Outcome, Finding | None] | None:
         """A run with an edit and what is wrong with it; None where that is no program."""
@@ -108,7 +111,7 @@ class _Exploration:
                     contract = edit.contract
                 case tuple():
                     rewrite = edit
-            ends = time.process_time() + _MOST_SECONDS_OF_AN_EDIT
+            ends = time.thread_time() + _MOST_SECONDS_OF_AN_EDIT
             outcome = run(function, contract, plan, root, rewrite=rewrite, ends=ends)
             found = declared_result(outcome, contract) if outcome.error is None else finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
@@ -118,9 +121,11 @@ class _Exploration:
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
-        ends = time.process_time() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
+        ends = time.thread_time() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
         try:
-            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, ends=ends)
+            outcome = run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, ends=ends)
+            self._calls += len(outcome.history.calls)
+            return outcome
         except TakesTooLong:
             if plan.in_numbers:
                 raise

@@ -162,7 +162,9 @@ def _tie(outcome: Outcome, found: list[Clash], born: list[Call | None]) -> tuple
 def _is_cut(clash: Clash, size: Any, outcome: Outcome) -> bool:
     """Whether a tensor has a size because a slice of it went on beyond its end."""
     made = outcome.history.made_by(clash.tensor)
-    return made is not None and made.name == "__getitem__" and outcome.world.same(clash.tensor.shape[clash.axis], size)
+    if made is None or made.name != "__getitem__" or size is None:
+        return False
+    return outcome.world.same(clash.tensor.shape[clash.axis], size)
 
 
 def _same_line(call: Call, finding: Finding) -> bool:

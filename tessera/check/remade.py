@@ -41,7 +41,7 @@ def how_made(module: nn.Module, sizes: Sequence[int], ends: float = math.inf) ->
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
-        ends: when to stop trying, of ``time.process_time``.
+        ends: when to stop trying, of ``time.thread_time``.
     """
     if (given := arguments_of(module, sizes, ends)) is None:
         return None
@@ -56,7 +56,7 @@ def arguments_of(module: nn.Module, sizes: Sequence[int], ends: float = math.inf
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
-        ends: when to stop trying, of ``time.process_time``.
+        ends: when to stop trying, of ``time.thread_time``.
     """
     kind: Any = type(module)
     wanted = _looks(module)
@@ -70,7 +70,7 @@ def arguments_of(module: nn.Module, sizes: Sequence[int], ends: float = math.inf
             continue
         choices[parameter.name] = list(_values(parameter, module, sizes))
     for values in itertools.islice(itertools.product(*choices.values()), _MOST):
-        if time.process_time() > ends:
+        if time.thread_time() > ends:
             return None
         given = dict(zip(choices, values, strict=True))
         if (made := remade(kind, given)) is not None and _looks(made) == wanted:

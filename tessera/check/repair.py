@@ -72,18 +72,18 @@ def _is_at(one: Candidate, where: SourceLine) -> bool:
 
 def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bool) -> list[Candidate]:
     """The cheapest edits after which nothing is wrong."""
-    ends = time.process_time() + _MOST_SECONDS  # of this process: what else the machine does decides nothing
+    ends = time.thread_time() + _MOST_SECONDS  # of this thread: what else the machine does decides nothing
     with visited() as gone:
         ran = attempt(plan, None)
     if ran is None or ran[1] is None:
         return []
     base, good = ran[0], list[Candidate]()
-    halfway = time.process_time() + _MOST_SECONDS / 2
+    halfway = time.thread_time() + _MOST_SECONDS / 2
     for candidate in candidates(base, gone.names, contract, has_layers=has_layers, ends=halfway):
         declared = isinstance(candidate.edit, AnnotationEdit)
         if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):
             continue
-        if time.process_time() > ends + _SECONDS_FOR_DECLARED * declared:
+        if time.thread_time() > ends + _SECONDS_FOR_DECLARED * declared:
             continue
         again = attempt(plan, candidate.edit)
         if again is None or again[0].error is not None or again[1] is not None:

@@ -42,12 +42,14 @@ class Rewrite:
         text: what it is, as code.
         pieces: the function and arguments to call instead; given those that were written.
         after: what is done to the result.
+        operand: the argument that is laid out otherwise, where that is the edit.
     """
 
     cost: float
     text: str
     pieces: Callable[[Pieces], Pieces] = lambda pieces: pieces
     after: Callable[[Any], Any] = lambda result: result
+    operand: torch.Tensor | None = None
 
 
 def rewrites(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite]:
@@ -188,6 +190,7 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
             found.append((INDEX, (*before, *behind)))
             rest = (*before, *behind)
             found += [(AXIS, (*rest[:to], None, *rest[to:])) for to in range(len(rest) + 2) if to != at]
+            found.append((ONE_MORE, (*before, None, None, *behind)))
         elif isinstance(item, int) and not isinstance(item, bool):
             found += [
                 (INDEX, (*before, slice(item, item + 1 or None), *behind)),
@@ -231,7 +234,7 @@ def _bounds(item: slice) -> Iterator[tuple[int | None, int | None]]:
 def _of_input(call: Call) -> Iterator[Rewrite]:
     if call.args and isinstance(call.args[0], torch.Tensor):
         for cost, text, turn in turns(call.args[0]):
-            yield Rewrite(cost, f"{text} of what the layer is given", _turned_leaf(0, turn))
+            yield Rewrite(cost, f"{text} of what the layer is given", _turned_leaf(0, turn), operand=call.args[0])
 
 
 def _of_operands(call: Call) -> Iterator[Rewrite]:
@@ -243,7 +246,7 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
             for cost, text, turn in turns(leaf):
                 forgotten = call.name in _PRODUCTS and text == ".transpose(-2, -1)"
                 cost = FORGOTTEN if forgotten else cost  # noqa: PLW2901 - the usual slip
-                yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn))
+                yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn), operand=leaf)
 
 
 def _afterwards(call: Call) -> Iterator[Rewrite]:

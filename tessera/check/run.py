@@ -105,7 +105,7 @@ def run(
         plan: what to run with.
         root: the module that it belongs to.
         may_be_long: whether a loop may run over a size.
-        ends: by when it is over, of ``time.process_time``.
+        ends: by when it is over, of ``time.thread_time``.
         rewrite: a place in the user's code, and how the call of torch that is made there is changed.
 
     Raises:

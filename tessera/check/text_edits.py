@@ -32,6 +32,7 @@ TENSOR = 0.6  # more, for another tensor's name: one that fits the rest always d
 OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
+SHAPED = 1.4  # what is returned, in the shape that is declared
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
@@ -94,7 +95,12 @@ def _shallow(node: ast.AST) -> ast.AST:
 
 
 def text_edits(
-    function: ast.FunctionDef, names: Mapping[str, Any], sizes: Sequence[int], *, sliced: bool = False
+    function: ast.FunctionDef,
+    names: Mapping[str, Any],
+    sizes: Sequence[int],
+    *,
+    sliced: bool = False,
+    returned: Sequence[int] = (),
 ) -> Iterator[TextEdit]:
     """Edits of the body of a function.
 
@@ -103,6 +109,7 @@ def text_edits(
         names: what its local names stood for when it was left.
         sizes: numbers that may be what should stand where another does.
         sliced: whether one item at an end of a tensor may be too many.
+        returned: the shape that what is returned could be laid out in, and should have.
     """
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
@@ -117,6 +124,9 @@ def text_edits(
     for statement in ast.walk(function):
         if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
             yield from _of_returned(statement.value, names, loads)
+        if isinstance(statement, ast.Return) and statement.value is not None and returned:
+            shape: list[ast.expr] = [ast.Constant(size) for size in returned]
+            yield _edit(SHAPED, statement.value, _method(statement.value, "reshape", shape))
 
 
 def _is_shape(node: ast.Subscript) -> bool:
@@ -280,6 +290,10 @@ def _of_returned(node: ast.Name, names: Mapping[str, Any], loads: Mapping[str, i
         for cost, code, _ in turns(value):
             new = ast.parse(f"{node.id}{code}", mode="eval").body
             yield _edit(cost + (-0.1 if loads[node.id] == 1 else 0.1), node, new)
+
+
+def _method(value: ast.expr, name: str, args: list[ast.expr]) -> ast.expr:
+    return ast.Call(ast.Attribute(value, name, ast.Load()), args, [])
 
 
 def _loaded(node: ast.Name | ast.Attribute) -> ast.expr:

@@ -70,7 +70,7 @@ class World:
         examples: the number of each name.
         in_numbers: whether sizes are the examples themselves, for operators that know no symbols. Conditions on sizes
             are not seen then, and names are guessed from the numbers.
-        ends: by when a run is over, of ``time.process_time``; else ``TakesTooLong`` is raised.
+        ends: by when a run is over, of ``time.thread_time``; else ``TakesTooLong`` is raised.
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
