@@ -19,6 +19,7 @@ from tessera.check.layer_rewrites import LayerEdit, layer_edits
 from tessera.check.remade import Remade, how_made
 from tessera.check.rewrites import Rewrite, rewrites
 from tessera.check.run import Outcome, put_back
+from tessera.check.surroundings import added
 from tessera.check.text_repairs import EditedText, edited_texts
 from tessera.check.visited import Place
 from tessera.errors import SourceLine
@@ -78,7 +79,7 @@ def _of_text(
     base: Outcome, gone_through: Mapping[Place, Mapping[str, Any]], contract: Contract, made: Remade | None
 ) -> Iterator[Candidate]:
     """Edits of the text of what ran, and of its annotations."""
-    last = {call.where: at for at, call in enumerate(base.history.calls)}
+    last = {call.where: at for at, call in enumerate(base.history.calls) if call.where is not None}
     sizes = _sizes(base)
     shape = _shape_to_return(base, contract)
     owner = next((one for one in gone_through if contract.where and one[:2] == (contract.where.file, contract.where.line)), None)
@@ -86,7 +87,9 @@ def _of_text(
     if made is not None:
         edits += edited_texts(made.names, sizes, made.given)
     for edit in edits:
-        yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, last.get(edit.where, 0))
+        before = [at for one, at in last.items() if one.file == edit.where.file and one.line < edit.where.line]
+        position = last.get(edit.where, max(before, default=0))
+        yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, position)
     for one in annotation_edits(contract, sizes):
         yield Candidate(one.cost, one.where, one.text, one, 0)
 
@@ -113,7 +116,8 @@ def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
             return
         if call.where is not None:
             for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base, ends):
-                yield Candidate(rewrite.cost, call.where, rewrite.text, (site, rewrite), position)
+                cost = rewrite.cost + added(rewrite, call, base)
+                yield Candidate(cost, call.where, rewrite.text, (site, rewrite), position)
 
 
 def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None) -> Iterator[Candidate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import linecache
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from tessera.users_code import source_line_at
 
 _SIZE, _SWITCH = 1.0, 1.0
 _ELSEWHERE = 0.5  # more, where the line only hands on what was made
+_ALIKE = 0.1  # more, where the line beside makes one just so
 
 
 Made = tuple[str, str, Any]  # the path of a module, and a layer or parameter in it under a name
@@ -94,9 +96,16 @@ def layer_edits(
             make = functools.partial(_made_with, root, mode, layers, name, value)
             kind = type(layers[0][1]).__name__
             cost = _SWITCH if isinstance(value, bool) else _SIZE
-            cost += 0 if kind in where.code else _ELSEWHERE
+            cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
     yield from _of_parameters(root, mode, names, used, sizes)
+
+
+def _is_alike(where: SourceLine) -> bool:
+    """Whether the line before or behind makes the same: one of two that look alike is seldom wrong."""
+    made = where.code.partition("=")[2].partition("#")[0].strip()
+    beside = (linecache.getline(where.file, where.line + by).partition("=")[2] for by in (-1, 1))
+    return bool(made) and any(one.partition("#")[0].strip() == made for one in beside)
 
 
 def _of_parameters(

@@ -9,6 +9,7 @@ numbers: that is quick, and a size has one text.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -88,7 +89,7 @@ def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bo
         again = attempt(plan, candidate.edit)
         if again is None or again[0].error is not None or again[1] is not None:
             continue
-        if _lines(base) <= _lines(again[0]) and (_has_empty(base) or not _has_empty(again[0])):
+        if _goes_as_far(again[0], base) and (_has_empty(base) or not _has_empty(again[0])):
             good.append(candidate)
     return good
 
@@ -99,6 +100,17 @@ def _has_empty(outcome: Outcome) -> bool:
     return any(outcome.world.number(size) == 0 for tensor in results for size in tensor.shape)
 
 
-def _lines(outcome: Outcome) -> set[SourceLine]:
-    """Where it has been: an edit that only leads the code another way mends nothing."""
-    return {call.where for call in outcome.history.calls if call.where is not None}
+def _goes_as_far(again: Outcome, base: Outcome) -> bool:
+    """Whether it has been wherever the other was: an edit that only leads the code another way mends nothing.
+
+    Nor does one after which a loop ends before the turn that raised; only an index that is too large is one turn more.
+    """
+    if not _lines(base).keys() <= _lines(again).keys():
+        return False
+    failing = base.failing.where if base.failing is not None else None
+    return failing is None or isinstance(base.error, IndexError) or _lines(again)[failing] >= _lines(base)[failing]
+
+
+def _lines(outcome: Outcome) -> Counter[SourceLine]:
+    """Where it has been, and how often."""
+    return Counter(call.where for call in outcome.history.calls if call.where is not None)

@@ -26,7 +26,11 @@ KEEPS = 0.95  # its dimension; the same numbers all the same
 AXIS = LETTER = 1.0
 USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
+ELSEWHERE = 0.1  # more, for a dimension of size 1 where nothing is broadcast
+AT_ONCE = 0.05  # less, for a dimension that is added in the line that takes an item, a sum or numbers in a row
 FORGOTTEN = 1.15  # to transpose a factor
+LAST = 0.08  # more, for another axis than the -1 that is written: it is the usual one
+NO_AXIS = 0.05  # more, where the number is an axis by accident
 INDEX = SWAPPED = 1.2
 SIZE = OTHER_FUNCTION = TURNED = 1.3
 LEFT_OUT = SEVERAL_MORE = 1.4
@@ -95,8 +99,9 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         if type(leaf) is bool:
             yield Rewrite(AXIS, f"{call.name} with {not leaf}", _with_leaf(at, not leaf))
         elif type(leaf) is int and (call.name in _OF_AXES or -rank <= leaf < rank):
+            cost = AXIS + LAST * (leaf == -1) + NO_AXIS * (call.name not in _OF_AXES)
             for axis in range(-rank - 1, 0) if leaf < 0 else range(rank + 1):
-                yield Rewrite(AXIS, f"{call.name} with {axis}", _with_leaf(at, axis))
+                yield Rewrite(cost, f"{call.name} with {axis}", _with_leaf(at, axis))
         if type(leaf) is int and call.name not in _OF_AXES:
             for size in (leaf - 1, leaf + 1, *(size for size in sizes if _is_any(size, world) <= _is_any(leaf, world))):
                 yield Rewrite(SIZE, f"{call.name} with {world.text(size)}", _with_leaf(at, size))
@@ -107,7 +112,7 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
     if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
         yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
     if call.name == "pad":
-        yield from (Rewrite(SWAPPED, text, pieces) for text, pieces in _of_pads())
+        yield from (Rewrite(AXIS, text, pieces) for text, pieces in _of_pads())
     if call.name == "meshgrid":
         other = "xy" if call.kwargs.get("indexing", "ij") == "ij" else "ij"
         yield Rewrite(AXIS, f'indexing="{other}"', _with_keyword("indexing", other))
@@ -171,11 +176,15 @@ def _of_letters(call: Call) -> Iterator[Rewrite]:
     others += [out[:at] + letter + out[at:] for letter in missing for at in range(len(out) + 1)]
     others += [out.replace(old, letter) for old in out for letter in missing]
     equations = [f"{inputs}->{other}" for other in others if other != out] if arrow else []
+    known = sorted(set("".join(written)))
     for at, letters in enumerate(written):
+        inside = []
         for one, other in itertools.combinations(range(len(letters)), 2):
             swapped = list(letters)
             swapped[one], swapped[other] = swapped[other], swapped[one]
-            equations.append(",".join([*written[:at], "".join(swapped), *written[at + 1 :]]) + arrow + out)
+            inside.append("".join(swapped))
+        inside += [letters.replace(old, new) for old in letters for new in known if new not in letters]
+        equations += [",".join([*written[:at], other, *written[at + 1 :]]) + arrow + out for other in inside]
     for text in equations:
         cost = LETTER if text.startswith(inputs) else SWAPPED
         yield Rewrite(cost, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
@@ -190,7 +199,7 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
             found.append((INDEX, (*before, *behind)))
             rest = (*before, *behind)
             found += [(AXIS, (*rest[:to], None, *rest[to:])) for to in range(len(rest) + 2) if to != at]
-            found.append((ONE_MORE, (*before, None, None, *behind)))
+            found.append((AXIS, (*before, None, None, *behind)))
         elif isinstance(item, int) and not isinstance(item, bool):
             found += [
                 (INDEX, (*before, slice(item, item + 1 or None), *behind)),
@@ -244,8 +253,10 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
     for at, leaf in enumerate(leaves):
         if isinstance(leaf, torch.Tensor):
             for cost, text, turn in turns(leaf):
-                forgotten = call.name in _PRODUCTS and text == ".transpose(-2, -1)"
-                cost = FORGOTTEN if forgotten else cost  # noqa: PLW2901 - the usual slip
+                if call.name in _PRODUCTS and text == ".transpose(-2, -1)":
+                    cost = FORGOTTEN  # noqa: PLW2901 - the usual slip
+                elif adds(text) and call.name not in _BROADCASTS:
+                    cost += ELSEWHERE  # noqa: PLW2901
                 yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn), operand=leaf)
 
 
@@ -257,9 +268,14 @@ def _afterwards(call: Call) -> Iterator[Rewrite]:
                 more = 1.0
             elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
                 more = -0.1
-            elif text.startswith(".unsqueeze"):  # what is missing, where it is used
-                more = 0.05
+            elif adds(text):  # what is missing, where it is used
+                more = -AT_ONCE if call.name in FRESH else 0.05
             yield Rewrite(cost + more, f"{text} behind {call.name}", after=turn)
+
+
+def adds(text: str) -> bool:
+    """Whether an edit of ``turns`` adds dimensions of size 1."""
+    return text.startswith((".unsqueeze", "[..., None"))
 
 
 def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], Any]]]:
@@ -344,6 +360,16 @@ _REDUCTIONS = {
 _OF_AXES = _REDUCTIONS | {
     *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),
+}
+_BROADCASTS = _PRODUCTS | {
+    *(f"{u}{r}{op}{u}" for op in ("add", "sub", "mul", "truediv", "pow", "and", "or") for r in ("", "r") for u in ("", "__")),
+    *("where", "masked_fill", "masked_fill_", "maximum", "minimum", "lerp", "addcmul", "div", "max", "min"),
+    *(f"{u}{op}{u}" for op in ("ge", "gt", "le", "lt", "eq", "ne") for u in ("", "__")),
+    *("cat", "concat", "stack", "gather", "scatter", "expand_as", "expand"),
+}
+# What drops dimensions or makes numbers in a row: who needs a dimension more adds it at once.
+FRESH = _REDUCTIONS | {
+    *("__getitem__", "gather", "index_select", "select", "arange", "linspace", "logspace", "tensor"),
 }
 _ELEMENTWISE = {
     *("relu", "gelu", "silu", "tanh", "sigmoid", "softmax", "log_softmax", "exp", "log", "sqrt", "rsqrt", "clamp"),

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tessera.check.rewrites import turns
+from tessera.check.rewrites import LAST, turns
 
 # In edits of one number, as in ``rewrites``.
 NUMBER = 1.0
@@ -33,8 +33,11 @@ OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself, or one more
 SHAPED = 1.4  # what is returned, in the shape that is declared
+SWAPPED_SLICES = 0.1  # more, of an index
+BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
+_MAKE_NUMBERS = {"zeros", "ones", "empty", "randn", "rand", "full"}
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
     *("Path", "eval", "exec", "input", "io", "json", "logging", "open", "os", "pathlib", "pickle", "print", "requests"),
@@ -112,21 +115,57 @@ def text_edits(
         returned: the shape that what is returned could be laid out in, and should have.
     """
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    beside = _beside(function)
+    loads += Counter(f".{n.attr}" for n in ast.walk(function) if isinstance(n, ast.Attribute))
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
     said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
+    renamed = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Assign)}
+    indices = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript)}
+    last = {id(node.operand) for node in ast.walk(function) if isinstance(node, ast.UnaryOp) and _is_last(node)}
     of_shapes = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript) and _is_shape(node)}
     for node in _own_nodes(function):
         more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
+        more += LAST * (id(node) in last) + SWAPPED_SLICES * (id(node) in indices and isinstance(node, ast.Tuple))
+        if id(node) in beside:
+            yield _edit(BESIDE, node, ast.Name(beside[id(node)], ast.Load()))
         for edit in _of_expression(node, names, sizes, loads):
             yield replace(edit, cost=edit.cost + more)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
-            yield from _slices(node)
+            yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
     for statement in ast.walk(function):
-        if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
-            yield from _of_returned(statement.value, names, loads)
+        if isinstance(statement, (ast.Return, ast.Assign)) and isinstance(statement.value, ast.Name):
+            alone = isinstance(statement, ast.Assign) or loads[statement.value.id] == 1
+            yield from _of_name_alone(statement.value, names, alone=alone)
         if isinstance(statement, ast.Return) and statement.value is not None and returned:
             shape: list[ast.expr] = [ast.Constant(size) for size in returned]
             yield _edit(SHAPED, statement.value, _method(statement.value, "reshape", shape))
+
+
+def _beside(function: ast.FunctionDef) -> dict[int, str]:
+    """Names for which the line before, or behind, has another where it is the same otherwise: k = key(y); v = val(x)."""
+    found: dict[int, str] = {}
+    for body in (value for node in ast.walk(function) for _, value in ast.iter_fields(node) if isinstance(value, list)):
+        for one, other in itertools.permutations(body, 2):
+            pair = isinstance(one, (ast.Assign, ast.Expr)) and type(one) is type(other)
+            if not pair or abs(body.index(one) - body.index(other)) > 1 or _form(one) != _form(other):
+                continue
+            for mine, theirs in zip(ast.walk(one), ast.walk(other), strict=True):
+                if isinstance(mine, ast.Name) and isinstance(theirs, ast.Name) and mine.id != theirs.id:
+                    if isinstance(mine.ctx, ast.Load):
+                        found.setdefault(id(mine), theirs.id)
+    return found
+
+
+def _form(statement: ast.stmt) -> list[str]:
+    """What a statement is made of, without names."""
+    return [
+        repr(node.value) if isinstance(node, ast.Constant) else type(node).__name__ for node in ast.walk(statement)
+    ]
+
+
+def _is_last(node: ast.UnaryOp) -> bool:
+    """Whether it is the -1 of a last axis."""
+    return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
 
 
 def _is_shape(node: ast.Subscript) -> bool:
@@ -184,7 +223,7 @@ def _of_call(node: ast.Call) -> Iterator[TextEdit]:
             continue
         swapped = list(args)
         swapped[one], swapped[other] = swapped[other], swapped[one]
-        cost = SWAPPED_SIZES if _is_torchs(node.func) else SWAPPED
+        cost = SWAPPED_SIZES if _is_torchs(node.func) and not _makes_numbers(node.func) else SWAPPED
         yield _edit(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
 
 
@@ -192,6 +231,11 @@ def _is_torchs(function: ast.expr) -> bool:
     """Whether what is called is a function of torch, a layer or a method of a tensor, by how it looks."""
     first = ast.unparse(function).partition(".")[0]
     return isinstance(function, ast.Attribute) and first != "self"
+
+
+def _makes_numbers(function: ast.expr) -> bool:
+    """Whether it is ``torch.zeros`` or the like: a weight with its sizes the other way round is as usual a slip."""
+    return ast.unparse(function).removeprefix("torch.") in _MAKE_NUMBERS
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -275,21 +319,25 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
         kept = {**getattr(owner, "_modules", {}), **{k: v for k, v in _attributes(owner).items() if k[0] != "_"}}
         alike = [name for name, other in kept.items() if name != node.attr and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
-            yield _edit(NAME, node, ast.Attribute(node.value, name, ast.Load()))
+            cost = NAME + UNUSED * (loads[f".{node.attr}"] == 1 and isinstance(value, nn.Module))
+            yield _edit(cost, node, ast.Attribute(node.value, name, ast.Load()))
 
 
-def _slices(node: ast.Name) -> Iterator[TextEdit]:
+def _slices(node: ast.Name, cost: float) -> Iterator[TextEdit]:
     for bounds in ("1:", ":-1", ":, 1:", ":, :-1"):
-        yield _edit(SLICED, node, ast.parse(f"{node.id}[{bounds}]", mode="eval").body)
+        yield _edit(cost, node, ast.parse(f"{node.id}[{bounds}]", mode="eval").body)
 
 
-def _of_returned(node: ast.Name, names: Mapping[str, Any], loads: Mapping[str, int]) -> Iterator[TextEdit]:
-    """What is returned, laid out otherwise. A name that is there to be returned alone hints at what was left out."""
+def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> Iterator[TextEdit]:
+    """What is returned, or given another name, laid out otherwise.
+
+    A name that is there for that alone hints at what was left out.
+    """
     value = names.get(node.id)
     if isinstance(value, torch.Tensor):
         for cost, code, _ in turns(value):
             new = ast.parse(f"{node.id}{code}", mode="eval").body
-            yield _edit(cost + (-0.1 if loads[node.id] == 1 else 0.1), node, new)
+            yield _edit(cost + (-0.1 if alone else 0.1), node, new)
 
 
 def _method(value: ast.expr, name: str, args: list[ast.expr]) -> ast.expr:
