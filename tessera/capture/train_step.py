@@ -37,6 +37,7 @@ from tessera.capture.loss_scale import LossScale, Scaling, resolve_loss_scale
 from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.shadowed_steps import ShadowedSteps
+from tessera.capture.step_arguments import check_parts
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
@@ -143,8 +144,7 @@ def train_step(
         Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740.
         Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, arXiv:1211.5063.
     """
-    optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
-    _check_ownership(module, optimizers)
+    optimizers = check_parts(module, loss, optimizer)
     if loss is None and metrics:
         raise SettingError(
             f"loss=None was passed with the metrics {', '.join(metrics)}.",
@@ -534,25 +534,3 @@ def _cause(error: Exception) -> CannotCapture | None:
 
 
 _INSTEAD = "Move this out of the forward or the loss, or write it with tensor operations (torch.where, torch.cond)."
-
-
-def _check_ownership(module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    names = {id(p): name for name, p in module.named_parameters()}
-    owner: dict[int, torch.optim.Optimizer] = {}
-    for optimizer in optimizers:
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        foreign = [p for p in parameters if id(p) not in names]
-        if foreign:
-            kind, model = type(optimizer).__name__, type(module).__name__
-            raise OptimizerError(
-                f"{len(foreign)} of the {len(parameters)} parameters of this {kind} are not those of this {model}.",
-                "A training step updates the parameters of the module it runs.",
-                f"Write {kind}(model.parameters(), ...) with the module that is trained, after any change of layers.",
-            )
-        for p in parameters:
-            if (other := owner.setdefault(id(p), optimizer)) is not optimizer:
-                raise OptimizerError(
-                    f"{names[id(p)]} is in two optimizers, {type(other).__name__} and {type(optimizer).__name__}.",
-                    "A training step updates each parameter once, so every parameter has one optimizer.",
-                    "Give each optimizer parameters of its own: train_step(model, loss, [A(first), B(others)]).",
-                )
