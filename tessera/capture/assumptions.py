@@ -115,7 +115,7 @@ class Scope:
     def _value(self, node: ast.expr) -> Any:
         match node:
             case ast.Name("G"):
-                return _Globals(self.names, self.modules)
+                return Globals(self.names, self.modules)
             case ast.Name(name):
                 return self.parameters[name]
             case ast.Attribute(of, name):
@@ -132,7 +132,7 @@ class Scope:
 _CALLS: dict[str, Any] = {"type": type, "dict": dict, "list": list, "tuple": tuple, "len": len, "str": str}
 
 
-class _Globals:
+class Globals:
     """The globals of a captured function, and what Dynamo puts there: modules and the builtins."""
 
     def __init__(self, names: Mapping[str, Any], modules: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from tessera.capture.declared_dims import DeclaredDims
 from tessera.capture.dispatch import Dispatch, only_captured
 from tessera.capture.line_by_line import eagerly
 from tessera.capture.shadow import ShadowedCalls, compiled_difference
-from tessera.capture.step_down import RunsEagerly, line_of_error
+from tessera.capture.step_down import RunsEagerly, RunsEagerlyOnce, line_of_error
 from tessera.debug.active import SWITCH
 from tessera.debug.diff import Comparison
 from tessera.debug.mode import DebugMode
@@ -165,7 +165,7 @@ class _Compiled:
         misses = self._dispatch.misses
         try:
             return self._captured(args, kwargs)
-        except RunsEagerly as error:
+        except (RunsEagerly, RunsEagerlyOnce) as error:
             self.report.add(StepDown("eager", error.reason, error.instead))
         except TesseraError:
             raise

@@ -24,10 +24,11 @@ from tessera import torch_internals
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
 from tessera.capture.branches.giving_back import giving_back, with_decisions
+from tessera.capture.float_watch import FloatWatch, refuse_odd_floats
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.left_alone import codes_to_leave_alone
 from tessera.capture.name_watch import NameWatch
-from tessera.capture.step_down import NotCaptured, RunsEagerly
+from tessera.capture.step_down import NotCaptured, RunsEagerly, RunsEagerlyOnce
 from tessera.program import Report
 from tessera.random.state import get_state, set_state
 
@@ -61,8 +62,8 @@ def _refuse(args: Sequence[Any]) -> None:
 
 _numbers = itertools.count()
 
-# A captured version, the function that runs it, and whether it does nothing but call its graph.
-_Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool]
+# A captured version, the function that runs it, whether it does nothing but call its graph, and the floats it read.
+_Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool, FloatWatch]
 
 
 @dataclass(frozen=True)
@@ -144,36 +145,40 @@ class Dispatch:
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
         self._made_under: dict[types.CodeType, Circumstances] = {}
-        self._assumptions = NOTHING_KNOWN
+        self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
 
     def __call__(self, *args: Any) -> Any:
         if self.misses and not (self._watch.holds() and self._names.holds()):
             self.forget()
         if self._hits:
             values = self._bind(*args)
-            for guarded, run, _ in self._hits:
+            for guarded, run, _, floats in self._hits:
                 if guarded.wrapper.cache_entry is not None and guarded.check(values):
+                    if reason := floats.refuses(values):
+                        raise RunsEagerlyOnce(reason)
                     return run(*args)
+        refuse_odd_floats(args[self._data :])
         self.misses += 1
         _refuse(args)
         looking = codes_to_leave_alone(args[: self._data])
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
         self._watch.begin(args[0])
-        self._assumptions = NOTHING_KNOWN
+        self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         process = torch_internals.process_state()
         self._before = get_state(), torch_internals.forward_mode_level()
         with torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._captured(*args)
+        read = {guarded.code: floats for guarded, _, _, floats in self._hits}
         self._hits = [
-            self._hit(guarded)
+            self._hit(guarded, read.get(guarded.code, self._floats))
             for guarded in torch_internals.guarded_codes(self._function.__code__)
             if torch_internals.is_whole(guarded.code)
         ]
         known = self._made_under
         self._made_under = {
             guarded.code: known.get(guarded.code) or Circumstances(self._assumptions, process, args[self._data :])
-            for guarded, _, _ in self._hits
+            for guarded, *_ in self._hits
         }
         return result
 
@@ -232,21 +237,22 @@ class Dispatch:
         self._guarded = True
         self._names.see_guards(guards)
         needed = self._watch.needed(guards)
+        self._floats = FloatWatch(guards, self._function.__globals__)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         return needed
 
-    def _hit(self, guarded: torch_internals.GuardedCode) -> _Hit:
+    def _hit(self, guarded: torch_internals.GuardedCode, floats: FloatWatch) -> _Hit:
         names = self._function.__globals__
         torch_internals.call_directly(guarded, names)
         run = types.FunctionType(guarded.code, names, self._function.__name__)
-        return guarded, run, torch_internals.only_calls_its_graph(guarded.code)
+        return guarded, run, torch_internals.only_calls_its_graph(guarded.code), floats
 
     def captures(self) -> list[Capture]:
         """All captured versions that hold still, the latest used first."""
         names = self._function.__globals__
         return [
             Capture(guarded.code, names, self._made_under[guarded.code], only_calls)
-            for guarded, _, only_calls in self._hits
+            for guarded, _, only_calls, _ in self._hits
             if guarded.wrapper.cache_entry is not None
         ]
 
@@ -263,9 +269,9 @@ class Dispatch:
     def pure(self, *args: Any) -> Callable[..., Any] | None:
         """The captured code for these arguments, if it was captured before and only calls its graph."""
         values = self._bind(*args)
-        for guarded, run, only_calls in self._hits if self._watch.holds() and self._names.holds() else ():
+        for guarded, run, only_calls, floats in self._hits if self._watch.holds() and self._names.holds() else ():
             if guarded.wrapper.cache_entry is not None and guarded.check(values):
-                return run if only_calls else None
+                return run if only_calls and not floats.refuses(values) else None
         return None
 
     def take_back(self) -> None:

@@ -35,6 +35,10 @@ class RunsEagerly(CannotCapture):
     """No piece of this call can be compiled: it runs as plain PyTorch."""
 
 
+class RunsEagerlyOnce(CannotCapture):
+    """What this call was given is for plain PyTorch; others are not touched by it."""
+
+
 def line_of_error(error: BaseException) -> SourceLine | None:
     """The innermost line outside torch, Tessera and Python itself that ``error`` passed through, if there is one."""
     place = line_of_trace("".join(traceback.format_tb(error.__traceback__)))

@@ -38,7 +38,7 @@ from tessera.capture.pieces import Snapshot, run_in_pieces
 from tessera.capture.second_derivative import wants_second_derivative
 from tessera.capture.shadowed_steps import ShadowedSteps
 from tessera.capture.step_arguments import check_parts
-from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, line_of_error
+from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, RunsEagerlyOnce, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
 from tessera.capture.whole_step import WholeStep
 from tessera.debug.active import SWITCH
@@ -410,7 +410,7 @@ class TrainStep:
             self.report.rung = "eager"
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         # Whatever is wrong with this batch is raised below, and costs later batches nothing.
-        once = isinstance(reason, NeedsEagerStep)
+        once = isinstance(reason, NeedsEagerStep | RunsEagerlyOnce)
         result = run_in_pieces(self._job, _forward_and_loss, arguments) if once else self._below(arguments)
         self._step_down(reason)
         return result
@@ -466,6 +466,9 @@ class TrainStep:
         """Give up the whole step: at once if it never worked, else after some failures."""
         if isinstance(reason, NeedsEagerStep) and not self._job.updated:
             return  # the optimizer did not step yet: a micro-batch before the last, or gradients that overflowed
+        if isinstance(reason, RunsEagerlyOnce):
+            self.report.add(StepDown("eager", reason.reason))
+            return
         self._failures += 1
         captured = self._whole is not None and self._whole.captured
         if isinstance(reason, NeedsEagerStep) and self._failures < _PATIENCE:
@@ -486,6 +489,9 @@ class TrainStep:
         found = Snapshot(self._job)
         try:
             return run_in_pieces(self._job, pieces, arguments)
+        except RunsEagerlyOnce as error:
+            self._step_down(error)
+            return run_in_pieces(self._job, _forward_and_loss, arguments)
         except TesseraError:
             raise
         except Exception as error:  # compiled code may fail where eager does not, double backward for one
