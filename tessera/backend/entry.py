@@ -22,6 +22,7 @@ from tessera.backend.mistraced import why_mistraced
 from tessera.backend.own_random_numbers import OwnRandomNumbers
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_complex
+from tessera.backend.python_numbers import with_python_numbers
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
 from tessera.backend.tuning import made_up
@@ -107,7 +108,7 @@ def compile_pieces(
         try:
             reason = why_mistraced(graph_module) or refused_by_autograd(graph_module, inputs)
             if not reason:
-                return compile_graph(graph_module, inputs)
+                return with_python_numbers(graph_module, lambda graph: compile_graph(graph, inputs))
         except Exception as error:  # Dynamo would run the frame as it is and tell nobody
             return as_it_is(graph_module, error)
         report.add(StepDown("eager", reason))

@@ -32,13 +32,13 @@ class Evaluation:
 
     def ends(self) -> dict[tuple[str, int], fx.Node]:
         """The nodes of what is returned and of what inputs become, by position."""
-        results = {("result", i): node for i, node in enumerate(self.program.results) if node is not None}
+        results = {("result", i): node for i, node in enumerate(self.program.results) if isinstance(node, fx.Node)}
         at = {node: i for i, node in enumerate(self.program.placeholders)}
         return results | {("update", at[into]): value for into, value in self.program.updates()}
 
     def results(self) -> list[Any]:
         """What the Program returns."""
-        return [None if node is None else self.values[node] for node in self.program.results]
+        return [self.values[node] if isinstance(node, fx.Node) else node for node in self.program.results]
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ class Program:
 
     @property
     def results(self) -> list[fx.Node | None]:
-        """The returned nodes, aligned with ``outputs``."""
+        """The returned nodes, aligned with ``outputs``; None, or a number that the graph has as a constant."""
         returned: Any = self.graph.output_node().args[0]
         return list(returned)
 

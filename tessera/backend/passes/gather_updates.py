@@ -209,7 +209,7 @@ def _independent(program: Program, members: list[_Member]) -> list[_Member]:
             for operand in member.read:
                 clashing += [writer[base] for base in _bases(operand) if base in writer]
         staying = [_source(n) for n in program.graph.nodes if n.target is COPY and n not in gathered]
-        for node in [*staying, *(n for n in program.results if n is not None)]:
+        for node in [*staying, *(n for n in program.results if isinstance(n, fx.Node))]:
             clashing += [writer[base] for base in _bases(node) if base in writer]
         if not clashing:
             return members
