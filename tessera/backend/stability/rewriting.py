@@ -10,6 +10,7 @@ from torch import fx
 
 from tessera.backend.stability.algebra import Value
 from tessera.backend.stability.guards import guard, is_chosen
+from tessera.backend.stability.left_alone import left_alone
 from tessera.backend.stability.meanings import UNARY
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.rule import Rule
@@ -42,26 +43,25 @@ _PLAIN = {*UNARY} - {"sinh"} | {
 
 def rewrite(graph_module: fx.GraphModule) -> list[str]:
     """Rewrite what is unstable; returns what was done, ``"log(softmax) -> log_softmax at model.py:12"``."""
-    delicate = _first_look(graph_module)
-    if delicate is None:
-        return []
-    sweep = _Sweep(graph_module, delicate)
-    return sweep.run()
+    looked_at = _first_look(graph_module)
+    return [] if looked_at is None else _Sweep(graph_module, *looked_at).run()
 
 
-def _first_look(graph_module: fx.GraphModule) -> set[fx.Node] | None:
-    """What is computed for its rounding errors; None if no rule applies anywhere."""
-    reader, found = Reader(graph_module), False
+def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node]] | None:
+    """What is computed for its rounding errors and what is meant as it is; None if no rule applies anywhere."""
+    reader, found, meant = Reader(graph_module), False, set[fx.Node]()
     for node in graph_module.graph.nodes:
         value = reader.read(node)
+        if value is not None:
+            meant.update(left_alone(reader, node, value))
         found = found or is_chosen(node) or (value is not None and stable(reader.algebra, value) is not None)
-    return reader.delicate if found else None
+    return (reader.delicate, meant) if found else None
 
 
 class _Sweep:
-    def __init__(self, graph_module: fx.GraphModule, delicate: set[fx.Node]) -> None:
+    def __init__(self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node]) -> None:
         self._graph = graph_module.graph
-        self._reader, self._delicate = Reader(graph_module), delicate
+        self._reader, self._delicate, self._meant = Reader(graph_module), delicate, meant
         self._done: list[tuple[str, fx.Node]] = []
         self._modes: dict[fx.Node, tuple[Callable[[Any], Any], Any]] = {}
 
@@ -114,7 +114,7 @@ class _Sweep:
             better.node = better.node or node
             return
         owned = self._reader.owned(node) if call is not None and call.writes else [node]
-        if owned is None or node in self._delicate:
+        if owned is None or node in self._delicate or self._is_meant(node, value):
             return
         if value.node is node:
             value.node = None
@@ -132,6 +132,12 @@ class _Sweep:
             self._reader.values[one] = kept
         self._reader.values[new] = kept
         self._erase(node)
+
+    def _is_meant(self, node: fx.Node, value: Value) -> bool:
+        constant, terms = self._reader.algebra.terms(_core(value))
+        if not constant:
+            return False
+        return node in self._meant or (len(terms) == 1 and next(iter(terms)).node in self._meant)
 
     def _written(self, node: fx.Node, better: Value) -> fx.Node | None:
         writer = Writer(self._graph, node, self._improve)

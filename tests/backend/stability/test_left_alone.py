@@ -1,0 +1,29 @@
+import math
+
+import pytest
+import torch
+
+from tests.backend.stability.harness import Rewritten
+
+X = torch.tensor([0.3, -2.0, 1.5])
+LEFT = {
+    "log(1 - p + eps)": lambda x: torch.log(1 - torch.sigmoid(x) + 1e-7),
+    "log(eps + (1 - tanh^2))": lambda x: torch.log(1e-6 + (1 - torch.tanh(x) ** 2)),
+    "gelu": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
+    "gelu with a named factor": lambda x: x * (0.5 * (1.0 + torch.erf(x * 0.7071067811865476))),
+    "gelu by tanh": lambda x: 0.5 * x * (1 + torch.tanh(0.7978845608 * (x + 0.044715 * x**3))),
+}
+REWRITTEN = {
+    "log(1 - p)": lambda x: torch.log(1 - torch.sigmoid(x)),
+    "1 - p + 0.5": lambda x: (1 - torch.sigmoid(x)) + 0.5 * x,
+    "a moment with eps": lambda x: (x * x).mean() - x.mean() ** 2 + 1e-6,
+    "a gate of something else": lambda x: x[0] * (1 + torch.erf(x[1:])),
+    "a distribution": lambda x: 0.5 * (1 + torch.erf(x / math.sqrt(2))),
+}
+
+
+@pytest.mark.parametrize("name", [*LEFT, *REWRITTEN])
+def test_a_users_own_arrangement(name):
+    rewritten = Rewritten((LEFT | REWRITTEN)[name])
+    rewritten.call(X.clone().requires_grad_())
+    assert bool(rewritten.notes) == (name in REWRITTEN)
