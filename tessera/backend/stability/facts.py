@@ -70,6 +70,17 @@ def is_clamped_above(value: Value) -> bool:
     return call.name in ("clamp_max", "minimum") or (call.name == "clamp" and call.get(2, "max") is not None)
 
 
+def is_guarded(value: Value) -> bool:
+    """Whether the user keeps it from 0, from infinity or from NaN, by a number of theirs."""
+    while value.op in ("move", "squeeze", "expand", "cast", "abs", "detach"):
+        value = value.args[0]
+    call = call_of(value.args[0]) if value.op == "leaf" else None
+    return call is not None and call.name in _GUARDS
+
+
+_GUARDS = ("clamp", "clamp_min", "clamp_max", "maximum", "minimum", "nan_to_num", "where", "masked_fill")
+
+
 def is_scaled(value: Value) -> bool:
     """Whether it is divided by a maximum, so that its squares neither overflow nor all vanish."""
     return value.op == "product" and any(_is_largest(base) and e < 0 for base, e in value.args[0])

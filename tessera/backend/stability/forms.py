@@ -11,7 +11,9 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 import torch
@@ -276,6 +278,44 @@ def log_ratio(difference: Any, b: Any) -> Any:
     usable = b > 0
     ratio = torch.log1p(difference / torch.where(usable, b, 1.0))
     return torch.where(usable, ratio, torch.where(b == 0, math.inf, math.nan))
+
+
+def log_quotient(a: Any, b: Any, least: float) -> Any:
+    """log(a / b), where ``least`` is the least normal number."""
+    quotient = a.detach() / b.detach()
+    near = (quotient > 0.5) & (quotient < 2)
+    away = torch.where(near, 2.0, a), torch.where(near, 1.0, b)
+    below = torch.where(near, b, 1.0)
+    close = torch.log1p(torch.where(near, a - b, 0.0) / below)
+    return torch.where(near, close, log_product(least, 1.0, (1.0, -1.0), *away))
+
+
+def log_product(least: float, number: float, exponents: tuple[float, ...], *values: Any) -> Any:
+    """log(number * x^m * y^n * ...) as it is, and by factors where the product leaves the normal numbers."""
+    size = torch.abs(_multiplied(number, exponents, [value.detach() for value in values]))
+    inside = (size >= least) & torch.isfinite(size)
+    whole = torch.log(_multiplied(number, exponents, [torch.where(inside, value, 1.0) for value in values]))
+    parts, odd = [], []
+    for value, exponent in zip(values, exponents, strict=True):
+        far = torch.where(inside, 1.0, value)
+        if exponent % 1 == 0:
+            odd += [far < 0] if exponent % 2 else []
+            far = torch.abs(far)
+        parts.append(torch.log(far) * exponent)
+    apart = functools.reduce(operator.add, parts) + math.log(number)
+    if odd:
+        apart = torch.where(functools.reduce(operator.xor, odd), math.nan, apart)
+    return torch.where(inside, whole, apart)
+
+
+def _multiplied(number: float, exponents: tuple[float, ...], values: list[Any]) -> Any:
+    powers = [
+        (value if abs(e) == 1 else torch.pow(value, abs(e)), e) for value, e in zip(values, exponents, strict=True)
+    ]
+    above, below = [power for power, e in powers if e > 0], [power for power, e in powers if e < 0]
+    found = functools.reduce(operator.mul, above) if above else number
+    found = found * number if above and number != 1 else found
+    return found / functools.reduce(operator.mul, below) if below else found
 
 
 def atanh(x: Any) -> Any:

@@ -6,11 +6,12 @@ from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.conventions import CONVENTIONS
 from tessera.backend.stability.rules.differences import DIFFERENCES
+from tessera.backend.stability.rules.log_products import LOG_PRODUCTS
 from tessera.backend.stability.rules.logarithms import LOGARITHMS
 from tessera.backend.stability.rules.low_precision import LOW_PRECISION
 from tessera.backend.stability.rules.quotients import QUOTIENTS
 
-TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS, *LOW_PRECISION)
+TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS, *LOW_PRECISION, *LOG_PRODUCTS)
 
 _BY_OPERATION: dict[str, list[Rule]] = {}
 for _rule in TABLE:

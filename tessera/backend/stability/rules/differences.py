@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from tessera import torch_internals
 from tessera.backend.stability.algebra import Algebra, Terms, Value, scaled
-from tessera.backend.stability.facts import is_shifted
+from tessera.backend.stability.facts import is_guarded, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.spelling import Movement, call_of
 
@@ -250,6 +250,8 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
         constant_a, terms_a = algebra.terms(above)
         constant_b, terms_b = algebra.terms(below)
         if constant_b == 1 and terms_b == {above: -1.0}:
+            if is_guarded(above):
+                continue
             found = algebra.make("logit", above)
         elif constant_a == constant_b == 1 and len(terms_a) == 1 and terms_a == {t: -k for t, k in terms_b.items()}:
             found = algebra.scale(algebra.make("atanh", algebra.linear(0.0, terms_a)), 2.0)

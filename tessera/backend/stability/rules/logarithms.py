@@ -15,7 +15,7 @@ import math
 import torch
 
 from tessera.backend.stability.algebra import Algebra, Value
-from tessera.backend.stability.facts import is_clamped_above, is_nonnegative, is_positive, is_shifted
+from tessera.backend.stability.facts import is_clamped_above, is_guarded, is_nonnegative, is_positive, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.differences import DIFFERENCES, root_of_square
 from tessera.backend.stability.rules.quotients import length_of, quotient_as_softmax
@@ -167,7 +167,7 @@ def _odds(algebra: Algebra, factors: dict[Value, float]) -> Value | None:
         return None
     above, below = sorted(factors, key=lambda base: -factors[base])
     constant, terms = algebra.terms(below)
-    if constant == 1 and terms == {above: -1.0} and above.op != "sigmoid":
+    if constant == 1 and terms == {above: -1.0} and above.op != "sigmoid" and not is_guarded(above):
         return algebra.make("logit", above)
     other, others = algebra.terms(above)
     if other == constant == 1 and len(terms) == 1 and others == {term: -c for term, c in terms.items()}:
