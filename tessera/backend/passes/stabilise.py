@@ -15,28 +15,17 @@ References:
 
 from __future__ import annotations
 
-from torch import fx
-
 from tessera.backend.rewrite import Captured, EarlyPass
-from tessera.backend.stability.rewriting import rewrite
+from tessera.backend.stability.inner_graphs import rewrite_all
 
 
 def stabilise(captured: Captured) -> int:
     """Rewrite every unstable expression; returns how many."""
     if not captured.stabilise:
         return 0
-    matched = 0
-    for graph_module in _graphs(captured.graph_module):
-        found = rewrite(graph_module)
-        captured.notes += [f"stabilised {one}" for one in found]
-        matched += len(found)
-    return matched
-
-
-def _graphs(graph_module: fx.GraphModule) -> list[fx.GraphModule]:
-    """A graph and those that it calls, such as the bodies of checkpoints."""
-    inner = [child for child in graph_module.children() if isinstance(child, fx.GraphModule)]
-    return [graph_module, *(one for child in inner for one in _graphs(child))]
+    found = rewrite_all(captured.graph_module)
+    captured.notes += [f"stabilised {one}" for one in found]
+    return len(found)
 
 
 STABILISE = EarlyPass("stabilise", "close", stabilise)
