@@ -66,6 +66,14 @@ def log_sum_exp(x: Any, dims: tuple[int, ...]) -> Any:
     return _log_or_empty(torch.sum(torch.exp(x - largest), dims, keepdim=True)) + largest
 
 
+def log_matmul_exp(a: Any, b: Any, small: bool) -> Any:
+    """log(exp(a) @ exp(b)) of matrices; of large ones with no more than the largest of each row and column apart."""
+    if small:
+        return torch.squeeze(log_sum_exp(torch.unsqueeze(a, 2) + torch.unsqueeze(b, 0), (1,)), 1)
+    rows, columns = _largest(a, (1,)), _largest(b, (0,))
+    return _log_or_empty(torch.matmul(torch.exp(a - rows), torch.exp(b - columns))) + rows + columns
+
+
 def log_mean_exp(x: Any, dims: tuple[int, ...]) -> Any:
     """The same of the mean."""
     largest = _largest(x, dims)
@@ -74,14 +82,22 @@ def log_mean_exp(x: Any, dims: tuple[int, ...]) -> Any:
 
 def log_sum_weighted_exp(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
     """log(sum(weight exp(x))), for weights of any sign."""
-    largest = _largest(x, dims)
-    return torch.log(torch.sum(weight * torch.exp(x - largest), dims, keepdim=True)) + largest
+    each, largest = _weighted_exp(x, weight, dims)
+    return torch.log(torch.sum(each, dims, keepdim=True)) + largest
 
 
 def log_mean_weighted_exp(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
     """The same of the mean."""
-    largest = _largest(x, dims)
-    return torch.log(torch.mean(weight * torch.exp(x - largest), dims, keepdim=True)) + largest
+    each, largest = _weighted_exp(x, weight, dims)
+    return torch.log(torch.mean(each, dims, keepdim=True)) + largest
+
+
+def _weighted_exp(x: Any, weight: Any, dims: tuple[int, ...]) -> tuple[Any, Any]:
+    """Weight * exp(x - m) and m, the largest x that has a weight; what has none may be far above it."""
+    largest = _largest(torch.where(weight == 0, -math.inf, x), dims)
+    below = x - largest
+    beyond = torch.isinf(torch.exp(below.detach()))
+    return weight * torch.exp(torch.where(beyond, 0.0, below)), largest
 
 
 def log_add_exp(a: Any, b: Any) -> Any:
@@ -89,6 +105,22 @@ def log_add_exp(a: Any, b: Any) -> Any:
     high, low = torch.maximum(a, b), torch.minimum(a, b)
     gap = torch.where(high == low, 0.0, high - low)  # infinities of one sign have no difference
     return high - functional.logsigmoid(gap)
+
+
+def log_add_weighted_exp(*weights_and_logs: Any) -> Any:
+    """log(a exp(x) + b exp(y) + ...), called with (a, b, ..., x, y, ...)."""
+    count = len(weights_and_logs) // 2
+    weights, logs = weights_and_logs[:count], weights_and_logs[count:]
+    largest: Any = -math.inf
+    for weight, log in zip(weights, logs, strict=True):
+        least = torch.where(weight == 0, -math.inf, log.detach()) if not isinstance(weight, float) else log.detach()
+        largest = torch.maximum(least, largest) if not isinstance(largest, float) else least
+    largest = torch.where(torch.isfinite(largest), largest, 0.0)
+    total: Any = 0.0
+    for weight, log in zip(weights, logs, strict=True):
+        beyond = torch.isinf(torch.exp(log.detach() - largest))
+        total = total + weight * torch.exp(torch.where(beyond, 0.0, log - largest))
+    return torch.log(total) + largest
 
 
 def softplus(x: Any) -> Any:
@@ -145,7 +177,7 @@ def softmax(x: Any, dims: tuple[int, ...]) -> Any:
 
 def weighted_softmax(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
     """The softmax of weighted numbers: weight exp(x) / sum(weight exp(x))."""
-    each = weight * torch.exp(x - _largest(x, dims))
+    each, _ = _weighted_exp(x, weight, dims)
     return each / torch.sum(each, dims, keepdim=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from torch import fx
 
-from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.algebra import Value, scaled
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.spelling import call_of
 
@@ -30,7 +30,7 @@ def left_alone(reader: Reader, node: fx.Node, value: Value) -> Iterator[fx.Node]
 
 
 def _gates(value: Value) -> Iterator[fx.Node]:
-    """``tanh(x)`` of ``x * (1 + tanh(x))``."""
+    """``erf(x)`` of ``x * (1 + erf(x))``, and ``tanh(x + x^3)`` of ``x * (1 + tanh(x + x^3))``."""
     products = [value] if value.op == "product" else [term for term, _ in value.args[1] if term.op == "product"]
     for product in products:
         factors = [base for base, e in product.args[0] if e == 1]
@@ -38,9 +38,11 @@ def _gates(value: Value) -> Iterator[fx.Node]:
             if gate.op != "linear" or len(gate.args[1]) != 1:
                 continue
             ((term, coefficient),) = gate.args[1]
-            if term.op in ("tanh", "erf") and coefficient == gate.args[0] and term.node is not None:
-                if any(_contains(term, other) for other in factors if other is not gate):
-                    yield term.node
+            if term.op not in ("tanh", "erf") or coefficient != gate.args[0] or term.node is None:
+                continue
+            inner = scaled(term.args[0])[1]
+            if any(_contains(inner, one) and (term.op == "erf" or one is not inner) for one in factors):
+                yield term.node
 
 
 def _contains(value: Value, part: Value, depth: int = 0) -> bool:

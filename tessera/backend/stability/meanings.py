@@ -40,9 +40,16 @@ def _unary(build: Callable[[Algebra, Value], Value]) -> Meaning:
 
 
 def _exp(algebra: Algebra, x: Value) -> Value:
-    if x.op == "log":
-        algebra.note((x,))
+    if x.op == "log" and not _adds_exponentials(x.args[0]):
+        algebra.note((x,))  # there and back: the rounding is what is wanted
     return algebra.make("exp", x)
+
+
+def _adds_exponentials(value: Value, depth: int = 0) -> bool:
+    """Whether it is a sum of exponentials, so that its logarithm is a step of a recursion."""
+    if value.op == "exp":
+        return depth > 0
+    return depth < 6 and value.op not in ("leaf", "number") and any(_adds_exponentials(v, depth + 1) for v in value.parts())
 
 
 def _log(algebra: Algebra, x: Value, base: float = math.e) -> Value:
@@ -227,7 +234,19 @@ def _determinant(reader: Reader, call: Call) -> Value | None:
     return None if value is None else reader.algebra.make("det", value)
 
 
-@_means("dot", "vdot", "inner", "matmul", "linalg_vecdot")
+@_means("matmul", "mm")
+def _matmul(reader: Reader, call: Call) -> Value | None:
+    """Of matrices; of vectors see ``_dot``."""
+    x, y = map(example, call.args[:2])
+    operands = [reader.operand(argument) for argument in call.args]
+    if len(operands) != 2 or None in operands or not (isinstance(x, Tensor) and isinstance(y, Tensor)) or call.kwargs:
+        return None
+    if x.dim() == y.dim() == 1:
+        return _dot(reader, call)
+    return reader.algebra.make("matmul", *operands) if x.dim() == y.dim() == 2 else None
+
+
+@_means("dot", "vdot", "inner", "linalg_vecdot")
 def _dot(reader: Reader, call: Call) -> Value | None:
     x, y = map(example, call.args[:2])
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)) or x.dtype is not y.dtype or len(call.args) != 2:
@@ -241,6 +260,31 @@ def _dot(reader: Reader, call: Call) -> Value | None:
     rank = max(x.dim(), y.dim())
     total = reader.algebra.scale(reader.algebra.make("sum", product, (rank - 1,)), factor)
     return reader.algebra.make("squeeze", total, (rank - 1,))
+
+
+@_means("einsum")
+def _einsum(reader: Reader, call: Call) -> Value | None:
+    """A sum of products of operands whose letters stand as they meet: ``"bi,i->b"``, and no product of matrices."""
+    if len(call.args) not in (2, 3) or call.kwargs or not isinstance(call.args[0], str):
+        return None
+    spelled, arrow, left = call.args[0].replace(" ", "").partition("->")
+    letters, operands = spelled.split(","), call.args[1:]
+    every = max(letters, key=len)
+    summed = tuple(at for at, letter in enumerate(every) if letter not in left)
+    if not arrow or len(letters) != len(operands) or len(set(every)) < len(every) or not every.isalpha():
+        return None
+    if not all(every.endswith(one) and one for one in letters) or left != "".join(c for c in every if c in left):
+        return None
+    if not summed or len({example(one).dtype for one in operands}) > 1:
+        return None
+    product = reader.elementwise(reader.algebra.times, *operands) if len(operands) > 1 else reader.operand(operands[0])
+    if product is None or product.op == "squeeze":
+        return None
+    factor, product = scaled(product)
+    total = reader.algebra.make("sum", product, summed)
+    sizes = example(operands[letters.index(every)]).shape
+    total.shape = total.shape or tuple(1 if at in summed else size for at, size in enumerate(sizes))
+    return reader.algebra.make("squeeze", reader.algebra.scale(total, factor), summed)
 
 
 @_means("norm", "vector_norm", "linalg_norm")

@@ -171,7 +171,11 @@ class Reader:
             return None
         values, dims = self.aligned(operands)  # type: ignore[arg-type]
         found = build(*values)
-        return found if dims is None or found is None else self.algebra.make("squeeze", found, dims)
+        if found is None or dims is None:
+            return found
+        if found.shape is None:
+            found.shape = _common_shape([value for value in values if value.number is None])
+        return self.algebra.make("squeeze", found, dims)
 
     def reduced(self, op: str, argument: Any, dim: Any, keepdim: Any) -> Value | None:
         value, tensor = self.operand(argument), example(argument)
@@ -221,11 +225,25 @@ class Reader:
         elif value.op == "linear" and len(value.args[1]) == 1:
             constant, ((term, factor),) = value.args
             found = algebra.linear(constant, {self._move(term, movement, shape): factor})
+        elif value.op == "product" and all(_has_shape_of(base, value) for base in value.parts()):
+            found = algebra.product(1.0, {self._move(base, movement, shape): e for base, e in value.args[0]})
         else:
             found = algebra.make("move", value, movement)
         if found.shape is None:
             found.shape = shape
         return found
+
+
+def _has_shape_of(part: Value, value: Value) -> bool:
+    return part.shape is not None and value.shape is not None and torch_internals.same_shape(part.shape, value.shape)
+
+
+def _common_shape(values: Sequence[Value]) -> Sequence[Any] | None:
+    """The shape that all values have."""
+    shapes = [value.shape for value in values]
+    first = shapes[0]
+    same = first is not None and all(s is not None and torch_internals.same_shape(s, first) for s in shapes)
+    return first if same else None
 
 
 def changes_mode(node: fx.Node) -> bool:

@@ -236,6 +236,17 @@ def _kl(log_p, q, reduction="mean", log_target=False):
     return each if reduction == "none" else _call(reduction, each)
 
 
+def _einsum(spelled, *operands):
+    letters, left = spelled.replace(" ", "").split("->")
+    every = sorted({*letters} - {","})
+    product = mpmath.mpf(1)
+    for one, operand in zip(letters.split(","), operands, strict=True):
+        data = np.transpose(_array(operand), np.argsort(list(one)))
+        product = product * np.expand_dims(data, [at for at, letter in enumerate(every) if letter not in one])
+    total = np.sum(product, axis=tuple(at for at, letter in enumerate(every) if letter not in left))
+    return _wrapped(np.transpose(total, np.argsort(np.argsort(list(left)))) if left else total)
+
+
 def _gather(x, dim, index):
     return _wrapped(np.take_along_axis(_array(x), index.numpy(), dim))
 
@@ -262,7 +273,8 @@ _SAME = {
     "max": "amax",
     "clip": "clamp",
     "inner": "dot",
-    "matmul": "dot",
+    "mm": "matmul",
+    "min": "amin",
     "vecdot": "dot",
     "vector_norm": "norm",
     "special_softmax": "softmax",
@@ -313,6 +325,7 @@ _WHOLE: dict[str, Callable[..., Any]] = {
     "nansum": _reduced(np.sum),
     "prod": _reduced(np.prod),
     "amax": _reduced(np.max),
+    "amin": _reduced(np.min),
     "mean": _reduced(_mean),
     "cumsum": lambda x, dim: _wrapped(np.cumsum(_array(x), axis=dim)),
     "softmax": _softmax,
@@ -331,6 +344,14 @@ _WHOLE: dict[str, Callable[..., Any]] = {
     "kl_div": _kl,
     "gather": _gather,
     "dot": lambda x, y: _wrapped(np.sum(_array(x) * _array(y), axis=-1)),
+    "matmul": lambda x, y: _wrapped(np.dot(_array(x), _array(y))),
+    "einsum": _einsum,
+    "chunk": lambda x, count, dim=0: [_wrapped(one) for one in np.split(_array(x), count, axis=dim)],
+    "unbind": lambda x, dim=0: [_wrapped(one) for one in np.moveaxis(_array(x), dim, 0)],
+    "flip": lambda x, *dims: _wrapped(np.flip(_array(x), _shape(dims))),
+    "diagonal": lambda x: _wrapped(np.diagonal(_array(x))),
+    "cross_entropy": lambda x, y, reduction="mean", **_: _nll(_call("log_softmax", x, 1), y, reduction),
+    "binary_cross_entropy_with_logits": lambda x, y, **kwargs: _binary_cross_entropy(_call("sigmoid", x), y, **kwargs),
     "view": lambda x, *shape: _wrapped(_array(x).reshape(_shape(shape))),
     "reshape": lambda x, *shape: _wrapped(_array(x).reshape(_shape(shape))),
     "flatten": lambda x: _wrapped(_array(x).reshape(-1)),

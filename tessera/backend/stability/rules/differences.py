@@ -369,6 +369,52 @@ def _perfect_square(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _mixture(algebra: Algebra, value: Value) -> Value | None:
+    """``1 - (w p + (1 - w) q)``, where ``1 - p`` or ``1 - q`` is known."""
+    constant, terms = algebra.terms(value)
+    items = [(term, dict(term.args[0])) for term, c in terms.items() if c == -constant and term.op == "product"]
+    for (first, a), (second, b) in itertools.permutations(items, 2) if constant else ():
+        for weight in a:
+            other = algebra.add((1.0, algebra.number(1)), (-1.0, weight))
+            if weight.op == "sigmoid" or a[weight] != 1 or b.get(other) != 1:
+                continue
+            parts = [_but(algebra, a, weight), _but(algebra, b, other)]
+            if not any(_complement(algebra, part) for part in parts):
+                continue
+            left = [_complement(algebra, part) or algebra.add((1.0, algebra.number(1)), (-1.0, part)) for part in parts]
+            found = algebra.add((1.0, algebra.times(weight, left[0])), (1.0, algebra.times(other, left[1])))
+            return _beside(algebra, 0.0, _without(terms, first, second), constant, found)
+    return None
+
+
+def _but(algebra: Algebra, factors: dict[Value, float], gone: Value) -> Value:
+    return algebra.product(1.0, {base: e for base, e in factors.items() if base is not gone})
+
+
+def _complement(algebra: Algebra, value: Value) -> Value | None:
+    """A stable form of 1 - value."""
+    noted, algebra.cancelled = algebra.cancelled, None
+    one_minus = algebra.add((1.0, algebra.number(1)), (-1.0, value))
+    algebra.cancelled = noted
+    return next((found for rule in COMPLEMENTS if (found := rule.find(algebra, one_minus)) is not None), None)
+
+
+def _chosen(algebra: Algebra, value: Value) -> Value | None:
+    """``1 - where(c, p, q)``, where ``1 - p`` or ``1 - q`` is known."""
+    constant, terms = algebra.terms(value)
+    for term, c in terms.items() if constant else ():
+        if term.op != "where" or c != -constant:
+            continue
+        condition, *branches = term.args
+        left = [_complement(algebra, branch) for branch in branches]
+        if not any(left):
+            continue
+        one = algebra.number(1)
+        left = [f or algebra.add((1.0, one), (-1.0, branch)) for f, branch in zip(left, branches, strict=True)]
+        return _beside(algebra, 0.0, _without(terms, term), constant, algebra.make("where", condition, *left))
+    return None
+
+
 DIFFERENCES = (
     Rule("x - log(sum(exp(x))) -> log_softmax", "linear", _log_softmax, "the same x", "the definition", "x > 88"),
     Rule(
@@ -493,6 +539,22 @@ DIFFERENCES = (
         "a mean far above the spread",
     ),
     Rule(
+        "1 - (w p + (1 - w) q) -> w (1 - p) + (1 - w) (1 - q)",
+        "linear",
+        _mixture,
+        "1 - p or 1 - q is known",
+        "w + (1 - w) = 1",
+        "p and q near 1",
+    ),
+    Rule(
+        "1 - where(c, p, q) -> where(c, 1 - p, 1 - q)",
+        "linear",
+        _chosen,
+        "1 - p or 1 - q is known",
+        "where chooses element by element",
+        "what is chosen is near 1",
+    ),
+    Rule(
         "sqrt(a) - sqrt(b) -> (a - b) / (sqrt(a) + sqrt(b))",
         "linear",
         _roots,
@@ -525,3 +587,5 @@ DIFFERENCES = (
         "|a| near |b|",
     ),
 )
+
+COMPLEMENTS = tuple(rule for rule in DIFFERENCES if rule.find not in (_mixture, _chosen, _variance))

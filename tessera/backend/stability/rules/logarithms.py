@@ -21,6 +21,7 @@ from tessera.backend.stability.rules.differences import DIFFERENCES, root_of_squ
 from tessera.backend.stability.rules.quotients import length_of, quotient_as_softmax
 from tessera.backend.stability.spelling import example
 
+LARGEST = 2**22  # numbers that a product of matrices may become
 DEEPEST = 6  # how far a rule looks into what it takes the logarithm of
 
 
@@ -98,16 +99,17 @@ def _sum(algebra: Algebra, v: Value) -> Value | None:
 
 
 def _sum_of_weighted(algebra: Algebra, summed: Value, op: str, dims: tuple[int, ...]) -> Value | None:
-    """Of products of one exponential and weights of any sign."""
+    """Of products of weights of any sign and of factors whose logarithm is known, such as exponentials."""
     number, factors = algebra.factors(summed)
-    exponentials = [base for base, e in factors.items() if base.op == "exp" and e == 1]
-    if len(exponentials) != 1 or is_shifted(exponentials[0].args[0]):
+    known = {base: logarithm(algebra, base) for base in factors if is_positive(base)}
+    known = {base: found for base, found in known.items() if found is not None}
+    rest = {base: e for base, e in factors.items() if base not in known}
+    if not known or not rest or any(base.op == "exp" and is_shifted(base.args[0]) for base in known):
         return None
-    rest = {base: e for base, e in factors.items() if base is not exponentials[0]}
-    if not rest or any(logarithm(algebra, base) is not None for base in rest):
+    if any(is_nonnegative(base) and logarithm(algebra, base) is not None for base in rest):
         return None
-    weight = algebra.product(number, rest)
-    return algebra.make(f"log_{op}_weighted_exp", exponentials[0].args[0], weight, dims)
+    exponent = algebra.add(*((factors[base], found) for base, found in known.items() if found))
+    return algebra.make(f"log_{op}_weighted_exp", exponent, algebra.product(number, rest), dims)
 
 
 def _cumulated(algebra: Algebra, v: Value) -> Value | None:
@@ -118,6 +120,21 @@ def _cumulated(algebra: Algebra, v: Value) -> Value | None:
         return None
     found = logarithm(algebra, inner.args[0])
     return None if found is None else algebra.make("log_cumsum_exp", found, inner.args[1])
+
+
+def _matmul(algebra: Algebra, v: Value) -> Value | None:
+    inner = v.args[0]
+    if inner.op != "matmul" or not all(is_nonnegative(one) for one in inner.args):
+        return None
+    if any(one.op == "exp" and is_shifted(one.args[0]) for one in inner.args):
+        return None
+    logs = [logarithm(algebra, one) for one in inner.args]
+    if not all(logs):
+        return None
+    shapes = [one.shape for one in inner.args]
+    sizes = [size for shape in shapes if shape is not None for size in shape]
+    small = len(sizes) == 4 and all(isinstance(size, int) for size in sizes) and math.prod(sizes) <= LARGEST * sizes[2]
+    return algebra.make("log_matmul_exp", *logs, small)
 
 
 def _determinant(algebra: Algebra, v: Value) -> Value | None:
@@ -146,13 +163,14 @@ def _product(algebra: Algebra, v: Value) -> Value | None:
     if odds is not None:
         return algebra.add((1.0, odds), (1.0, algebra.number(math.log(number))))
     known = {base: logarithm(algebra, base) for base in factors}
-    if not any(known[base] for base in factors if is_positive(base)):
+    unsigned = [base for base in factors if not is_nonnegative(base)]
+    sole = unsigned[0] if len(unsigned) == 1 and factors[unsigned[0]] % 2 else None  # NaN where it is negative
+    if not any(known[base] for base in factors if base is sole or is_positive(base)):
         return None
     parts, rest = [(1.0, algebra.number(math.log(number)))], dict[Value, float]()
     for base, e in factors.items():
-        found = known[base]
-        if is_nonnegative(base):
-            parts.append((e, found if found is not None else algebra.make("log", base)))
+        if base is sole or is_nonnegative(base):
+            parts.append((e, known[base] or algebra.make("log", base)))
         else:
             rest[base] = e
     if rest:
@@ -214,6 +232,25 @@ def _sum_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
     for part in parts[1:]:
         found = algebra.make("log_add_exp", found, part)
     return found
+
+
+def _sum_of_weighted_exponentials(algebra: Algebra, v: Value) -> Value | None:
+    """log(a f + b g + ...), where a and b have any sign and the logarithms of f and g are known."""
+    constant, terms = algebra.terms(v.args[0])
+    if constant or len(terms) < 2:
+        return None
+    weights, logs = list[Value](), list[Value]()
+    for term, c in terms.items():
+        number, factors = algebra.factors(term)
+        known = {base: logarithm(algebra, base) for base in factors if is_positive(base)}
+        found = [(factors[base], log) for base, log in known.items() if log is not None]
+        if not found or any(base.op == "exp" and is_shifted(base.args[0]) for base in known):
+            return None
+        weights.append(algebra.product(c * number, {base: e for base, e in factors.items() if not known.get(base)}))
+        logs.append(algebra.add(*found))
+    if all(weight.number is not None and weight.number < 0 for weight in weights):
+        return None
+    return algebra.make("log_add_weighted_exp", *weights, *logs)
 
 
 def _is_exponential(value: Value) -> bool:
@@ -341,6 +378,14 @@ LOGARITHMS = (
         "x > 88; x < -104",
     ),
     Rule(
+        "log(exp(a) @ exp(b)) -> logsumexp of a + b",
+        "log",
+        _matmul,
+        "the logarithms of both matrices are known",
+        "exp(a) exp(b) = exp(a + b)",
+        "a, b > 88; a, b < -104",
+    ),
+    Rule(
         "log(det) -> logdet",
         "log",
         _determinant,
@@ -387,6 +432,14 @@ LOGARITHMS = (
         "every term is positive and has a known logarithm",
         "log(e^a + e^b) = m + log1p(exp(-|a - b|)), m the larger",
         "a > 88; a, b < -104; a << 0 beside a constant",
+    ),
+    Rule(
+        "log(a exp(x) + b exp(y)) -> m + log(a exp(x - m) + b exp(y - m))",
+        "log",
+        _sum_of_weighted_exponentials,
+        "every term has a factor whose logarithm is known",
+        "as for the sum; m is the largest whose weight is not 0",
+        "a = 0, y < -104",
     ),
     Rule(
         "log(a b) -> log(a) + log(b)",

@@ -45,6 +45,24 @@ ROWS = {
     "1 - tanh(x) -> 2 sigmoid(-2x)": Row(
         lambda x: 1 - torch.tanh(x), (X,), ([-8.0, 0.0, 9.0, 30.0],), (lambda x: 2 - torch.tanh(x),)
     ),
+    "1 - (w p + (1 - w) q) -> w (1 - p) + (1 - w) (1 - q)": Row(
+        lambda x, y: 1 - (y * torch.sigmoid(x) + (1 - y) * torch.sigmoid(-x)),
+        ([0.5, -2.0, 1.0], [0.25, 1.0, 0.0]),
+        ([40.0, -40.0, 20.0], [1.0, 0.0, 1.0]),
+        (
+            lambda x, y: 1 - (y * torch.sigmoid(x) + (1 + y) * torch.sigmoid(-x)),
+            lambda x, y: 1 - (y * torch.sin(x) + (1 - y) * torch.cos(x)),
+        ),
+    ),
+    "1 - where(c, p, q) -> where(c, 1 - p, 1 - q)": Row(
+        lambda x, y: 1 - torch.where(y > 0.5, torch.sigmoid(x), 1 - torch.sigmoid(x)),
+        ([0.5, -2.0, 1.0], [0.25, 1.0, 0.0]),
+        ([40.0, -40.0, 20.0], [1.0, 0.0, 1.0]),
+        (
+            lambda x, y: 2 - torch.where(y > 0.5, torch.sigmoid(x), 0.5),
+            lambda x, y: 1 - torch.where(y > 0.5, torch.sin(x), 0.5),
+        ),
+    ),
     "1 + tanh(x) -> 2 sigmoid(2x)": Row(
         lambda x: x * (1 + torch.tanh(x)) / 2, (X,), ([-30.0, -9.0, 0.5, 8.0],), (lambda x: 2 + torch.tanh(x),)
     ),

@@ -45,6 +45,18 @@ ROWS = {
         ([[100.0, 101.0, 90.0], [-120.0, -121.0, -119.0]],),
         (lambda x: torch.log(x.square().cumsum(-1)),),
     ),
+    "log(exp(a) @ exp(b)) -> logsumexp of a + b": Row(
+        lambda a, b: torch.log(torch.exp(a) @ torch.exp(b)),
+        ([[0.5, -1.0], [2.0, 0.25]], [[1.0, 0.0], [-0.5, 0.75]]),
+        ([[500.0, -1.0], [-900.0, -901.0]], [[1.0, 0.0], [-200.0, 300.0]]),
+        (lambda a, b: torch.log(torch.exp(a) @ (b * b)), lambda a, b: torch.log((a * a) @ (b * b))),
+    ),
+    "log(a exp(x) + b exp(y)) -> m + log(a exp(x - m) + b exp(y - m))": Row(
+        lambda a, x: torch.log(a * torch.sigmoid(x) + (1 - a) * torch.sigmoid(-x)),
+        ([0.5, 0.25, 0.9], [0.5, -2.0, 3.0]),
+        ([0.0, 1.0, 0.5], [200.0, -200.0, 30.0]),
+        (lambda a, x: torch.log(a * torch.sigmoid(x) + (1 - a)), lambda a, x: torch.log(a * a + x * x * a)),
+    ),
     "log(det) -> logdet": Row(
         lambda x: torch.log(torch.det(x)),
         ([[2.0, 0.5], [0.25, 1.0]],),
