@@ -17,6 +17,7 @@ from tessera.export.empty_rows import say_zeros
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.onnx_places import check_places
 from tessera.export.onnx_values import from_runtime, to_runtime
 from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
 from tessera.quantize.linear import integer_products_written
@@ -54,9 +55,15 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
 
 
 def load_onnx(path: Path) -> Runner:
-    """The file in onnxruntime, on the CPU; inputs by name, or by position where the example has no names."""
+    """The file in onnxruntime, on the CPU; inputs by name, or by position where the example has no names.
+
+    Raises:
+        ValueError: it takes tensors from outside its folder.
+        Exception: the runtime does not take the file.
+    """
     import onnxruntime
 
+    check_places(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -73,6 +80,7 @@ def load_onnx(path: Path) -> Runner:
 
 def loader() -> Callable[[Path], Runner]:
     """What loads a file in this process. A process apart imports the runtime once, and is copied for each file."""
+    import onnx  # noqa: F401
     import onnxruntime  # noqa: F401
 
     return load_onnx

@@ -105,11 +105,30 @@ def _misfit(given: Any, own: Any) -> str:
         return ""
     if not isinstance(given, torch.Tensor):
         return f"a {type(given).__name__}, not a tensor"
+    if given.is_nested:
+        return "a nested tensor, which has no one shape"
     if given.shape != own.shape:
         return f"{list(given.shape)} in the file, {list(own.shape)} in the model"
     if (given.is_floating_point(), given.is_complex()) != (own.is_floating_point(), own.is_complex()):
         return f"{given.dtype} in the file, {own.dtype} in the model"
+    return _uncopyable(given, own)
+
+
+def _uncopyable(given: torch.Tensor, own: torch.Tensor) -> str:
+    """Why no value of ``given`` can be written into ``own``, as one without memory or a quantized one; "" when it can.
+
+    One value is tried, for to find it out while they are written would leave half of the model changed.
+    """
+    first = (slice(0, 1),) * own.dim()
+    try:
+        torch.empty_like(own[first]).copy_(given[first])
+    except (RuntimeError, NotImplementedError) as error:
+        return f"{given.layout} of {given.dtype} on {given.device}: {_sentence(error)}"
     return ""
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def _untied(given: Mapping[str, Any], own: Mapping[str, Any], misfits: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tessera.errors import WeightsError
+from tessera.nn.torch_file import check_torch_file
 
 # What a folder of Hugging Face's is read from, the first that is there.
 _MAIN_FILES = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
@@ -91,7 +91,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
-        _check_sums(path)
+        check_torch_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         repair = "It is truncated, or holds Python objects: save tensors with torch.save(model.state_dict(), path)."
@@ -106,15 +106,6 @@ def _read_torch(path: Path) -> dict[str, Any]:
             "Save it with torch.save(model.state_dict(), path).",
         )
     return dict(loaded)
-
-
-def _check_sums(path: Path) -> None:
-    """Raise where a member of a zip is not what was written: torch's own reader does not look at the checksums."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as file:
-            written = any(member.CRC for member in file.infolist())  # torch can be told to write none
-            if written and (changed := file.testzip()) is not None:
-                raise zipfile.BadZipFile(f"{changed} has changed since it was written")
 
 
 def _read_shards(index: Path) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from tessera.export.export import export
 from tessera.nn.weights_file import read_weights
 from tests.export.hostile.campaign import Campaign
 from tests.export.hostile.doors import DOORS, OTHER, RIGHT, UNTOLD
-from tests.export.hostile.mutations import changed, payload
+from tests.export.hostile.mutations import changed
+from tests.export.hostile.pickles import payload
 from tests.export.hostile.readers import FAILED, REFUSED, Reader
 
 FEW, SOME, MANY = 60, 300, 5000

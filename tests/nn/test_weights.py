@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
@@ -235,6 +236,31 @@ def test_what_is_no_tensor_does_not_fit(tmp_path):
     torch.save(make(1).state_dict() | {"0.bias": 3}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"1 of another kind \(0\.bias: a int, not a tensor\)"):
         load_weights(make(2), tmp_path / "w.pt")
+
+
+UNCOPYABLE = {
+    "without values": (lambda: torch.empty(3, device="meta"), "torch.strided of torch.float32 on meta: Cannot copy"),
+    "sparse": (lambda: torch.ones(3).to_sparse(), "torch.sparse_coo of torch.float32 on cpu: "),
+    "nested": (
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(1)]),
+        "a nested tensor, which has no one shape",
+    ),
+    "packed": (
+        lambda: torch.zeros(3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+        "torch.strided of torch.float4_e2m1fn_x2 on cpu: ",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("kind", UNCOPYABLE)
+def test_what_has_no_values_to_copy_changes_nothing(tmp_path, kind):
+    module, (odd, said) = torch.nn.Linear(2, 3), UNCOPYABLE[kind]
+    before = state(module)
+    torch.save({"weight": torch.ones(3, 2), "bias": odd()}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=re.escape(f"1 of another kind (bias: {said}")):
+        load_weights(module, tmp_path / "w.pt")
+    assert same(state(module), before)
 
 
 def test_not_strict_loads_what_fits_and_says_what(path):

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.export.hostile.doors import DOORS
+from tests.export.hostile.doors import DOORS, SECRET
 from tests.export.hostile.mutations import Files, changed
 from tests.export.hostile.readers import FAILED, Reader
 
@@ -77,6 +77,10 @@ def _laid(folder: Path, files: Files) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    if any(name.endswith(".onnx") for name in files):  # which can name other files
+        (folder / "link").symlink_to("../secret")
+        (folder / "up").symlink_to("..")
+        (folder.parent / "secret").write_bytes(SECRET)
     return folder
 
 
@@ -88,6 +92,8 @@ def _strange(top: Path, files: Files) -> str:
             continue
         for name in names:
             path = Path(folder) / name
+            if path.is_symlink() or path == base / "secret":
+                continue
             if not (path.is_relative_to(base / "read") and str(path.relative_to(base / "read")) in files):
                 path.unlink()
                 return str(path.relative_to(top))

@@ -14,6 +14,8 @@ PATHS = [
     "/dev/urandom",
     "/proc/self/mem",
     "../secret",
+    "link",
+    "up/secret",
     ".",
     "",
     "m.onnx",
@@ -36,7 +38,7 @@ _OPERATORS = [
 ]
 
 
-def changed_graph(content: bytes, chance: random.Random) -> tuple[bytes, str]:
+def changed_graph(content: bytes, chance: random.Random, _: str) -> tuple[bytes, str]:
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception:  # noqa: BLE001 - changed before
@@ -111,7 +113,7 @@ def _attribute(model, chance):
 
 def _large(model, chance):
     """A node that asks for memory, and feeds the answer."""
-    size = chance.choice([1 << 20, 1 << 28, 1 << 33, (1 << 62)])
+    size = chance.choice([1 << 20] * 4 + [1 << 24] * 3 + [1 << 28, 1 << 33, 1 << 40, (1 << 62), -1])
     model.graph.initializer.append(onnx.helper.make_tensor("much", TensorProto.INT64, [1], [size]))
     model.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["much"], ["zeros"]))
     model.graph.node.append(onnx.helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0))
@@ -154,4 +156,115 @@ def _model(model, chance):
     return "the model's head"
 
 
-_CHANGES = [_elsewhere, _elsewhere, _tensor, _tensor, _node, _node, _attribute, _attribute, _large, _endless, _model]
+def _outgrown(model, chance):
+    """An operator whose answer is as large as a number says."""
+    size = chance.choice([1 << 12, 1 << 20, 1 << 33, 1 << 62, -1, 0])
+    name, sizes, attributes = chance.choice(
+        [
+            ("Expand", [size, 4, 2], {}),
+            ("Tile", [size, 1], {}),
+            ("Pad", [0, 0, size, 0], {}),
+            ("Reshape", [size, -1], {}),
+            ("Slice", [size], {}),
+            ("Split", [size, 4 - size], {}),
+            ("TopK", [size], {}),
+            ("Gather", [size], {}),
+            ("Squeeze", [size], {}),
+        ]
+    )
+    model.graph.initializer.append(onnx.helper.make_tensor("sizes", TensorProto.INT64, [len(sizes)], sizes))
+    _more(model, name, [model.graph.output[0].name, "sizes"], **attributes)
+    return f"{name} to {size}"
+
+
+def _made(model, chance):
+    """An operator that takes no tensor, or a text, or one that looks at a file."""
+    size = chance.choice([2, 1 << 12, 1 << 33, 1 << 62])
+    kind = chance.randrange(5)
+    if kind == 0:
+        _more(model, "RandomNormal", [], shape=[size, chance.choice([1, 7])])
+    elif kind == 1:
+        _more(model, "Constant", [], value_strings=["x" * 1000] * 7)
+    elif kind == 2:
+        _more(model, "EPContext", [], domain="com.microsoft", embed_mode=0, ep_cache_context=chance.choice(PATHS[:8]))
+    elif kind == 3:
+        _more(model, "PyOp", [model.graph.output[0].name], domain="ai.onnx.contrib", code="import os")
+    else:
+        model.metadata_props.add(key="ort_config", value='{"session_options": {"inter_op_num_threads": 100000}}')
+    return f"{model.graph.node[-1].op_type} of {size}"
+
+
+def _function(model, chance):
+    """Functions that call themselves, or one another by the thousand millions."""
+    depth = chance.choice([1, 3, 30])
+    inside = lambda level: f"f{(level + 1) % depth}" if chance.random() < 0.5 else f"f{level + 1}"  # noqa: E731
+    for level in range(depth):
+        call = inside(level)
+        nodes = [onnx.helper.make_node(call, [a], [b], domain="own") for a, b in (("x", "z"), ("z", "y"))]
+        opsets = [onnx.helper.make_opsetid("own", 1), onnx.helper.make_opsetid("", 18)]
+        model.functions.append(onnx.helper.make_function("own", f"f{level}", ["x"], ["y"], nodes, opsets))
+    model.functions.append(
+        onnx.helper.make_function(
+            "own", f"f{depth}", ["x"], ["y"], [onnx.helper.make_node("Neg", ["x"], ["y"])], model.opset_import[:1]
+        )
+    )
+    model.opset_import.add(domain="own", version=1)
+    _more(model, "f0", [model.graph.output[0].name], domain="own")
+    return f"{depth} functions"
+
+
+def _deep(model, chance):
+    """Graphs in graphs."""
+    depth = chance.choice([3, 20, 45])
+    value = onnx.helper.make_tensor_value_info
+    inner = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", [model.graph.input[0].name], ["y0"])], "g", [], [value("y0", 1, None)]
+    )
+    for level in range(1, depth):
+        node = onnx.helper.make_node("If", ["true"], [f"y{level}"], then_branch=inner, else_branch=inner)
+        inner = onnx.helper.make_graph([node], "g", [], [value(f"y{level}", 1, None)])
+        if inner.ByteSize() > 1 << 20:
+            break
+    model.graph.initializer.append(onnx.helper.make_tensor("true", TensorProto.BOOL, [], [True]))
+    model.graph.node.extend(inner.node)
+    model.graph.output.append(value(inner.node[0].output[0], 1, None))
+    return f"{depth} graphs in one another"
+
+
+def _ends(model, chance):
+    """Inputs and outputs of other types, of the same name, of none."""
+    kind, side = chance.randrange(5), chance.choice([model.graph.input, model.graph.output])
+    if not side:
+        return "no inputs"
+    if kind == 0:
+        side[0].type.CopyFrom(
+            chance.choice(
+                [
+                    onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(1, None)),
+                    onnx.helper.make_optional_type_proto(onnx.helper.make_tensor_type_proto(1, None)),
+                    onnx.helper.make_tensor_type_proto(TensorProto.STRING, None),
+                    onnx.helper.make_sparse_tensor_type_proto(1, None),
+                    onnx.TypeProto(),
+                ]
+            )
+        )
+    elif kind == 1:
+        side.append(side[0])
+    elif kind == 2:
+        side[0].name = chance.choice(["", model.graph.input[0].name if model.graph.input else "x", "x" * 100_000])
+    elif kind == 3:
+        side[0].type.tensor_type.elem_type = chance.choice([0, 2, 7, 8, 10, 11, 16, 17, 22, 99])
+    else:
+        model.graph.output.extend([model.graph.output[0]] * 1000)
+    return "inputs and outputs"
+
+
+def _more(model, name, inputs, **attributes):
+    model.graph.node.append(onnx.helper.make_node(name, inputs, ["further"], **attributes))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("further", TensorProto.FLOAT, None))
+
+
+_CHANGES = [
+    _elsewhere, _elsewhere, _tensor, _tensor, _node, _node, _attribute, _attribute,
+    _large, _endless, _model, _outgrown, _outgrown, _made, _function, _deep, _ends,
+]  # fmt: skip
