@@ -20,6 +20,7 @@ from tessera.shapes.size import Size, read_size
 from tessera.shapes.unify import Mismatch, tensors_of
 from tessera.train.example_inputs import remembered_inputs
 
+_NO_BOUND = 2**31
 Inputs = torch.Tensor | Sequence[Any] | Mapping[str, Any]
 Dims = Sequence[Any] | Mapping[str, Any]
 
@@ -59,15 +60,22 @@ def read_example(
     parameters = _parameters(taker, args, kwargs)
     named = [(name, tensor) for key, value in parameters.items() for name, tensor in _tensors(value, key)]
     tensors = tuple(tensor for _, tensor in named)
-    largest: dict[str, int] = {}
+    bounds: dict[str, tuple[int, int]] = {}
     formulas: dict[str, Size] = {}
     if dims is None:
         contract = _contract(taker)
         batch = [t for _, t in named]
         axes = _batch(batch) if contract is None else _declared(contract, args, kwargs, named, formulas)
     else:
-        axes = _given(dims, parameters, named, largest, formulas)
-    example = Example(tensors, tuple(name for name, _ in named), tuple(axes), largest, formulas)
+        axes = _given(dims, parameters, named, bounds, formulas)
+    example = Example(
+        tensors,
+        tuple(name for name, _ in named),
+        tuple(axes),
+        largest={name: most for name, (_, most) in bounds.items() if most < _NO_BOUND},
+        formulas=formulas,
+        smallest={name: least for name, (least, _) in bounds.items() if least > 1},
+    )
     _check_sizes(example)
     return FlatCall(module, args, kwargs, preprocessing), example
 
@@ -136,7 +144,7 @@ def _given(
     dims: Dims,
     parameters: Mapping[str, Any],
     named: Sequence[tuple[str, torch.Tensor]],
-    largest: dict[str, int],
+    bounds: dict[str, tuple[int, int]],
     formulas: dict[str, Size],
 ) -> list[dict[int, str]]:
     """What ``dims`` says of every tensor."""
@@ -158,7 +166,7 @@ def _given(
                 "Write for example dims=({0: 'batch'}, {}).",
             )
         of = dict(zip(parameters, dims, strict=True))
-    return [_axes(name, tensor, _said_of(name, of), largest, formulas) for name, tensor in named]
+    return [_axes(name, tensor, _said_of(name, of), bounds, formulas) for name, tensor in named]
 
 
 def _said_of(name: str, of: Mapping[str, Any]) -> Any:
@@ -180,7 +188,7 @@ def _is_axes(said: Mapping[Any, Any]) -> bool:
 
 
 def _axes(
-    name: str, tensor: torch.Tensor, said: Any, largest: dict[str, int], formulas: dict[str, Size]
+    name: str, tensor: torch.Tensor, said: Any, bounds: dict[str, tuple[int, int]], formulas: dict[str, Size]
 ) -> dict[int, str]:
     axes: dict[int, str] = {}
     if not isinstance(said, Mapping) or not _is_axes(said):
@@ -209,10 +217,17 @@ def _axes(
                     f"Write for example dims={{{name!r}: {{{axis}: '2*S'}}}}; leave a size that is fixed out.",
                 )
             formulas[key] = formula
-        elif (most := getattr(called, "max", None)) is not None and isinstance(most, int) and most < 2**31:
-            largest[key] = most
+        else:
+            least, most = bounds.get(key, (1, _NO_BOUND))
+            bounds[key] = (max(least, _bound(called, "min", 1)), min(most, _bound(called, "max", _NO_BOUND)))
         axes[axis % tensor.dim()] = key
     return axes
+
+
+def _bound(called: Any, name: str, otherwise: int) -> int:
+    """That of one of torch's ``Dim``; without one it has a kind of infinity there."""
+    found = getattr(called, name, None)
+    return found if isinstance(found, int) else otherwise
 
 
 def _check_sizes(example: Example) -> None:
@@ -237,6 +252,12 @@ def _check_sizes(example: Example) -> None:
                     f"for {sizes}.",
                     "A size that is computed has the length that its formula gives.",
                     "Pass an example whose sizes agree, or give the dimension a name of its own.",
+                )
+            if place[2] < example.smallest.get(called, place[2]):
+                raise ExportError(
+                    f"{called} is {place[2]} in {name}.",
+                    f"It was declared to be {example.smallest[called]} at least.",
+                    "Pass a larger example, or declare a smaller size.",
                 )
             if place[2] > example.largest.get(called, place[2]):
                 raise ExportError(

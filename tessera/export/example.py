@@ -27,6 +27,7 @@ class Example:
         names: what each is called in the file: its parameter, or ``batch.ids`` inside of one.
         dims: for each the names of its dimensions that may change, by position.
         largest: the largest size that a name may have, where one was declared.
+        smallest: the smallest one, where it was declared to be more than 1.
         formulas: those names that are arithmetic of others, as ``2*S`` is, with what they are.
         only: the sizes that a file of fixed sizes is for, one after the other; none: any.
     """
@@ -37,6 +38,7 @@ class Example:
     largest: Mapping[str, int] = field(default_factory=dict)
     formulas: Mapping[str, Size] = field(default_factory=dict)
     only: tuple[Mapping[str, int], ...] = ()
+    smallest: Mapping[str, int] = field(default_factory=dict)
 
     def call(self, module: torch.nn.Module) -> Any:
         """What ``module`` returns for this example."""
@@ -45,8 +47,8 @@ class Example:
     def cases(self) -> Iterator[tuple[str, Self]]:
         """This example and fresh ones with other sizes, each with words for its sizes.
 
-        Every name has once 1, 2, an odd size over the example's, and the largest; and all have 1. Where only some sizes
-        are possible it is those.
+        Every name has once 1, 2, an odd size over the example's, and the largest; and all have 1. Where a smallest size
+        was declared it is in the place of 1; where only some sizes are possible it is those.
         """
         sizes = self.sizes
         if self.only:
@@ -55,7 +57,7 @@ class Example:
         yield words(sizes), self
         seen = [sizes]
         others = [{name: other} for name, size in sizes.items() for other in self._others(name, size)]
-        for changed in [*others, dict.fromkeys(sizes, 1)]:
+        for changed in [*others, {name: self.least(name) for name in sizes}]:
             now = {**sizes, **changed}
             if now not in seen and min(self.lengths(now).values()) >= 0:
                 seen.append(now)
@@ -63,8 +65,9 @@ class Example:
 
     def _others(self, name: str, size: int) -> list[int]:
         odd = size + 1 + size % 2
-        largest = self.largest.get(name)
-        return [1, 2, odd if largest is None else min(odd, largest), largest or 2 * size + 3]
+        largest, least = self.largest.get(name), self.least(name)
+        wanted = [least, least + 1, odd, largest or 2 * size + 3]
+        return wanted if largest is None else [min(each, largest) for each in wanted]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -88,6 +91,10 @@ class Example:
     def most(self, name: str) -> int | None:
         """The largest length of a name or formula; None where none was declared."""
         return most(self.formulas[name], self.largest) if name in self.formulas else self.largest.get(name)
+
+    def least(self, name: str) -> int:
+        """The smallest length of a name."""
+        return self.smallest.get(name, 1)
 
     def traceable(self) -> Self:
         """The same with dimensions of at least two: torch.export takes a length of one for a constant."""
@@ -117,7 +124,9 @@ class Example:
 
     def fixed(self) -> Self:
         """The same with no size that may change."""
-        return dataclasses.replace(self, dims=tuple({} for _ in self.dims), largest={}, formulas={}, only=())
+        return dataclasses.replace(
+            self, dims=tuple({} for _ in self.dims), largest={}, smallest={}, formulas={}, only=()
+        )
 
     def limited(self, sizes: Mapping[str, Sequence[int]]) -> Self:
         """The same for every combination of ``sizes``, and for no others; a name that is not there keeps its size.
@@ -127,12 +136,14 @@ class Example:
         """
         now = self.sizes
         for name, wanted in sizes.items():
-            most = self.most(name)
-            if name not in now or not wanted or not all(1 <= size <= (most or size) for size in wanted):
+            least, most = self.least(name), self.most(name)
+            if name not in now or not wanted or not all(least <= size <= (most or size) for size in wanted):
+                bounds = [f"{least} at least"] * (least > 1) + [f"{most} at most"] * bool(most)
                 raise ExportError(
                     f"sizes={{{name!r}: {wanted!r}}} was passed.",
                     f"The dimensions that may change are {', '.join(now) or 'none'}; each has one size or more"
-                    + (f", {most} at most." if most else "."),
+                    + "".join(f", {bound}" for bound in bounds)
+                    + ".",
                     "Write for example sizes={'B': (1, 8)} with names from dims.",
                 )
         combined = itertools.product(*(sizes.get(name, (size,)) for name, size in now.items()))

@@ -84,6 +84,7 @@ def _arguments(example: Example) -> list[Any]:
 
     symbols = {name: f"d{at}" for at, name in enumerate(example.sizes)}
     bounds = [f"{symbols[name]} <= {size}" for name, size in example.largest.items() if name in symbols]
+    bounds += [f"{symbols[name]} >= {size}" for name, size in example.smallest.items() if name in symbols]
     scope = jax.export.SymbolicScope(bounds)
     names = jax.export.symbolic_shape(", ".join(symbols.values()), scope=scope) if symbols else ()
     lengths = example.lengths(dict(zip(symbols, names, strict=True)))

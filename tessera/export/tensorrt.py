@@ -32,7 +32,7 @@ def profile(example: Example) -> dict[str, tuple[tuple[int, ...], tuple[int, ...
     longest = {name: length for name, each in example.formulas.items() if (length := most(each, largest)) is not None}
     return {
         name: (
-            _shape(tensor, axes, example.lengths(dict.fromkeys(sizes, 1))),
+            _shape(tensor, axes, example.lengths({each: example.least(each) for each in sizes})),
             _shape(tensor, axes, example.lengths(sizes)),
             _shape(tensor, axes, {**largest, **longest}),
         )

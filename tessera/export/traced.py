@@ -125,8 +125,9 @@ def quiet() -> Iterator[None]:
 
 def _symbol(example: Example, name: str) -> Any:
     """A size that must stay one: where the model fixes it, tracing fails instead of fixing it silently."""
-    largest = example.most(name)
-    return Dim.DYNAMIC if largest is None else Dim.DYNAMIC(max=largest)
+    largest, smallest = example.most(name), example.smallest.get(name)
+    bounds = {key: value for key, value in (("min", smallest), ("max", largest)) if value is not None}
+    return Dim.DYNAMIC(**bounds) if bounds else Dim.DYNAMIC
 
 
 @contextmanager

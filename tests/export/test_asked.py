@@ -71,6 +71,17 @@ def test_the_largest_size():
     assert (example.dims, dict(example.largest)) == (({0: "B"},), {"B": 64})
 
 
+def test_the_smallest_size():
+    batch, length = torch.export.Dim("B", min=3), torch.export.Dim("S", min=2, max=8)
+    _, example = read_example(torch.nn.Linear(3, 1), X, {"input": {0: batch, 1: length}})
+    assert (dict(example.smallest), dict(example.largest)) == ({"B": 3, "S": 2}, {"S": 8})
+    _, example = read_example(torch.nn.Linear(3, 1), X, {"input": {0: torch.export.Dim("B")}})
+    assert dict(example.smallest) == {}
+    said = r"B is 4 in input\. It was declared to be 5 at least\. Pass a larger example"
+    with pytest.raises(ExportError, match=said):
+        read_example(torch.nn.Linear(3, 1), X, {"input": {0: torch.export.Dim("B", min=5)}})
+
+
 def test_declared_sizes_have_their_names():
     class Annotated(torch.nn.Module):
         def forward(self, x: tessera.Tensor[B, S], mask: tessera.Tensor[B, 3]):  # noqa: F821

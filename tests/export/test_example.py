@@ -12,9 +12,9 @@ from tessera.shapes.size import read_size
 X = torch.randn(4, 3)
 
 
-def example(*tensors, dims, largest=None):
+def example(*tensors, dims, **bounds):
     names = tuple(f"x{at}" for at in range(len(tensors)))
-    return Example(tensors, names, dims, largest or {})
+    return Example(tensors, names, dims, **bounds)
 
 
 def test_a_call_is_by_position():
@@ -39,6 +39,9 @@ def test_the_cases_hold_one_two_odd_and_largest_sizes():
     assert words(dims=({0: "B"},), largest={"B": 4}) == ["B 4", "B 1", "B 2"]
     assert words(dims=({0: "B"},), largest={"B": 64}) == ["B 4", "B 1", "B 2", "B 5", "B 64"]
     assert words(dims=({},)) == ["the example"]
+    assert words(dims=({0: "B"},), smallest={"B": 3}) == ["B 4", "B 3", "B 5", "B 11"]
+    assert words(dims=({0: "B"},), smallest={"B": 4}, largest={"B": 4}) == ["B 4"]
+    assert words(dims=({0: "B", 1: "S"},), smallest={"S": 2})[-1] == "B 1, S 2"
     both = words(dims=({0: "B", 1: "S"},))
     assert both[-1] == "B 1, S 1"
     assert "B 4, S 9" in both
@@ -75,6 +78,13 @@ def test_limited_to_some_sizes():
     for wrong in ({"T": (1,)}, {"B": ()}, {"B": (9,)}, {"S": (0,)}):
         with pytest.raises(ExportError, match="was passed. The dimensions that may change are B, S; each has one"):
             both.limited(wrong)
+
+
+def test_limited_to_sizes_that_were_declared():
+    bounded = example(X, dims=({0: "B"},), smallest={"B": 2}, largest={"B": 8})
+    assert [case.sizes["B"] for _, case in bounded.limited({"B": (2, 8)}).cases()] == [2, 8]
+    with pytest.raises(ExportError, match="each has one size or more, 2 at least, 8 at most"):
+        bounded.limited({"B": (1,)})
 
 
 def test_fresh_inputs_are_others_of_the_same_kind():

@@ -56,6 +56,9 @@ def test_profiles_and_the_command():
 
     _, example = read_example(Two(), (X, X[:1]), {"x": {0: "B", 1: "S"}, "y": {1: "S"}})
     assert profile(example) == {"x": ((1, 1), (4, 3), (16, 12)), "y": ((1, 1), (1, 3), (1, 12))}
+    smaller = torch.export.Dim("B", min=2, max=9)
+    _, bounded = read_example(Two(), (X, X[:1]), {"x": {0: smaller}, "y": {}})
+    assert profile(bounded) == {"x": ((2, 3), (4, 3), (9, 3))}
     assert command("m.onnx", "m.engine", example) == (
         "trtexec --onnx=m.onnx --saveEngine=m.engine --minShapes=x:1x1,y:1x1 --optShapes=x:4x3,y:1x3 "
         "--maxShapes=x:16x12,y:1x12"

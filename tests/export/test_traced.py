@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from tessera.errors import ExportError
+from tessera.export import load_model
 from tessera.export.asked import read_example
+from tessera.export.export import export
 from tessera.export.traced import cause, line_of_node, operators, traced
 
 
@@ -51,6 +53,22 @@ def test_a_size_is_never_fixed_silently():
     with pytest.raises(ExportError, match="Fixed takes one size only"):
         traced(*read_example(Fixed(), torch.randn(4, 3), {"x": {0: "B"}}))
     assert traced(*read_example(Fixed(), torch.randn(4, 3), {}))
+
+
+class Windows(torch.nn.Module):
+    def forward(self, x):
+        return x.unfold(1, 4, 1).mean(-1) if x.shape[1] >= 4 else x[:, :1]
+
+
+def test_a_declared_smallest_size_decides_a_branch(tmp_path):
+    pytest.importorskip("onnxruntime")
+    x = torch.randn(2, 9)
+    with pytest.raises(ExportError):
+        export(Windows(), tmp_path / "any.onnx", x, {"x": {1: "S"}}, measure=False)
+    report = export(Windows(), tmp_path / "m.onnx", x, {"x": {1: torch.export.Dim("S", min=4)}}, measure=False)
+    assert report.accepted
+    (answer,) = load_model(report.path)(x[:, :4])
+    torch.testing.assert_close(answer, Windows()(x[:, :4]))
 
 
 def test_the_innermost_cause_is_told():
