@@ -122,7 +122,9 @@ def main(argv=None) -> int:
             result = campaign.run(name, range(chosen.count))
             failed += len(result.failures)
             counts = ", ".join(f"{kind} {count}" for kind, count in result.kinds.most_common())
-            _say(f"{name:32} {chosen.count} changed files: {counts} ({time.perf_counter() - began:.0f} s)")
+            died = sum(count for reason, count in result.reasons.items() if "was ended by" in reason)
+            lost = f"; {died} of them brought a process apart down" if died else ""
+            _say(f"{name:32} {chosen.count} changed files: {counts}{lost} ({time.perf_counter() - began:.0f} s)")
     return 1 if failed else 0
 
 

@@ -25,6 +25,7 @@ RIGHT, OTHER, UNTOLD = "read, right", "read, as changed", "read, untold"
 VALUES = {"step": 3, "notes": {"a": [1, 2.5, None, "x"], "odd": {1: (2, b"3")}}}
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
 SECRET = np.full(16, 1234.5, np.float32).tobytes()  # beside the folder that is read
+MANY = 10_000
 KINDS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -204,8 +205,10 @@ def _as_the_file_says(path, answers) -> str:
     from onnx.reference import ReferenceEvaluator
 
     model = onnx.load(path)
-    if any(node.op_type in ("ConstantOfShape", "Loop") for node in model.graph.node):
-        return UNTOLD  # it would take the memory, or the time, here
+    if any(node.op_type in ("ConstantOfShape", "Loop", "RandomNormal") for node in model.graph.node):
+        return UNTOLD  # it would take the memory, or the time, here; or nobody can tell the numbers
+    if any(answer.numel() > MANY for answer in answers):
+        return UNTOLD
     try:
         with np.errstate(all="ignore"):
             expected = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: X.numpy()})

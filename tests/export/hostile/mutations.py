@@ -37,7 +37,7 @@ def _changed_file(name: str, content: bytes, chance: random.Random, canary: str)
     elif name.endswith(".onnx"):
         kinds += [changed_graph, changed_graph]
     elif name.endswith(".pte"):
-        kinds += [changed_words]
+        kinds += [changed_words, changed_words]
     return chance.choice(kinds)(content, chance, canary)
 
 

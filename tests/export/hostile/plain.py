@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import struct
 
 _LENGTHS = [b"\xff" * 8, b"\0" * 8, b"\x7f" + b"\xff" * 7, struct.pack("<Q", 1 << 40), struct.pack("<I", 1 << 31)]
+_HEAD = 8192  # bytes: the plan of a small .pte file, and what holds its weights together
 NAMES = [
     "../canary",
     "../../../canary",
@@ -59,13 +61,23 @@ def changed_bytes(content: bytes, chance: random.Random, _: str) -> tuple[bytes,
 
 
 def changed_words(content: bytes, chance: random.Random, _: str) -> tuple[bytes, str]:
-    """Lengths and offsets, as flatbuffers have them: words of four bytes in their places."""
+    """Lengths, offsets, numbers and names, as flatbuffers have them: words of four bytes in their places, and texts."""
     there, said = bytearray(content), []
+    places = range(0, min(len(there), _HEAD) - 4, 4)
+    small = [at for at in places if 0 < struct.unpack_from("<I", there, at)[0] < 64]
+    names = list(re.finditer(rb"[A-Za-z_:.]{4,}", content[:_HEAD]))
     for _ in range(chance.choice([1, 1, 2, 4])):
-        at = 4 * chance.randrange(min(len(there), 8192) // 4)
+        kind = chance.randrange(4)
+        if kind == 0 and names:
+            one, other = chance.choice(names), chance.choice(names)
+            new = chance.choice([other[0], b"evil::code", b"../../canary"])[: len(one[0])].ljust(len(one[0]), b"\0")
+            there[one.start() : one.end()] = new
+            said.append(f"{one[0]!r} is {new!r}")
+            continue
+        at = chance.choice(small if kind == 1 and small else places)
         old = struct.unpack_from("<I", there, at)[0]
         new = chance.choice(
-            [0, 1, old + 1, old - 1, old * 2, 1 << 31, 0xFFFFFFFF, len(there), len(there) - 4, 0x7FFFFFF0]
+            [0, 1, old + 1, old - 1, old * 2, 1 << 28, 1 << 31, 0xFFFFFFFF, len(there), len(there) - 4, 0x7FFFFFF0]
         )
         struct.pack_into("<I", there, at, new % (1 << 32))
         said.append(f"word at {at} from {old} to {new}")
