@@ -7,7 +7,7 @@ import re
 import torch
 from torch.export import ExportedProgram
 
-from tessera.errors import ExportError, SourceLine
+from tessera.errors import ExportError
 from tessera.export.flat import FlatCall
 from tessera.export.traced import cause, line_of_node, operator_name
 
@@ -16,20 +16,24 @@ _OPERATOR = re.compile(r"\b(aten[.:]+\w+)")
 
 def refused(flat: FlatCall, program: ExportedProgram, form: str, error: Exception) -> ExportError:
     """The error to raise for ``error``, which the converter to ``form`` raised for ``program``."""
+    nodes = _first_nodes(program)
     named = [name.replace("::", ".") for name in _OPERATOR.findall(str(error))]
-    words = f"no operator of it for {named[0]}" if named else cause(error)
+    # A converter may speak of others too, as of those that it knows; at fault is one that the model has.
+    at_fault = next((name for name in named if name in nodes), named[0] if named else "")
+    words = f"no operator of it for {at_fault}" if at_fault else cause(error)
     return ExportError(
         f"{type(flat.module).__name__} could not be written for {form}: {words}.",
         "A file is written when every operator of the model exists in its format.",
         "Write that part with other operators, or see which formats take it with tessera export --try-all.",
-        _line(program, named),
+        line_of_node(nodes[at_fault]) if at_fault in nodes else None,
     )
 
 
-def _line(program: ExportedProgram, named: list[str]) -> SourceLine | None:
+def _first_nodes(program: ExportedProgram) -> dict[str, torch.fx.Node]:
+    """The first node of every operator, by the operator's name without its overload."""
+    nodes: dict[str, torch.fx.Node] = {}
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
-                if any(operator_name(node.target).startswith(name) for name in named):
-                    return line_of_node(node)
-    return None
+                nodes.setdefault(".".join(operator_name(node.target).split(".")[:2]), node)
+    return nodes

@@ -26,6 +26,28 @@ def test_the_operator_and_its_line(said):
     assert error.where.code == "return torch.special.bessel_j0(y)"
 
 
+class Layer(torch.nn.Module):
+    def forward(self, x):
+        y = torch.addmm(x, x, x)
+        return torch.add(y, torch.special.bessel_j0(x))
+
+
+@pytest.mark.parametrize(
+    ("said", "operator", "code"),
+    [
+        ("known are aten.cos, aten.sin; none for aten.special_bessel_j0.default", "aten.special_bessel_j0", "add(y, "),
+        ("no aten.add.Tensor", "aten.add", "add(y, "),
+        ("no aten.addmm", "aten.addmm", "addmm(x, "),
+        ("no aten.erfinv, nor aten.cos", "aten.erfinv", None),
+    ],
+)
+def test_at_fault_is_an_operator_of_the_model(said, operator, code):
+    flat, example = read_example(Layer(), torch.ones(2, 2), {})
+    error = refused(flat, traced(flat, example), "a format", RuntimeError(said))
+    assert f"no operator of it for {operator}." in error.received
+    assert (error.where is None) if code is None else (code in error.where.code)
+
+
 def test_an_error_that_names_no_operator():
     flat, example = read_example(Model(), torch.ones(2, 2), None)
     error = refused(flat, traced(flat, example), "a format", RuntimeError("out of memory."))

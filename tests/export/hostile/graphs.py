@@ -215,7 +215,7 @@ def _function(model, chance):
 
 def _deep(model, chance):
     """Graphs in graphs."""
-    depth = chance.choice([3, 3, 10, 45])
+    depth = chance.choice([3, 3, 10, 28])
     value = onnx.helper.make_tensor_value_info
     leaf = onnx.helper.make_node("Identity", [model.graph.input[0].name if model.graph.input else "x"], ["y0"])
     inner = onnx.helper.make_graph([leaf], "g", [], [value("y0", 1, None)])
