@@ -110,17 +110,26 @@ def observe(
     found = {path: Statistics() for path in layers}
     with inference(module), _watching(layers, found, gram, len(batches)):
         for number, batch in enumerate(batches):
-            try:
-                module(*batch.positional, **batch.named)
-            except Exception as error:
-                shapes = ", ".join(str(list(x.shape)) for x in batch.inputs)
-                raise QuantizeError(
-                    f"{type(module).__name__} cannot be called with batch {number} of the calibration data, of shape "
-                    f"{shapes}: {(str(error).strip() or type(error).__name__).splitlines()[0]}",
-                    "Calibration data is what the model is called with, or pairs of that and labels.",
-                    "Pass it in the shape that model(...) takes, with a first dimension of samples.",
-                ) from error
+            call(module, batch, number)
     return found
+
+
+def call(module: torch.nn.Module, batch: Batch, number: int = 0) -> object:
+    """What ``module`` answers to a batch.
+
+    Raises:
+        QuantizeError: it cannot be called with it.
+    """
+    try:
+        return module(*batch.positional, **batch.named)
+    except Exception as error:
+        shapes = ", ".join(str(list(x.shape)) for x in batch.inputs)
+        raise QuantizeError(
+            f"{type(module).__name__} cannot be called with batch {number} of the calibration data, of shape "
+            f"{shapes}: {(str(error).strip() or type(error).__name__).splitlines()[0]}",
+            "Calibration data is what the model is called with, or pairs of that and labels.",
+            "Pass it in the shape that model(...) takes, with a first dimension of samples.",
+        ) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import torch
 
 from tessera.capture.compile import compile as compile_module
 from tessera.quantize.report import Speed, relative_error
+from tessera.quantize.state import changed_by, state_kept
 from tessera.train.batches import Batch
 from tessera.train.inference import inference
 
@@ -19,9 +20,12 @@ _CALLS, _PATIENCE_S = 15, 4.0
 
 
 def output_error(before: torch.nn.Module, after: torch.nn.Module, batches: list[Batch]) -> float:
-    """Relative error of all floating point outputs together; infinite where shapes differ."""
+    """Relative error of all floating point outputs together; infinite where shapes differ.
+
+    What a call writes into buffers the next one finds there, so caches are rounded from the second batch on.
+    """
     exact, found = [], []
-    with inference(before), inference(after):
+    with inference(before), inference(after), state_kept(before), state_kept(after):
         for batch in batches:
             exact += [t.flatten() for t in _floats(before(*batch.positional, **batch.named))]
             found += [t.flatten() for t in _floats(after(*batch.positional, **batch.named))]
@@ -40,15 +44,18 @@ def speed(before: torch.nn.Module, after: torch.nn.Module, batch: Batch, mode: s
     calls: Any = [compile_module(m, mode="inference") for m in models] if mode == "compiled" else models
     times: tuple[list[float], list[float]] = ([], [])
     with inference(before), inference(after):
-        for call in calls:
+        changing = [changed_by(m, lambda m=m: m(*batch.positional, **batch.named)) for m in models]  # type: ignore[misc]
+        for call, model, names in zip(calls, models, changing, strict=True):
             for _ in range(2):
-                call(*batch.positional, **batch.named)
+                with state_kept(model, names):
+                    call(*batch.positional, **batch.named)
         end = time.perf_counter() + _PATIENCE_S
         while len(times[1]) < 3 or (len(times[1]) < _CALLS and time.perf_counter() < end):
-            for call, taken in zip(calls, times, strict=True):
-                begin = time.perf_counter()
-                call(*batch.positional, **batch.named)
-                taken.append((time.perf_counter() - begin) * 1e3)
+            for call, model, names, taken in zip(calls, models, changing, times, strict=True):
+                with state_kept(model, names):
+                    begin = time.perf_counter()
+                    call(*batch.positional, **batch.named)
+                    taken.append((time.perf_counter() - begin) * 1e3)
     return Speed(statistics.median(times[0]), statistics.median(times[1]), len(times[0]), mode)
 
 

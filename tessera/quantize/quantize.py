@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from tessera.capture.compile import plain_module
 from tessera.errors import QuantizeError, SettingError
+from tessera.quantize.cache import QuantizedCache
+from tessera.quantize.cache_choice import choose_caches
+from tessera.quantize.cache_layer import install_caches
 from tessera.quantize.calibration import Statistics, calibration_batches, observe
 from tessera.quantize.fake_weight import FakeWeight
+from tessera.quantize.formats import FORMATS
 from tessera.quantize.layer import install, kind, weights_of
 from tessera.quantize.measurement import output_error, speed
 from tessera.quantize.quantized_tensor import QuantizedTensor
 from tessera.quantize.recipe import Recipe, Tied, recipe
-from tessera.quantize.report import LayerReport, QuantizationReport, disk_bytes, memory_bytes
+from tessera.quantize.report import LayerReport, QuantizationReport, disk_bytes, memory_bytes, relative_error
 from tessera.quantize.rule import Rule, assign
 from tessera.quantize.sensitivity import Metric, too_sensitive
+from tessera.quantize.state import state_kept
 from tessera.quantize.targets import target_named
 from tessera.quantize.training import WAYS, add_adapters
 
@@ -31,6 +36,7 @@ def quantize(
     calibration_data: object = None,
     rules: Sequence[Rule] | None = None,
     *,
+    kv_cache: str | None = None,
     metric: Metric | None = None,
     max_metric_drop: float | None = None,
     measure: str | None = "eager",
@@ -46,10 +52,16 @@ def quantize(
         module: any ``torch.nn.Module``; it stays as it is.
         target: what happens to all layers that no rule matches: ``"int8"`` (weights and activations),
             ``"int8-weight"``, ``"int4"``, ``"int4-int8"``, ``"fp8"``, ``"fp8_e5m2"``, ``"nf4"``, ``"mxfp4"``.
-            ``"int8"`` where there are no rules; with rules and no target they stay as they are.
+            ``"int8"`` where there are no rules and no ``kv_cache``; with either and no target they stay as they are.
         calibration_data: what the model is called with, in any form that ``tessera.predict`` takes. Errors and speed
-            are measured on it; static activations and all methods but rounding need it.
+            are measured on it; static activations and all methods but rounding need it. Of a model with a cache it is
+            the calls of a generation in their order: ``[(prompt, positions), (token, position), ...]``.
         rules: the first that matches a layer's path counts.
+        kv_cache: ``"int8"``, ``"fp8_e4m3"`` or ``"fp8_e5m2"``: keys and values that the model keeps in buffers
+            ``[..., channels]`` are codes with a scale for each token and head, whatever writes them (``index_copy_``,
+            a slice, a longer tensor in their place). A forward that asks for such a buffer gets its numbers, and what
+            it wrote is rounded when it ends; a tensor kept from there must not be written later. The buffers are found
+            by calling the model with ``calibration_data``; ``Rule("k_cache", cache="int8")`` names them.
         metric: a number for a model, the larger the better, such as ``lambda m: tessera.evaluate(m, ...)["accuracy"]``.
         max_metric_drop: by how much the metric may fall. The layers that cost most, each measured alone, stay as
             they are until it does not fall further.
@@ -92,23 +104,33 @@ def quantize(
         )
     module = plain_module(module)
     layers = {path: layer for path, layer in module.named_modules() if weights_of(layer)}
-    chosen, left_alone = _choose(layers, target, rules or ())
+    for_caches = [rule for rule in rules or () if isinstance(rule, Rule) and rule.cache is not None]
+    for_layers = [rule for rule in rules or () if rule not in for_caches]
+    of_caches_alone = target is None and not for_layers and (kv_cache is not None or bool(for_caches))
+    chosen, left_alone = ({}, {}) if of_caches_alone else _choose(layers, target, for_layers)
     batches = [] if calibration_data is None else calibration_batches(module, calibration_data)
+    caches, changing = choose_caches(module, kv_cache, for_caches, batches)
+    left_alone |= changing
     gram = frozenset(path for path, rule in chosen.items() if rule.method in ("gptq", "awq"))
     watched = {path: layers[path] for path in chosen}
-    statistics = observe(module, watched, batches, gram) if batches else {}
+    with state_kept(module):
+        statistics = observe(module, watched, batches, gram) if batches else {}
+        cache_rows = [_cache_row(path, module.get_buffer(path), form, len(batches)) for path, form in caches.items()]
     recipes = _recipes(layers, chosen, statistics)
     before = None if metric is None else float(metric(module))
     if metric is not None and max_metric_drop is not None and before is not None:
 
         def build(paths: Collection[str]) -> torch.nn.Module:
-            return _build(module, {path: recipes[path] for path in paths})
+            of_layers = {path: made for path, made in recipes.items() if path in paths}
+            return _build(module, of_layers, {path: form for path, form in caches.items() if path in paths})
 
-        for path, drop in too_sensitive(build, list(recipes), metric, before, max_metric_drop).items():
-            del recipes[path]
+        for path, drop in too_sensitive(build, [*recipes, *caches], metric, before, max_metric_drop).items():
+            recipes.pop(path, None)
+            caches.pop(path, None)
             left_alone[path] = f"alone it costs {drop:.4g} of the metric"
-    result = _build(module, recipes, train, rank)
-    report = QuantizationReport([_row(recipe) for recipe in recipes.values()], left_alone, data=len(batches))
+    result = _build(module, recipes, caches, train, rank)
+    rows = [_row(recipe) for recipe in recipes.values()] + [row for row in cache_rows if row.path in caches]
+    report = QuantizationReport(rows, left_alone, data=len(batches))
     report.memory_bytes = memory_bytes(module), memory_bytes(result)
     report.disk_bytes = disk_bytes(module), disk_bytes(result)
     if batches:
@@ -179,9 +201,13 @@ def _recipes(
 
 
 def _build(
-    module: torch.nn.Module, recipes: dict[str, Recipe], train: str | None = None, rank: int = 0
+    module: torch.nn.Module,
+    recipes: dict[str, Recipe],
+    caches: Mapping[str, str],
+    train: str | None = None,
+    rank: int = 0,
 ) -> torch.nn.Module:
-    """A copy of ``module`` with these layers quantized; the weights that they replace are never copied."""
+    """A copy of ``module`` with these layers and caches quantized; weights that are replaced are never copied."""
     replaced = {id(w): w for made in recipes.values() for w in made.replaced}
     try:
         result = copy.deepcopy(module, dict(replaced))
@@ -199,6 +225,7 @@ def _build(
                 weights[name] = trained[weight] = trained.get(weight) or made.trainable(weight, exact)
         install(result.get_submodule(path), weights, made.activation, made.smoothing, made.bias)
     _part_from(result, replaced)
+    install_caches(result, caches)
     if train == "qlora":
         add_adapters(result, list(recipes), rank)
     return result
@@ -218,3 +245,14 @@ def _row(made: Recipe) -> LayerReport:
     return LayerReport(
         made.path, made.words, made.error, made.measured_on, made.bytes_before, made.bytes_after, made.note
     )
+
+
+def _cache_row(path: str, values: torch.Tensor, form: str, batches: int) -> LayerReport:
+    """What rounding does to what a cache holds behind the calibration data."""
+    cache = QuantizedCache(values, FORMATS[form])
+    after = sum(buffer.numel() * buffer.element_size() for buffer in cache.buffers())
+    error = relative_error(values, cache.dequantize())
+    notes = {0: "nothing is known of its error, since there is no calibration data"}
+    notes[1] = "its rows are rounded after the call that writes them: pass several calls to see it in the outputs"
+    before = values.numel() * values.element_size()
+    return LayerReport(path, f"{form} cache per row", error, "rows", before, after, notes.get(batches, ""))

@@ -10,14 +10,15 @@ import torch
 
 @dataclass
 class LayerReport:
-    """One quantized layer.
+    """One quantized layer, or one quantized cache.
 
     Attributes:
         path: where it is in the model.
         recipe: how it is quantized.
-        error: of its outputs on the calibration data, over their size; of its weights where there is no data.
-        measured_on: ``"outputs"`` or ``"weights"``.
-        bytes_before, bytes_after: of its weights.
+        error: of its outputs on the calibration data, over their size; of its weights where there is no data; of what
+            a cache holds behind the calibration data.
+        measured_on: ``"outputs"``, ``"weights"`` or ``"rows"``.
+        bytes_before, bytes_after: of its weights, or of the cache.
         note: what there is to say about it.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from tessera.errors import QuantizeError
+from tessera.quantize.cache import CACHE_FORMATS
 from tessera.quantize.formats import ACTIVATION_FORMATS, FORMATS, NumberFormat, format_named
 from tessera.quantize.quantized_tensor import Layout
 from tessera.quantize.ranges import RANGES
@@ -33,6 +34,8 @@ class Rule:
         range: how a range is chosen: ``"min-max"``, ``"percentile"``, ``"mse"``, ``"entropy"``, ``"rms"``.
         method: ``"round"``, ``"smooth"`` (SmoothQuant), ``"gptq"``, ``"awq"``.
         bias_correction: whether what rounding does to the mean of the outputs is taken off the bias.
+        cache: ``"int8"``, ``"fp8_e4m3"``, ``"fp8_e5m2"``: the rule is for buffers and not for layers; ``pattern`` is
+            searched in the paths of buffers, such as ``"k_cache|v_cache"``, and each row ``[channels]`` gets a scale.
 
     Raises:
         QuantizeError: a name there is not, or settings that contradict each other.
@@ -49,6 +52,7 @@ class Rule:
     range: str = field(default="min-max", kw_only=True)
     method: str = field(default="round", kw_only=True)
     bias_correction: bool = field(default=False, kw_only=True)
+    cache: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         try:
@@ -74,12 +78,16 @@ class Rule:
             format_named(self.weight)
         if self.act is not None:
             format_named(self.act, ACTIVATION_FORMATS)
+        if self.cache is not None:
+            format_named(self.cache, CACHE_FORMATS)
         for contradiction, fix in self._contradictions():
             raise QuantizeError(f"{self} contradicts itself.", contradiction, fix)
 
     def _contradictions(self) -> list[tuple[str, str]]:
         """What does not go together, as (what was expected, what to write instead)."""
         found: list[tuple[str, str]] = []
+        if self.cache is not None and set(self._given()) != {"cache"}:
+            return [("A rule is for caches or for layers.", "Write a rule of its own for the weights.")]
         if self.weight is None and any(
             (self.act, self.group, self.per, self.static, not self.symmetric, self.method != "round")
         ):
@@ -110,18 +118,27 @@ class Rule:
         return Layout(per, max(1, min(size, channel))) if per == "group" else Layout(per)
 
     def __str__(self) -> str:
-        given = [repr(self.pattern)]
-        defaults = {name: value.default for name, value in self.__dataclass_fields__.items()}
-        given += [f"{n}={getattr(self, n)!r}" for n in defaults if n != "pattern" and getattr(self, n) != defaults[n]]
-        return f"Rule({', '.join(given)})"
+        return f"Rule({', '.join([repr(self.pattern), *(f'{n}={v!r}' for n, v in self._given().items())])})"
+
+    def _given(self) -> dict[str, object]:
+        """What is not as it is where it is left out."""
+        fields = self.__dataclass_fields__
+        values = {name: getattr(self, name) for name in fields if name != "pattern"}
+        return {name: value for name, value in values.items() if value != fields[name].default}
 
 
-def assign(rules: Sequence[Rule], paths: Sequence[str]) -> dict[str, Rule]:
+def assign(rules: Sequence[Rule], paths: Sequence[str], what: str = "layer") -> dict[str, Rule]:
     """The rule of each path that one matches.
+
+    Args:
+        rules: in their order.
+        paths: of layers with weights, or of buffers.
+        what: which of these they are, for messages.
 
     Raises:
         QuantizeError: a rule matches no path, or only such as an earlier rule takes.
     """
+    several = "layers with weights" if what == "layer" else f"{what}s"
     taken: dict[str, Rule] = {}
     for rule in rules:
         if not isinstance(rule, Rule):
@@ -132,18 +149,18 @@ def assign(rules: Sequence[Rule], paths: Sequence[str]) -> dict[str, Rule]:
         if not matching:
             near = _nearest(rule.pattern, paths)
             raise QuantizeError(
-                f"{rule} matches no layer.",
-                f"The nearest paths of layers with weights are {', '.join(map(repr, near))}."
+                f"{rule} matches no {what}.",
+                f"The nearest paths of {several} are {', '.join(map(repr, near))}."
                 if near
-                else "The model has no layer with weights.",
-                "Correct the pattern: it is a regular expression, searched in the path of a layer.",
+                else f"The model has no {several}.",
+                f"Correct the pattern: it is a regular expression, searched in the path of a {what}.",
             )
         new = {path: rule for path in matching if path not in taken}
         if not new:
             others = list(dict.fromkeys(str(taken[path]) for path in matching))
             raise QuantizeError(
                 f"{rule} never counts: all that it matches ({', '.join(matching[:3])}) belongs to {', '.join(others)}.",
-                "The first rule that matches a layer counts.",
+                f"The first rule that matches a {what} counts.",
                 "Put the more special rule first, or leave it out.",
             )
         taken |= new

@@ -58,6 +58,8 @@ def test_what_is_no_rule_is_refused():
         ({"weight": "int8", "method": "hope"}, "'round', 'smooth', 'gptq', 'awq'"),
         ({"weight": "int8", "per": "row"}, "'tensor', 'channel', 'group'"),
         ({"weight": "mxfp4", "method": "gptq"}, "mxfp4"),
+        ({"cache": "int4"}, "There are int8, fp8_e4m3, fp8_e5m2"),
+        ({"cache": "int8", "weight": "int8"}, "for caches or for layers"),
     ],
     ids=str,
 )
