@@ -243,6 +243,7 @@ class Traced:
         objects: those whose changes it follows, and stand-ins for those that are made inside.
         draws: whether numbers are drawn from a ``random.Random`` that is not the module's.
         leaves: whether a generator is returned, or kept in an attribute.
+        numbers: whether NumPy's own numbers are among what is returned or kept.
     """
 
     frame: str
@@ -251,6 +252,7 @@ class Traced:
     objects: list[Any]
     draws: bool
     leaves: bool
+    numbers: bool
 
 
 def traced() -> Traced:
@@ -265,10 +267,21 @@ def traced() -> Traced:
     draws = any(draw not in _DRAWS for draw, _, _ in output.random_calls)
     frame = output.root_tx.f_code.co_name
     kept = [list(names.values()) for names in output.side_effects.store_attr_mutations.values()]
-    leaves = any(code.co_flags & inspect.CO_GENERATOR for code in codes) and _holds_iterator(
-        [output.root_tx.stack, kept]
-    )
-    return Traced(frame, frozenset(codes), functions, list(output.side_effects.keepalive), draws, leaves)
+    generators = [code for code in codes if code.co_flags & inspect.CO_GENERATOR]
+    leaves = bool(generators) and _holds_iterator([output.root_tx.stack, kept])
+    objects = list(output.side_effects.keepalive)
+    numbers = _holds_numpy_number([output.root_tx.stack, kept])
+    return Traced(frame, frozenset(codes), functions, objects, draws, leaves, numbers)
+
+
+def _holds_numpy_number(variables: Any) -> bool:
+    """Whether an array without dimensions is among ``variables``, which is what Dynamo makes of a NumPy number."""
+    from torch._dynamo.variables.base import VariableTracker
+    from torch._dynamo.variables.tensor import NumpyNdarrayVariable
+
+    found: list[Any] = []
+    VariableTracker.visit(lambda v: found.append(v) if isinstance(v, NumpyNdarrayVariable) else None, variables)
+    return any(one.proxy.node.meta["example_value"].dim() == 0 for one in found)
 
 
 def _holds_iterator(variables: Any) -> bool:
@@ -336,6 +349,12 @@ def data_of_tensors(graph_module: fx.GraphModule) -> list[fx.Node]:
     """Where a graph from Dynamo has the ``data`` of a tensor."""
     get_data: Any = torch._C._autograd._get_data_attr  # type: ignore[attr-defined]
     return list(graph_module.graph.find_nodes(op="call_function", target=get_data))
+
+
+def replaces_data(graph_module: fx.GraphModule) -> bool:
+    """Whether a graph from Dynamo has ``tensor.data = other``, which it writes as ``set_`` with a version counted back."""
+    names = (getattr(node.target, "__name__", "") for node in graph_module.graph.nodes)
+    return "_lower_version_count_by_1" in names  # a function that Dynamo makes where it traces the assignment
 
 
 def leave_alone() -> Exception:
@@ -1508,11 +1527,14 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
 
     with inductor_settings():
         table: dict[Any, Callable[..., Any]] = dict(select_decomp_table())
-    table[torch.ops.aten.bernoulli.default] = _bernoulli
-    table[torch.ops.aten.index_put.default] = _index_put
-    table[torch.ops.aten.native_dropout.default] = functools.partial(
-        _native_dropout, table.get(torch.ops.aten.native_dropout.default, lambda *_: NotImplemented)
+    aten = torch.ops.aten
+    table[aten.bernoulli.default] = _bernoulli
+    table[aten.index_put.default] = _index_put
+    table[aten.native_dropout.default] = functools.partial(
+        _native_dropout, table.get(aten.native_dropout.default, lambda *_: NotImplemented)
     )
+    for operator in (aten.index_add.default, aten.index_copy.default, aten.index_select.default):
+        table[operator] = functools.partial(_with_places, table[operator])
     for operator, function in (more or {}).items():
         table[operator] = functools.partial(_first_of, function, table.get(operator))
     return table
@@ -1521,6 +1543,14 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
 def _first_of(first: Callable[..., Any], second: Callable[..., Any] | None, *args: Any, **kwargs: Any) -> Any:
     result = first(*args, **kwargs)
     return second(*args, **kwargs) if result is NotImplemented and second is not None else result
+
+
+def _with_places(
+    otherwise: Callable[..., Any], x: torch.Tensor, dim: int, index: torch.Tensor, *args: Any, **kwargs: Any
+) -> Any:
+    """A negative place is none, as in eager; decomposed into ``x[index]`` it would count from the end (2.13)."""
+    index = torch.where(index < 0, torch.iinfo(index.dtype).max, index)
+    return otherwise(x, dim, index, *args, **kwargs)
 
 
 def _index_put(

@@ -171,3 +171,19 @@ def test_a_mask_that_is_set_right_after_a_scatter(into):
     )
     expected = function(x.clone(), index, values)
     assert torch.equal(tessera.compile(function)(x, index, values), expected)
+
+
+def test_a_negative_place_is_out_of_range_where_eager_says_so():
+    x, table = torch.arange(6.0).reshape(2, 3), torch_internals.inductor_decompositions()
+    aten = torch.ops.aten
+    for operator, given in (
+        (aten.index_select.default, ()),
+        (aten.index_add.default, (torch.ones(2, 3),)),
+        (aten.index_copy.default, (torch.zeros(2, 3),)),
+    ):
+        right, wrong = torch.tensor([1, 0]), torch.tensor([0, -1])
+        torch.testing.assert_close(table[operator](x, 0, right, *given), operator(x, 0, right, *given))
+        with pytest.raises((IndexError, RuntimeError)):
+            operator(x, 0, wrong, *given)
+        with pytest.raises(IndexError, match="out of bounds"):
+            table[operator](x, 0, wrong, *given)

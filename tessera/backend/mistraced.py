@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import inspect
 import itertools
 import random
 import sys
@@ -36,6 +37,9 @@ LEAVING_GENERATOR = "Dynamo runs a generator that is returned or kept to its end
 LARGEST = "Dynamo compares tensors in {}() element by element"
 NUMPY_WRITES = "Dynamo counts a write to a NumPy array as one to its tensor"
 BOUNDED_DEQUE = "Dynamo forgets how long a collections.deque may become"
+UNCLOSED = "Dynamo does not close the generator {} where it is left before its end"
+NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
+FORMATTED = "Dynamo loses the format of a number in format()"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 
 
@@ -52,9 +56,16 @@ def _reasons(traced: torch_internals.Traced) -> Iterator[str]:
         yield FUNCTION_OF_TENSORS
     if traced.leaves:
         yield LEAVING_GENERATOR
+    if traced.numbers:
+        yield NUMPY_NUMBER
     for code in traced.codes:
         if torch_internals.uses_result_of_yield_from(code):
             yield YIELD_FROM.format(code.co_qualname)
+        if "format" in _builtins_of(code):
+            yield FORMATTED
+    for function in traced.functions:
+        if _is_closed_by_catching(function):
+            yield UNCLOSED.format(function.__qualname__)
     for function in _cached(traced.functions):
         yield CACHED.format(function.__qualname__)
     called = {name for code in traced.codes for name in code.co_names}
@@ -63,6 +74,17 @@ def _reasons(traced: torch_internals.Traced) -> Iterator[str]:
             if issubclass(type(value), type):
                 yield from _of_metaclass(value, called)
     yield from _of_objects(traced, called)
+
+
+def _is_closed_by_catching(function: types.FunctionType) -> bool:
+    """Whether a generator has something to do when it is closed; one that is a context manager is run to its end."""
+    code = function.__code__
+    if not code.co_flags & inspect.CO_GENERATOR:
+        return False
+    if "PUSH_EXC_INFO" not in {i.opname for i in dis.get_instructions(code)}:
+        return False
+    holders = gc.get_referrers(function)
+    return not any(type(each) is dict and each.get("__wrapped__") is function for each in holders)
 
 
 def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[str]:
@@ -103,9 +125,14 @@ def _lines_of_builtin(code: types.CodeType, name: str) -> set[tuple[str, int]]:
     """All lines of a function that calls ``name``, and not what Dynamo makes of it."""
     if name not in code.co_names or not {"maximum", "minimum", "clamp"}.isdisjoint(code.co_names):
         return set()
-    if name not in {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}:
+    if name not in _builtins_of(code):
         return set()
     return {(code.co_filename, line) for _, _, line in code.co_lines() if line is not None}
+
+
+def _builtins_of(code: types.CodeType) -> set[str]:
+    """The names that a function reads which are none of its own variables, nor attributes."""
+    return {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
 
 
 def _cached(functions: list[types.FunctionType]) -> Iterator[types.FunctionType]:

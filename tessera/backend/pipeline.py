@@ -10,6 +10,7 @@ from tessera.backend.passes.fuse_attention import FUSE_ATTENTION
 from tessera.backend.passes.fuse_dequantization import FUSE_DEQUANTIZATION
 from tessera.backend.passes.gather_updates import GATHER_UPDATES
 from tessera.backend.passes.inline_tiny_products import INLINE_TINY_PRODUCTS
+from tessera.backend.passes.leave_out_dropout import LEAVE_OUT_DROPOUT
 from tessera.backend.passes.lower_precision import LOWER_PRECISION
 from tessera.backend.passes.merge_duplicates import MERGE_DUPLICATES
 from tessera.backend.passes.merge_projections import MERGE_PROJECTIONS
@@ -22,6 +23,7 @@ from tessera.backend.passes.write_out_attention import WRITE_OUT_ATTENTION
 from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX
 
 BEFORE_AUTOGRAD = (
+    LEAVE_OUT_DROPOUT,  # dropout that drops nothing is its input, and no copy of it
     FUSE_ATTENTION,  # attention in any spelling becomes the fused operator, which has a backward of its own
     STABILISE,  # what is wrong in floating point is spelled as it is right
     FLATTEN_CROSS_ENTROPY,  # classes in the second dimension that lie last in memory are rows of classes

@@ -36,7 +36,7 @@ def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any], *, 
     looks = (writes or (tracked and torch.is_grad_enabled())) and not torch.is_inference_mode_enabled()
     if looks and any(t.is_inference() for t in inputs if isinstance(t, torch.Tensor)):
         return INFERENCE_TENSOR
-    if writes and torch_internals.data_of_tensors(graph_module):
+    if (writes and torch_internals.data_of_tensors(graph_module)) or torch_internals.replaces_data(graph_module):
         return PAST_AUTOGRAD
     return ""
 

@@ -26,7 +26,7 @@ from tessera.capture.branches.attempt import Branches, Unproved
 from tessera.capture.branches.giving_back import giving_back, with_decisions
 from tessera.capture.float_watch import FloatWatch, refuse_odd_floats
 from tessera.capture.hook_watch import HookWatch
-from tessera.capture.left_alone import codes_to_leave_alone
+from tessera.capture.left_alone import codes_to_leave_alone, refuse_keys_with_effects
 from tessera.capture.name_watch import NameWatch
 from tessera.capture.step_down import NotCaptured, RunsEagerly, RunsEagerlyOnce
 from tessera.program import Report
@@ -160,6 +160,7 @@ class Dispatch:
         refuse_odd_floats(args[self._data :])
         self.misses += 1
         _refuse(args)
+        refuse_keys_with_effects(args[: self._data])
         looking = codes_to_leave_alone(args[: self._data])
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import random
 
@@ -104,6 +105,43 @@ def _numpy(x):
     return x * 2
 
 
+_closed = []
+
+
+def _rows(x):
+    try:
+        yield from x.unbind()
+    finally:
+        _closed.append(len(_closed))
+
+
+def _first_row(x):
+    for row in _rows(x):
+        return row * 2
+    return x
+
+
+@contextlib.contextmanager
+def _noted():
+    try:
+        yield
+    finally:
+        _closed.append(-1)
+
+
+def _in_a_context(x):
+    with _noted():
+        return x * 2
+
+
+def _formatted(x):
+    return x * len(format(float(len(x)), "e"))
+
+
+def _numpy_number(x):
+    return x * 2, np.float32(2.5) * 2
+
+
 WRONG = {
     _own_draws: mistraced.OWN_DRAWS,
     _kept: mistraced.CACHED.format("_impure"),
@@ -113,6 +151,9 @@ WRONG = {
     _generator: mistraced.LEAVING_GENERATOR,
     _largest: mistraced.LARGEST.format("max"),
     _numpy: mistraced.NUMPY_WRITES,
+    _first_row: mistraced.UNCLOSED.format("_rows"),
+    _formatted: mistraced.FORMATTED,
+    _numpy_number: mistraced.NUMPY_NUMBER,
 }
 
 
@@ -124,7 +165,7 @@ def test_runs_as_plain_python(function):
     assert not compiled.report.compilations
 
 
-@pytest.mark.parametrize("function", [_from_the_module, _kept_but_pure, _largest_by_torch])
+@pytest.mark.parametrize("function", [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context])
 def test_what_is_captured_well_is_captured(function):
     compiled, x = tessera.compile(function), torch.arange(3.0)
     compiled(x)

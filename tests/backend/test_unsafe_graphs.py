@@ -158,3 +158,15 @@ def test_writes_that_autograd_does_not_see():
     tessera.compile(write)(x).sum().backward()
     assert x.grad.tolist() == [2, 2, 2]
     assert x.detach().tolist() == [5, 1, 1]
+
+
+def test_data_that_is_replaced():
+    def replace(x, y):
+        x.data = y * 2
+        return x * 3
+
+    x = torch.ones(3, requires_grad=True)
+    assert refused_by_autograd(captured(replace, x, torch.ones(3)), [x]) == PAST_AUTOGRAD
+    tessera.compile(replace)(x, torch.ones(3)).sum().backward()
+    assert x.grad.tolist() == [3, 3, 3]
+    assert x.detach().tolist() == [2, 2, 2]

@@ -148,7 +148,8 @@ class _Sweep:
         if self._consumes_delicate(node, writer.read):
             writer.undo()
             return None
-        return new
+        # exp(log(x)) is x, but another tensor: whoever writes to it does not write to x.
+        return new if new in writer.new_nodes() else writer.call(torch.clone, new)
 
     def _improve(self, value: Value) -> Value | None:
         found = stable(self._reader.algebra, value)

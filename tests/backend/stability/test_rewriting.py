@@ -203,3 +203,14 @@ def test_a_large_graph_is_read_in_linear_time():
         return min(seconds)
 
     assert chain(400) < 40 * chain(40)
+
+
+def test_what_is_its_own_operand_again_is_another_tensor():
+    captured = capture(lambda x: x.exp().log(), x := torch.arange(3.0))
+    assert rewrite(captured.graph_module)
+    captured.graph_module.recompile()
+    (result,) = captured.graph_module(x)
+    assert torch.equal(result, x)
+    assert result is not x
+    result.add_(1)
+    assert x.tolist() == [0, 1, 2]

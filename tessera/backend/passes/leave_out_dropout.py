@@ -1,0 +1,55 @@
+"""Dropout that drops nothing is what it was given, as in eager; done before there is a backward.
+
+    before   y = dropout(x, 0.5, training=False); y.add_(1)
+    after    x.add_(1)
+
+PyTorch returns the tensor itself: a write to the result is one to the input. What torch traces it to is a copy, in 2.11
+to 2.13, and the write is lost.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional
+
+from tessera.backend.rewrite import Captured, EarlyPass
+
+
+def leave_out_dropout(captured: Captured) -> int:
+    """Replace every dropout that does nothing by its input; returns how many there were."""
+    graph = captured.graph_module.graph
+    found = [node for node in graph.nodes if node.op == "call_function" and _drops_nothing(node)]
+    for node in found:
+        node.replace_all_uses_with(_arguments(node)["input"])
+        graph.erase_node(node)
+    return len(found)
+
+
+def _drops_nothing(node: fx.Node) -> bool:
+    if node.target not in _SIGNATURES:
+        return False
+    arguments = _arguments(node)
+    training, p = arguments["training"], arguments["p"]
+    return isinstance(arguments["input"], fx.Node) and (training is False or (type(p) in (int, float) and p == 0))
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    bound = _SIGNATURES[node.target].bind(*node.args, **node.kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _of_operator(input: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    raise NotImplementedError("for its parameters only")
+
+
+_SIGNATURES: dict[Any, inspect.Signature] = {
+    functional.dropout: inspect.signature(functional.dropout),
+    torch.dropout: inspect.signature(_of_operator),
+}
+
+LEAVE_OUT_DROPOUT = EarlyPass("leave_out_dropout", "bitwise", leave_out_dropout)
