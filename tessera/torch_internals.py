@@ -252,7 +252,7 @@ class Traced:
     objects: list[Any]
     draws: bool
     leaves: bool
-    numbers: bool
+    numbers: bool = False
 
 
 def traced() -> Traced:
@@ -352,7 +352,7 @@ def data_of_tensors(graph_module: fx.GraphModule) -> list[fx.Node]:
 
 
 def replaces_data(graph_module: fx.GraphModule) -> bool:
-    """Whether a graph from Dynamo has ``tensor.data = other``, which it writes as ``set_`` with a version counted back."""
+    """Whether a graph from Dynamo has ``tensor.data = other``, written as ``set_`` and a version counted back."""
     names = (getattr(node.target, "__name__", "") for node in graph_module.graph.nodes)
     return "_lower_version_count_by_1" in names  # a function that Dynamo makes where it traces the assignment
 

@@ -20,6 +20,7 @@ class ClassWatch:
         """No capture is left to be right."""
         self._names: dict[type, frozenset[str]] = {}
         self._used: dict[tuple[type, str], tuple[Mapping[str, Any], Any]] = {}
+        self._codes: dict[types.FunctionType, types.CodeType] = {}
         self._registered: object = None
 
     def see(self, kinds: Iterable[type], codes: frozenset[types.CodeType]) -> None:
@@ -34,8 +35,17 @@ class ClassWatch:
             if issubclass(type(kind), abc.ABCMeta):  # classes that are registered later are subclasses of it
                 self._registered = abc.get_cache_token()
 
+    def settle(self) -> None:
+        """Methods have their own codes again, if copies were captured in place of them."""
+        for _, value in self._used.values():
+            if isinstance(value, types.FunctionType):
+                self._codes.setdefault(value, value.__code__)
+
     def holds(self) -> bool:
         """Whether nothing of it changed."""
+        for function, code in self._codes.items():
+            if function.__code__ is not code:
+                return False
         for (_, name), (own, value) in self._used.items():
             if own.get(name) is not value:
                 return False

@@ -170,6 +170,7 @@ class Dispatch:
         self._before = get_state(), torch_internals.forward_mode_level()
         with torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._captured(*args)
+        self._names.settle()
         read = {guarded.code: floats for guarded, _, _, floats in self._hits}
         self._hits = [
             self._hit(guarded, read.get(guarded.code, self._floats))

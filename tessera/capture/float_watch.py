@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from tessera import torch_internals
 from tessera.capture.assumptions import CannotFollow, Globals, parsed
@@ -64,7 +63,7 @@ def refuse_odd_floats(args: Sequence[Any]) -> None:
     Raises:
         RunsEagerlyOnce: there is one among the arguments.
     """
-    for value in tree_leaves(args):
+    for value in torch_internals.flattened(args)[0]:
         if type(value) is float:
             if _is_negative_zero(value):
                 raise RunsEagerlyOnce(NEGATIVE_ZERO)

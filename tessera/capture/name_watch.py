@@ -3,7 +3,7 @@
 - A name of Python's own (``max``) may become a global of the module that uses it.
 - The ``forward`` of a class of modules may be replaced.
 - A variable may be set in ``os.environ``.
-- A function may get an attribute that it did not have.
+- A function, or a module, may get an attribute that it did not have.
 - A module that is imported inside may be replaced in ``sys.modules``.
 - A class may get other methods: see ``class_watch``.
 """
@@ -51,10 +51,17 @@ class NameWatch:
             for value, attribute in named_values(function):
                 if type(value) is types.FunctionType and (asks or attribute):
                     self._attributes.setdefault(id(value), (vars(value), set(vars(value))))
+                if type(value) is types.ModuleType and asks:
+                    _, names = self._names.setdefault(id(vars(value)), (vars(value).keys(), set()))
+                    names.update(c for c in function.__code__.co_consts if isinstance(c, str) and c not in vars(value))
                 kinds.add(value if issubclass(type(value), type) else type(value))
         for name in torch_internals.imported_names(traced.codes):
             self._imports[name] = sys.modules.get(name)
         self._classes.see(kinds, traced.codes)
+
+    def settle(self) -> None:
+        """What was captured is again as its user made it."""
+        self._classes.settle()
 
     def see_guards(self, guards: Sequence[torch_internals.Guard]) -> None:
         """These are what Dynamo looks at itself."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 
 import pytest
+import torch
 
+import tessera
 from tessera.capture.class_watch import ClassWatch
 
 
@@ -66,3 +68,15 @@ def test_a_class_that_is_registered():
     assert watch.holds()
     Shape.register(type("Square", (), {}))
     assert not watch.holds()
+
+
+def test_a_method_gets_another_code():
+    class Scaled:
+        def run(self, x):
+            return x * 2
+
+    scaled = Scaled()
+    compiled = tessera.compile(lambda x: scaled.run(x) + 0)
+    assert compiled(torch.ones(1)).item() == 2
+    Scaled.run.__code__ = (lambda self, x: x * 9).__code__
+    assert compiled(torch.ones(1)).item() == 9

@@ -109,3 +109,14 @@ def test_a_module_that_is_imported_inside(monkeypatch):
     monkeypatch.delitem(sys.modules, "tessera_test_made")
     with pytest.raises(ModuleNotFoundError):
         compiled(x)
+
+
+def test_a_module_gets_an_attribute_that_was_asked_for():
+    tools = types.ModuleType("tools")
+    compiled = tessera.compile(lambda x: x + getattr(tools, "extra", 0))
+    assert compiled(torch.zeros(1)).item() == 0
+    tools.other = 1
+    tools.extra = 5
+    assert compiled(torch.zeros(1)).item() == 5
+    del tools.extra
+    assert compiled(torch.zeros(1)).item() == 0

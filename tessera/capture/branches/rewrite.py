@@ -257,6 +257,11 @@ class _Expressions(ast.NodeTransformer):
         return _folded(node, "last") if known else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """Where the value matters: ``a < b < c`` is ``b < c`` if ``a < b`` is true, else ``a < b``."""
+        more = [_placed(ast.Constant(value=True), node)]
+        return self._chain(node, "last", more)
+
+    def _chain(self, node: ast.Compare, helper: str, more: list[ast.expr]) -> ast.expr:
         known = key(node) in self._those and len(node.ops) > 1
         self.generic_visit(node)
         if not known:
@@ -267,7 +272,7 @@ class _Expressions(ast.NodeTransformer):
         between = ast.NamedExpr(ast.Name(middle, ast.Store()), node.comparators[0])
         first = _placed(ast.Compare(node.left, node.ops[:1], [between]), node)
         second = _placed(ast.Compare(_name(middle), node.ops[1:], node.comparators[1:]), node)
-        return _call("both", [first, _later(second)], node)
+        return _call(helper, [first, _later(second), *more], node)
 
     def _decision(self, node: ast.expr) -> ast.expr:
         """Where only its truth matters."""
@@ -278,6 +283,8 @@ class _Expressions(ast.NodeTransformer):
                 known = key(node) in self._those
                 node.values = [self._decision(value) for value in node.values]
                 return _folded(node, "both" if isinstance(node.op, ast.And) else "either") if known else node
+            case ast.Compare():
+                return self._chain(node, "both", [])
         return self.visit(node)
 
 
