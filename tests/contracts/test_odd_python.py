@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.odd import (
+    arithmetic,  # noqa: F401
     attributes,  # noqa: F401 - each module puts its programs on the list
     belongings,  # noqa: F401
     control,  # noqa: F401
@@ -17,17 +18,22 @@ from tests.contracts.odd import (
     decisions_memory,  # noqa: F401
     decisions_names,  # noqa: F401
     decisions_surroundings,  # noqa: F401
+    effects,  # noqa: F401
     exceptions,  # noqa: F401
     generators,  # noqa: F401
     gradients,  # noqa: F401
     habits,  # noqa: F401
     kinds,  # noqa: F401
+    layers,  # noqa: F401
     library,  # noqa: F401
+    memory,  # noqa: F401
     modules,  # noqa: F401
     mutation,  # noqa: F401
     names,  # noqa: F401
     numbers,  # noqa: F401
     objects,  # noqa: F401
+    outsiders,  # noqa: F401
+    outsiders_modules,  # noqa: F401
     surprises,  # noqa: F401
     surroundings,  # noqa: F401
 )
@@ -36,16 +42,18 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
-    "float_too_large": "a float beyond float32 is infinity in place of an error",
+    "dropout_is_asked_whether_it_is_its_input": "dropout that does nothing is not its input where Python asks inside",
+    "equal_but_not_the_same_text": "Dynamo compares equal strings and numbers with `is` by their values",
     "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
     "finalizers_run": "Dynamo makes an object of a class before it knows whether it is captured, and drops it",
-    "index_put_repeated": "a negative index of index_add counts from the end in place of an error",
     "inference_mode_inside": "what is made in inference mode inside is an ordinary tensor",
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
+    "kernel_warns_of_what_it_is_given": "what a kernel of torch warns of, a kernel of ours does not",
+    "parameter_given_twice": "Dynamo takes f(1, a=2) for f(1) where f has **more",
     "proxy_with_getattr": "Dynamo asks an object for attributes that nobody named, and its __getattr__ notes them",
-    "zeros_with_a_sign": "a float argument of -0.0 is 0.0 where Python computes with it",
+    "tensor_in_a_list_of_numbers": "whether a tensor is in a list is a tensor in place of a bool",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
 
