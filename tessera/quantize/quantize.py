@@ -16,6 +16,7 @@ from tessera.quantize.cache_layer import install_caches
 from tessera.quantize.calibration import Statistics, calibration_batches, observe
 from tessera.quantize.fake_weight import FakeWeight
 from tessera.quantize.formats import FORMATS
+from tessera.quantize.fused_encoder import call_layers
 from tessera.quantize.layer import install, kind, weights_of
 from tessera.quantize.measurement import output_error, speed
 from tessera.quantize.quantized_tensor import QuantizedTensor
@@ -26,6 +27,7 @@ from tessera.quantize.sensitivity import Metric, too_sensitive
 from tessera.quantize.state import state_kept
 from tessera.quantize.targets import target_named
 from tessera.quantize.training import WAYS, add_adapters
+from tessera.quantize.transposed import as_linear, put_linear
 
 _LEAST_TABLE = 1024  # numbers, below which a target leaves the parameters of unknown layers alone
 
@@ -103,7 +105,7 @@ def quantize(
             "Write max_metric_drop=0.5, metric=lambda m: tessera.evaluate(m, data)['loss'] * -1.",
         )
     module = plain_module(module)
-    layers = {path: layer for path, layer in module.named_modules() if weights_of(layer)}
+    layers = {path: as_linear(layer) if path else layer for path, layer in module.named_modules() if weights_of(layer)}
     for_caches = [rule for rule in rules or () if isinstance(rule, Rule) and rule.cache is not None]
     for_layers = [rule for rule in rules or () if rule not in for_caches]
     of_caches_alone = target is None and not for_layers and (kv_cache is not None or bool(for_caches))
@@ -112,7 +114,7 @@ def quantize(
     caches, changing = choose_caches(module, kv_cache, for_caches, batches)
     left_alone |= changing
     gram = frozenset(path for path, rule in chosen.items() if rule.method in ("gptq", "awq"))
-    watched = {path: layers[path] for path in chosen}
+    watched = {path: module.get_submodule(path) for path in chosen}
     with state_kept(module):
         statistics = observe(module, watched, batches, gram) if batches else {}
         cache_rows = [_cache_row(path, module.get_buffer(path), form, len(batches)) for path, form in caches.items()]
@@ -223,9 +225,10 @@ def _build(
         if train == "qat":
             for (name, weight), exact in zip(made.weights.items(), made.replaced, strict=True):
                 weights[name] = trained[weight] = trained.get(weight) or made.trainable(weight, exact)
-        install(result.get_submodule(path), weights, made.activation, made.smoothing, made.bias)
+        install(put_linear(result, path), weights, made.activation, made.smoothing, made.bias)
     _part_from(result, replaced)
     install_caches(result, caches)
+    call_layers(result)
     if train == "qlora":
         add_adapters(result, list(recipes), rank)
     return result
