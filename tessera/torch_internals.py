@@ -2649,6 +2649,11 @@ def register_quantized_operators() -> None:
     from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
 
 
+def is_quantized(target: object) -> bool:
+    """Whether an operator of a graph is of those by which exporters tell codes from numbers."""
+    return isinstance(target, torch._ops.OpOverload) and target.namespace == "quantized_decomposed"
+
+
 def quantize_dequantize(x: torch.Tensor, scale: float, zero_point: int, least: int) -> torch.Tensor:
     """``x`` through int8, by the two operators that exporters write as QuantizeLinear and DequantizeLinear."""
     operators = torch.ops.quantized_decomposed
@@ -2657,6 +2662,6 @@ def quantize_dequantize(x: torch.Tensor, scale: float, zero_point: int, least: i
 
 
 def dequantize_rows(codes: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | None) -> torch.Tensor:
-    """int8 ``[rows, n]`` with scale and zero point ``[rows]`` to float32, by the operator that exporters know."""
+    """int8 ``[rows, ...]`` with scale and zero point ``[rows]`` to float32, by the operator that exporters know."""
     zero_point = torch.zeros_like(scale, dtype=torch.int32) if zero_point is None else zero_point.int()
     return torch.ops.quantized_decomposed.dequantize_per_channel(codes, scale, zero_point, 0, -128, 127, torch.int8)

@@ -26,7 +26,20 @@ from tessera.export.traced import quiet, traced
 _TARGETS = ("xnnpack", "portable")
 # XNNPACK's reshape takes one dimension that changes, and its partitioner asks too late: these go to portable kernels
 # when it refuses.
+_RESHAPING = frozenset(
+    {
+        torch.ops.aten.view.default,
+        torch.ops.aten.reshape.default,
+        torch.ops.aten.flatten.using_ints,
+        torch.ops.aten.zeros_like.default,
+        torch.ops.aten.to.dtype,
+    }
+)
 _RESHAPES = frozenset({"view_copy.default", "unsqueeze_copy.default", "squeeze_copy.dim", "squeeze_copy.dims"})
+
+# Behind a convolution of codes XNNPACK hands out dequantized numbers in the convolution's layout, as if they were in
+# the model's. As a part of a product it dequantizes all the same.
+_NOT_ALONE = frozenset({"dequantize_per_tensor.default"})
 
 
 def write_executorch(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
@@ -45,7 +58,11 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
         program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
     program = in_plain_operators(program, UNKNOWN_TO_EXECUTORCH)
     _let_views_copy(program)
-    lowered, without = _lowered(flat, program, target)
+    quantized = _is_quantized(program)
+    if quantized:
+        _load_quantized_kernels()
+        program = _with_constants(program)
+    lowered, without = _lowered(flat, program, target, quantized=quantized)
     plan = lowered.executorch_program.execution_plan[0]
     if absent := _without_kernel(plan):
         raise refused(flat, program, "ExecuTorch", LookupError(f"its runtime has no {', '.join(absent)}"))
@@ -55,6 +72,8 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     ] * bool(largest)
     if without:
         notes.append(f"XNNPACK does not take {without}: that part runs in portable kernels.")
+    if any(each.name.startswith("quantized_decomposed::") for each in plan.operators):
+        notes.append("A runtime elsewhere takes it with ExecuTorch's quantized kernels (quantized_ops_lib) linked in.")
     return Written(operators=_operators(plan), notes=notes)
 
 
@@ -71,6 +90,7 @@ def loader() -> Callable[[Path], Runner]:
     """What loads a file in this process, which ends with the runtime when the file is damaged."""
     from executorch.runtime import Runtime, Verification
 
+    _load_quantized_kernels()
     runtime = Runtime.get()
 
     def load_here(path: Path) -> Runner:
@@ -136,10 +156,29 @@ def _let_views_copy(program: ExportedProgram) -> None:
                     node.replace_input_with(viewed, copied)
 
 
-def _lowered(flat: FlatCall, program: ExportedProgram, target: str) -> tuple[Any, str]:
+def _is_quantized(program: ExportedProgram) -> bool:
+    """Whether numbers are kept as codes by the operators that XNNPACK knows."""
+    return any(torch_internals.is_quantized(node.target) for node in program.graph.nodes)
+
+
+def _load_quantized_kernels() -> None:
+    """Make the runtime here, and what checks operators for it, know those operators."""
+    with quiet():
+        import executorch.kernels.quantized  # noqa: F401 - which is all that it does
+
+
+def _with_constants(program: ExportedProgram) -> ExportedProgram:
+    """Scales and codes as constants of the shape that is used: XNNPACK looks for them right before a product."""
+    from executorch.exir.passes.constant_prop_pass import constant_prop_pass
+
+    targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    return constant_prop_pass(program, custom_skip_targets=targets - _RESHAPING)
+
+
+def _lowered(flat: FlatCall, program: ExportedProgram, target: str, *, quantized: bool) -> tuple[Any, str]:
     """The lowered program, and what XNNPACK had to be kept from."""
     problems: list[tuple[str, Exception]] = []
-    for without, partitioners in _attempts(target):
+    for without, partitioners in _attempts(target, quantized=quantized):
         try:
             with quiet(), torch.no_grad():
                 return _lower(copy.deepcopy(program), partitioners), "; ".join(text for text, _ in problems)
@@ -149,15 +188,26 @@ def _lowered(flat: FlatCall, program: ExportedProgram, target: str) -> tuple[Any
     raise refused(flat, program, "ExecuTorch", last) from last
 
 
-def _attempts(target: str) -> Iterator[tuple[str, list[Any]]]:
-    """Partitioners, from the one that asks most of XNNPACK to none; each with what the next does without."""
+def _attempts(target: str, *, quantized: bool) -> Iterator[tuple[str, list[Any]]]:
+    """Partitioners, from those that ask most of XNNPACK to none; each with what the next does without.
+
+    XNNPACK multiplies integers where calibrated codes go in and come out. Of what is left over it takes the products
+    of numbers, with weights that are dequantized before.
+    """
     if target == "xnnpack":
         from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+        from executorch.backends.xnnpack.partition.config.xnnpack_config import ConfigPrecisionType
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-        yield "reshapes of several sizes that change", [XnnpackPartitioner()]
-        fewer = [each for each in ALL_PARTITIONER_CONFIGS if each.target_name not in _RESHAPES]
-        yield "this model", [XnnpackPartitioner(configs=fewer)]
+        every = [each for each in ALL_PARTITIONER_CONFIGS if each.target_name not in _NOT_ALONE]
+        fewer = [each for each in every if each.target_name not in _RESHAPES]
+        floats: dict[str, Any] = {
+            "config_precisions": ConfigPrecisionType.FP32,
+            "force_non_static_weights_for_f32_linear": True,
+        }
+        for without, configs in (("reshapes of several sizes that change", every), ("this model", fewer)):
+            rest = [XnnpackPartitioner(configs=configs, **floats)] if quantized else []
+            yield without, [XnnpackPartitioner(configs=configs), *rest]
     yield "", []
 
 

@@ -10,7 +10,7 @@ which multiplies with zeros what a grouped product leaves out. A histogram is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -81,6 +81,15 @@ def zeros_like(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tens
     return torch.zeros(x.shape, dtype=dtype or x.dtype, device=x.device)
 
 
+def maximum_over_all(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Adaptive pooling to one place; to several it is left as it is."""
+    if any(size != 1 for size in output_size):
+        return NotImplemented
+    values, places = x.flatten(-len(output_size)).max(-1)
+    shape = (*x.shape[: -len(output_size)], *output_size)
+    return values.reshape(shape), places.reshape(shape)
+
+
 PLAIN: dict[str, Callable[..., Any]] = {
     "aten._grouped_mm.default": grouped_product,
     "transformers.grouped_mm_fallback.default": grouped_product,  # Hugging Face's, where torch's does not compile
@@ -89,4 +98,9 @@ PLAIN: dict[str, Callable[..., Any]] = {
 UNKNOWN_TO_EXECUTORCH: dict[str, Callable[..., Any]] = {
     "aten.sort.default": sort_by_topk,
     "aten.empty_like.default": zeros_like,
+    "aten.adaptive_max_pool1d.default": maximum_over_all,
+    "aten.adaptive_max_pool2d.default": maximum_over_all,
+    "aten.__rshift__.Scalar": torch.bitwise_right_shift,
+    "aten.__lshift__.Scalar": torch.bitwise_left_shift,
+    "aten.__and__.Scalar": torch.bitwise_and,
 }

@@ -107,7 +107,8 @@ class QuantizedTensor(torch.nn.Module):
         """The weight in its shape, computed in float32 and rounded to ``dtype`` once."""
         dtype = dtype or self.dtype
         if self.format.integer and torch.compiler.is_exporting():
-            return self._named_values().to(dtype)
+            values = self._named_values()
+            return values if values.dtype == dtype else values.to(dtype)
         if self._halves_have_scales():
             halves = [self._half(high=high).to(dtype) for high in (False, True)]
             return torch.cat(halves, 1).reshape(self.shape)
@@ -134,8 +135,11 @@ class QuantizedTensor(torch.nn.Module):
 
     def _named_values(self) -> torch.Tensor:
         """The same by the operator that files have a name for, so that the codes and not their values are written."""
-        pieces = self.layout.cut(self.unpacked().reshape(self.shape))
         zero_point = None if self.zero_point is None else self.zero_point.flatten()
+        if self.layout.per == "channel":  # nothing between the codes and the product, which runtimes take together
+            codes = self.unpacked().reshape(self.shape)
+            return torch_internals.dequantize_rows(codes, self.scale.flatten(), zero_point)
+        pieces = self.layout.cut(self.unpacked().reshape(self.shape))
         rows = torch_internals.dequantize_rows(pieces.flatten(0, 1), self.scale.float().flatten(), zero_point)
         return self.layout.join(rows.reshape(pieces.shape), self.shape)
 

@@ -97,6 +97,8 @@ def recipe(path: str, layer: torch.nn.Module, rule: Rule, seen: Statistics | Non
         rounded = made.weights["weight"].dequantize(torch.float64)
         rounded = rounded if made.smoothing is None else rounded / made.smoothing
         made.bias = corrected_bias(layer.bias, made.replaced[0], rounded, seen.total / seen.rows)  # type: ignore[arg-type]
+    if (bias := made.bias if made.bias is not None else getattr(layer, "bias", None)) is not None:
+        made.bias = _on_the_grid(bias.detach(), made) if _sums_integers(made) else made.bias
     made.words = _words(rule, made)
     made.error, made.measured_on = _error(layer, made, seen)
     return made
@@ -150,6 +152,27 @@ def _activation(
     values = torch.cat(seen.values)[None, None] if seen.values else torch.zeros(1, 1, 1)
     least, largest = RANGES[rule.range](values.double(), form, rule.act_symmetric)
     return ActivationQuantizer(form, (float(least), float(largest)), symmetric=rule.act_symmetric, axis=axis)
+
+
+def _sums_integers(made: Recipe) -> bool:
+    """Whether a runtime may add up integers for this layer, which all have one scale in an output channel."""
+    weight, activation = made.weights.get("weight"), made.activation
+    return (
+        activation is not None
+        and activation.static
+        and activation.format.integer
+        and weight is not None
+        and weight.format.integer
+        and weight.scale.shape[1] == 1
+    )
+
+
+def _on_the_grid(bias: torch.Tensor, made: Recipe) -> torch.Tensor:
+    """``bias [out]`` as a multiple of those sums' scale: runtimes keep it as an integer, and all compute alike."""
+    assert made.activation is not None  # noqa: S101 - the caller has seen to it
+    step = (made.weights["weight"].scale.flatten() * made.activation.scale).to(bias.device)
+    count = (bias.float() / step).round()
+    return torch.where(count.abs() < 2**31, count * step, bias.float()).to(bias.dtype)
 
 
 def _words(rule: Rule, made: Recipe) -> str:

@@ -5,12 +5,14 @@ import copy
 import pytest
 import torch
 
+import tessera
 from tessera.errors import ExportError
 from tessera.export.asked import read_example
 from tessera.export.example import Example
 from tessera.export.executorch import load_executorch, write_executorch
 from tessera.export.export import export
 from tessera.export.format import Options
+from tessera.quantize import Rule
 
 pytest.importorskip("executorch.exir")
 pytestmark = pytest.mark.filterwarnings("ignore")  # ExecuTorch's and torchao's own
@@ -107,6 +109,59 @@ def test_state_begins_as_it_is_in_the_model_and_is_kept(tmp_path):
         run, fresh = load_executorch(tmp_path / "model.pte"), copy.deepcopy(module)
         for _ in range(3):
             torch.testing.assert_close(run(example)[0], fresh(x))
+
+
+def convolutions() -> torch.nn.Module:
+    """A convolution whose codes go on, and one whose numbers are pooled first."""
+    nn = torch.nn
+    first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, stride=2)
+    pooled = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), *pooled, nn.Linear(12, 5)).eval()
+
+
+def perceptron() -> torch.nn.Module:
+    nn = torch.nn
+    return nn.Sequential(nn.Linear(20, 33), nn.ReLU(), nn.Linear(33, 17), nn.GELU(), nn.Linear(17, 5)).eval()
+
+
+STATIC = [Rule("", weight="int8", act="int8", static=True)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "integer_products"),
+    [
+        pytest.param({"rules": STATIC}, True, id="static"),
+        pytest.param({"target": "int8"}, False, id="dynamic", marks=pytest.mark.slow),
+        pytest.param({"target": "int8-weight"}, False, id="weights"),
+        pytest.param({"target": "int4"}, False, id="int4", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("build", [perceptron, pytest.param(convolutions, marks=pytest.mark.slow)])
+def test_a_quantized_model_answers_as_it_does_here(tmp_path, build, recipe, integer_products):
+    torch.manual_seed(0)
+    x = torch.randn(6, 20) if build is perceptron else torch.randn(6, 3, 9, 9)
+    model = build()
+    result = tessera.quantize(model, calibration_data=x, measure=None, **recipe)
+    report = export(result, tmp_path / "model.pte", x, ({0: "B"},), measure=False)
+    assert report.accepted
+    assert any("quantized_ops_lib" in note for note in report.notes)
+    dequantized = report.operators["quantized_decomposed::dequantize_per_channel"]
+    assert dequantized == 3 - integer_products  # weights; of the first layer's, static, XNNPACK takes the codes
+    run = load_executorch(report.path)
+    for batch in (1, 4, 15):
+        fresh = torch.randn(batch, *x.shape[1:])
+        here, there = result(fresh).detach(), run(Example((fresh,), (), ()))[0]
+        assert (there - here).abs().mean() < 1e-3 * here.abs().mean()
+        assert (there - model(fresh)).abs().mean() > 1e-3 * here.abs().mean()
+
+
+def test_the_codes_are_what_is_in_the_file(tmp_path):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(256, 256, bias=False)
+    for target, bits in (("int8-weight", 8), ("int4", 4)):
+        result = tessera.quantize(model, target=target, measure=None)
+        report = export(result, tmp_path / "model.pte", torch.randn(1, 256), ({},), measure=False)
+        assert report.size < 1.25 * 256 * 256 * bits / 8 + 12_000
 
 
 def test_an_operator_without_a_kernel(tmp_path):

@@ -6,7 +6,7 @@ from torch import nn
 
 from tessera.export.asked import read_example
 from tessera.export.export import export
-from tessera.export.plain_operators import grouped_product, histogram, sort_by_topk
+from tessera.export.plain_operators import grouped_product, histogram, maximum_over_all, sort_by_topk
 from tessera.export.traced import operators, traced
 
 
@@ -47,6 +47,18 @@ def test_a_sort_is_a_topk_of_all(x, descending):
         for ours, torchs in zip(sort_by_topk(x, dim, descending), x.sort(dim, descending), strict=True):
             assert torch.equal(ours, torchs)
     assert sort_by_topk(torch.tensor(1.0)) is NotImplemented
+
+
+@pytest.mark.parametrize(
+    ("pool", "x"),
+    [(nn.AdaptiveMaxPool1d, torch.randn(2, 3, 5)), (nn.AdaptiveMaxPool2d, torch.randn(2, 3, 4, 5))],
+    ids=["line", "plane"],
+)
+def test_pooling_to_one_place_is_a_maximum(pool, x):
+    size = [1] * (x.ndim - 2)
+    for ours, torchs in zip(maximum_over_all(x, size), pool(1, return_indices=True)(x), strict=True):
+        assert torch.equal(ours, torchs)
+    assert maximum_over_all(x, [2] * len(size)) is NotImplemented
 
 
 class Routed(nn.Module):

@@ -88,6 +88,24 @@ def test_bias_correction_gives_a_layer_a_bias():
     torch.testing.assert_close(found, layer(x).mean(0).detach(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("layer", [torch.nn.Linear(16, 8), torch.nn.Conv1d(16, 8, 3)], ids=["linear", "convolution"])
+def test_a_calibrated_layer_has_a_bias_of_whole_steps(layer):
+    x = torch.randn(20, 16) if isinstance(layer, torch.nn.Linear) else torch.randn(20, 16, 5)
+    made = recipe("a", layer, Rule("", weight="int8", act="int8", static=True), seen(x))
+    step = made.weights["weight"].scale.flatten() * made.activation.scale
+    torch.testing.assert_close(made.bias / step, (made.bias / step).round(), rtol=1e-6, atol=1e-3)
+    assert ((made.bias - layer.bias).abs() <= 0.501 * step).all()
+    assert (made.bias != layer.bias).any()
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"act": "int8"}, {"act": "int8", "static": True, "group": 8}], ids=["weights", "dynamic", "groups"]
+)
+def test_other_layers_keep_their_bias(more):
+    made = recipe("a", torch.nn.Linear(16, 8), Rule("", weight="int8", **more), seen(torch.randn(20, 16)))
+    assert made.bias is None
+
+
 def test_methods_for_linear_layers_are_not_applied_to_others():
     found = seen(torch.randint(4, (10,)))
     made = recipe("a", torch.nn.Embedding(4, 8), Rule("", weight="int8", method="gptq"), found)
