@@ -18,6 +18,7 @@ from tessera.backend.runner import run_pipeline
 from tessera.program import MemoryBudget, Phase, copy_graph, resolve_precision
 from tests.backend.hand_made import program, run, write_back
 
+torch.manual_seed(0)
 A, B, T = torch.rand(3, 4), torch.rand(4, 2), torch.tensor(3.0, dtype=torch.float64)
 WEIGHTS = [torch.rand(3000) for _ in range(8)]
 LARGE = [torch.rand(128, 128) for _ in range(3)]
