@@ -34,6 +34,7 @@ NO_AXIS = 0.05  # more, where the number is an axis by accident
 INDEX = SWAPPED = 1.2
 SIZE = OTHER_FUNCTION = TURNED = 1.3
 LEFT_OUT = SEVERAL_MORE = 1.4
+TAKEN = 1.45  # one item of a dimension, or a sum over it, that was forgotten
 _MOST_LETTERS = 4
 
 
@@ -144,6 +145,10 @@ def _of_functions(call: Call) -> Iterator[Rewrite]:
         yield Rewrite(OTHER_FUNCTION, f"torch.{other.__name__}", lambda pieces: (other, *pieces[1:]))
     if call.name in _PRODUCTS:
         yield Rewrite(SWAPPED, "b @ a in place of a @ b", lambda p: (p[0], (*p[1][1::-1], *p[1][2:]), p[2]))
+    if call.name in ("mul", "__mul__") and all(isinstance(value, torch.Tensor) for value in call.args):
+        yield Rewrite(OTHER_FUNCTION, "a @ b in place of a * b", lambda p: (torch.matmul, *p[1:]))
+    if call.name in ("matmul", "__matmul__"):
+        yield Rewrite(OTHER_FUNCTION, "a * b in place of a @ b", lambda p: (torch.mul, *p[1:]))
     if call.name in _LAYOUTS and call.tensors:
         yield Rewrite(LEFT_OUT, f"no {call.name}", _left_out)
         if call.name == "permute":
@@ -286,6 +291,10 @@ def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], An
     for more in (2, 3) if tensor.dim() else ():
         index = (..., *[None] * more)
         yield SEVERAL_MORE, f"[{_index_text(index)}]", operator.itemgetter(index)
+    for axis in range(tensor.dim()):
+        if tensor.shape[axis] != 1:
+            item = (*[slice(None)] * axis, 0)
+            yield TAKEN, f"[{_index_text(item)}]", operator.itemgetter(item)
 
 
 def _index_text(index: tuple[Any, ...]) -> str:

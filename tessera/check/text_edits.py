@@ -127,7 +127,7 @@ def text_edits(
         more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
         more += LAST * (id(node) in last) + SWAPPED_SLICES * (id(node) in indices and isinstance(node, ast.Tuple))
         if id(node) in beside:
-            yield _edit(BESIDE, node, ast.Name(beside[id(node)], ast.Load()))
+            yield _edit(BESIDE, node, beside[id(node)])
         for edit in _of_expression(node, names, sizes, loads):
             yield replace(edit, cost=edit.cost + more)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
@@ -141,26 +141,36 @@ def text_edits(
             yield _edit(SHAPED, statement.value, _method(statement.value, "reshape", shape))
 
 
-def _beside(function: ast.FunctionDef) -> dict[int, str]:
-    """Names for which the line before, or behind, has another where it is the same otherwise: k = key(y); v = val(x)."""
-    found: dict[int, str] = {}
+def _beside(function: ast.FunctionDef) -> dict[int, ast.expr]:
+    """What stands instead of an expression in the line before or behind, where that is the same otherwise.
+
+    Another name, as in ``k = key(y); v = value(x)``, or what is done to the whole, as in ``a = (x * m).sum(1); b = y * n``.
+    """
+    found: dict[int, ast.expr] = {}
     for body in (value for node in ast.walk(function) for _, value in ast.iter_fields(node) if isinstance(value, list)):
-        for one, other in itertools.permutations(body, 2):
-            pair = isinstance(one, (ast.Assign, ast.Expr)) and type(one) is type(other)
-            if not pair or abs(body.index(one) - body.index(other)) > 1 or _form(one) != _form(other):
-                continue
-            for mine, theirs in zip(ast.walk(one), ast.walk(other), strict=True):
-                if isinstance(mine, ast.Name) and isinstance(theirs, ast.Name) and mine.id != theirs.id:
-                    if isinstance(mine.ctx, ast.Load):
-                        found.setdefault(id(mine), theirs.id)
+        for first, second in itertools.pairwise(body):
+            for one, other in ((first, second), (second, first)):
+                if isinstance(one, ast.Assign) and isinstance(other, ast.Assign):
+                    found = dict(_instead(one, other)) | found
     return found
 
 
-def _form(statement: ast.stmt) -> list[str]:
-    """What a statement is made of, without names."""
-    return [
-        repr(node.value) if isinstance(node, ast.Constant) else type(node).__name__ for node in ast.walk(statement)
-    ]
+def _instead(one: ast.Assign, other: ast.Assign) -> Iterator[tuple[int, ast.expr]]:
+    if _form(one) == _form(other):
+        for mine, theirs in zip(ast.walk(one), ast.walk(other), strict=True):
+            if isinstance(mine, ast.Name) and isinstance(theirs, ast.Name) and mine.id != theirs.id:
+                if isinstance(mine.ctx, ast.Load):
+                    yield id(mine), ast.Name(theirs.id, ast.Load())
+    match other.value:
+        case ast.Call(ast.Attribute(inner, name), args, keywords) if _form(inner) == _form(one.value):
+            yield id(one.value), ast.Call(ast.Attribute(one.value, name, ast.Load()), args, keywords)
+        case ast.Subscript(inner, index) if _form(inner) == _form(one.value):
+            yield id(one.value), ast.Subscript(one.value, index, ast.Load())
+
+
+def _form(code: ast.AST) -> list[str]:
+    """What code is made of, without names."""
+    return [repr(node.value) if isinstance(node, ast.Constant) else type(node).__name__ for node in ast.walk(code)]
 
 
 def _is_last(node: ast.UnaryOp) -> bool:
@@ -178,6 +188,8 @@ def _of_expression(
     match node:
         case ast.Call():
             yield from _of_call(node)
+            yield from _of_receiver(node, names)
+            yield from _of_factors(node)
             if _makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():
@@ -225,6 +237,31 @@ def _of_call(node: ast.Call) -> Iterator[TextEdit]:
         swapped[one], swapped[other] = swapped[other], swapped[one]
         cost = SWAPPED_SIZES if _is_torchs(node.func) and not _makes_numbers(node.func) else SWAPPED
         yield _edit(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+
+
+def _of_receiver(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """``y.scatter(1, index, x)`` for ``x.scatter(1, index, y)``."""
+    if not isinstance(node.func, ast.Attribute) or not isinstance(_value(node.func.value, names)[1], torch.Tensor):
+        return
+    for at, arg in enumerate(node.args):
+        if isinstance(arg, ast.Name) and isinstance(names.get(arg.id), torch.Tensor):
+            args = [*node.args[:at], node.func.value, *node.args[at + 1 :]]
+            yield _edit(SWAPPED, node, ast.Call(ast.Attribute(arg, node.func.attr, ast.Load()), args, node.keywords))
+
+
+def _of_factors(node: ast.Call) -> Iterator[TextEdit]:
+    """``x.view(b, c, h * w)`` for ``x.view(b, c * h, w)``."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in ("view", "reshape"):
+        return
+    for at, (one, other) in enumerate(itertools.pairwise(node.args)):
+        pair: list[ast.expr] = []
+        if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Mult):
+            pair = [one.left, ast.BinOp(one.right, ast.Mult(), other)]
+        elif isinstance(other, ast.BinOp) and isinstance(other.op, ast.Mult):
+            pair = [ast.BinOp(one, ast.Mult(), other.left), other.right]
+        if pair:
+            args = [*node.args[:at], *pair, *node.args[at + 2 :]]
+            yield _edit(SWAPPED, node, ast.Call(node.func, args, node.keywords))
 
 
 def _is_torchs(function: ast.expr) -> bool:
