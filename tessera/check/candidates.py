@@ -82,7 +82,8 @@ def _of_text(
     last = {call.where: at for at, call in enumerate(base.history.calls) if call.where is not None}
     sizes = _sizes(base)
     shape = _shape_to_return(base, contract)
-    owner = next((one for one in gone_through if contract.where and one[:2] == (contract.where.file, contract.where.line)), None)
+    begins = contract.where and (contract.where.file, contract.where.line)
+    owner = next((place for place in gone_through if place[:2] == begins), None)
     edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base), returned=(owner, shape))]
     if made is not None:
         edits += edited_texts(made.names, sizes, made.given)
@@ -94,15 +95,19 @@ def _of_text(
         yield Candidate(one.cost, one.where, one.text, one, 0)
 
 
-def _shape_to_return(base: Outcome, contract: Contract) -> list[int]:
-    """The declared shape of the result, where what is returned has as many numbers."""
+def _shape_to_return(base: Outcome, contract: Contract) -> list[tuple[str, int]]:
+    """The declared shape of the result, as text and numbers, where what is returned has as many numbers in other dimensions."""
     result, spec = base.result, contract.returns
-    if not isinstance(result, torch.Tensor) or not isinstance(spec, TensorSpec) or not spec.places:
+    if not isinstance(result, torch.Tensor) or not isinstance(spec, TensorSpec):
         return []
-    sizes = [base.world.number(base.world.size(p)) for p in spec.places if not isinstance(p, (AnySize, Several, OneOr))]
-    whole = [size for size in sizes if size is not None]
-    fits = len(whole) == len(spec.places) and math.prod(whole) == math.prod(map(int, result.shape))
-    return whole if fits else []
+    sizes: list[tuple[str, int]] = []
+    for place in spec.places or ():
+        size = None if isinstance(place, (AnySize, Several, OneOr)) else base.world.size(place)
+        if size is None:
+            return []
+        sizes.append((str(place), size))
+    same = math.prod(size for _, size in sizes) == math.prod(map(int, result.shape))
+    return sizes if same and len(sizes) != result.dim() else []
 
 
 def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:

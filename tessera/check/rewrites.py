@@ -247,7 +247,7 @@ def _bounds(item: slice) -> Iterator[tuple[int | None, int | None]]:
 
 def _of_input(call: Call) -> Iterator[Rewrite]:
     if call.args and isinstance(call.args[0], torch.Tensor):
-        for cost, text, turn in turns(call.args[0]):
+        for cost, text, turn in (*turns(call.args[0]), *_items(call.args[0])):
             yield Rewrite(cost, f"{text} of what the layer is given", _turned_leaf(0, turn), operand=call.args[0])
 
 
@@ -257,7 +257,7 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
         return
     for at, leaf in enumerate(leaves):
         if isinstance(leaf, torch.Tensor):
-            for cost, text, turn in turns(leaf):
+            for cost, text, turn in (*turns(leaf), *_items(leaf)):
                 if call.name in _PRODUCTS and text == ".transpose(-2, -1)":
                     cost = FORGOTTEN  # noqa: PLW2901 - the usual slip
                 elif adds(text) and call.name not in _BROADCASTS:
@@ -267,7 +267,7 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
 
 def _afterwards(call: Call) -> Iterator[Rewrite]:
     if isinstance(call.result, torch.Tensor):
-        for cost, text, turn in turns(call.result):
+        for cost, text, turn in (*turns(call.result), *_items(call.result)):
             more = 0.0
             if call.name in _ELEMENTWISE:  # it was so before; nothing was born here
                 more = 1.0
@@ -291,10 +291,14 @@ def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], An
     for more in (2, 3) if tensor.dim() else ():
         index = (..., *[None] * more)
         yield SEVERAL_MORE, f"[{_index_text(index)}]", operator.itemgetter(index)
-    for axis in range(tensor.dim()):
-        if tensor.shape[axis] != 1:
-            item = (*[slice(None)] * axis, 0)
-            yield TAKEN, f"[{_index_text(item)}]", operator.itemgetter(item)
+
+
+def _items(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], Any]]]:
+    """One item of each dimension."""
+    for axis, size in enumerate(tensor.shape):
+        if size != 1:
+            index = (*[slice(None)] * axis, 0)
+            yield TAKEN, f"[{_index_text(index)}]", operator.itemgetter(index)
 
 
 def _index_text(index: tuple[Any, ...]) -> str:
@@ -371,7 +375,12 @@ _OF_AXES = _REDUCTIONS | {
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),
 }
 _BROADCASTS = _PRODUCTS | {
-    *(f"{u}{r}{op}{u}" for op in ("add", "sub", "mul", "truediv", "pow", "and", "or") for r in ("", "r") for u in ("", "__")),
+    *(
+        f"{u}{r}{op}{u}"
+        for op in ("add", "sub", "mul", "truediv", "pow", "and", "or")
+        for r in ("", "r")
+        for u in ("", "__")
+    ),
     *("where", "masked_fill", "masked_fill_", "maximum", "minimum", "lerp", "addcmul", "div", "max", "min"),
     *(f"{u}{op}{u}" for op in ("ge", "gt", "le", "lt", "eq", "ne") for u in ("", "__")),
     *("cat", "concat", "stack", "gather", "scatter", "expand_as", "expand"),

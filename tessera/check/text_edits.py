@@ -103,7 +103,7 @@ def text_edits(
     sizes: Sequence[int],
     *,
     sliced: bool = False,
-    returned: Sequence[int] = (),
+    returned: Sequence[tuple[str, int]] = (),
 ) -> Iterator[TextEdit]:
     """Edits of the body of a function.
 
@@ -112,7 +112,7 @@ def text_edits(
         names: what its local names stood for when it was left.
         sizes: numbers that may be what should stand where another does.
         sliced: whether one item at an end of a tensor may be too many.
-        returned: the shape that what is returned could be laid out in, and should have.
+        returned: the shape that what is returned could be laid out in, and should have; each size with its text.
     """
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     beside = _beside(function)
@@ -137,8 +137,9 @@ def text_edits(
             alone = isinstance(statement, ast.Assign) or loads[statement.value.id] == 1
             yield from _of_name_alone(statement.value, names, alone=alone)
         if isinstance(statement, ast.Return) and statement.value is not None and returned:
-            shape: list[ast.expr] = [ast.Constant(size) for size in returned]
-            yield _edit(SHAPED, statement.value, _method(statement.value, "reshape", shape))
+            edit = _edit(SHAPED, statement.value, _method(statement.value, "reshape", [size for _, size in returned]))
+            shape = ", ".join(text for text, _ in returned)
+            yield replace(edit, text=f"{ast.unparse(edit.new).rpartition('.')[0]}.reshape({shape})")
 
 
 def _beside(function: ast.FunctionDef) -> dict[int, ast.expr]:
@@ -377,8 +378,8 @@ def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> 
             yield _edit(cost + (-0.1 if alone else 0.1), node, new)
 
 
-def _method(value: ast.expr, name: str, args: list[ast.expr]) -> ast.expr:
-    return ast.Call(ast.Attribute(value, name, ast.Load()), args, [])
+def _method(value: ast.expr, name: str, numbers: Sequence[int]) -> ast.expr:
+    return ast.Call(ast.Attribute(value, name, ast.Load()), [ast.Constant(number) for number in numbers], [])
 
 
 def _loaded(node: ast.Name | ast.Attribute) -> ast.expr:

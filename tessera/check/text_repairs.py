@@ -84,7 +84,7 @@ def edited_texts(
     error: Exception | None = None,
     *,
     sliced: bool = False,
-    returned: tuple[Place | None, Sequence[int]] = (None, ()),
+    returned: tuple[Place | None, Sequence[tuple[str, int]]] = (None, ()),
 ) -> Iterator[EditedText]:
     """Edits of the functions that a run went through, or a constructor, as far as they came.
 
@@ -94,7 +94,8 @@ def edited_texts(
         constructor: arguments of the constructor that it was.
         error: what ended the run.
         sliced: whether one item at an end of a tensor may be too many.
-        returned: the function that returns what has the numbers of a shape that it should have, and that shape.
+        returned: the function that returns what has the numbers of a shape that it should have, and that shape
+            as text and numbers.
     """
     raised = {
         place_of_code(frame.f_code): line

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 from tessera import Tensor
 from tessera.check.explore import explore
 from tessera.shapes.signature import read_contract
@@ -33,6 +35,32 @@ def test_sides_that_only_several_conditions_lead_to():
 
     (finding,) = explored(f).errors
     assert finding.where.code == "return x.t()  # BUG"
+
+
+def test_a_machine_without_time_hides_no_side(monkeypatch):
+    module = sys.modules[explore.__module__]
+    monkeypatch.setattr(module, "_MOST_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_MOST_SECONDS_OF_SYMBOLS", 0.0)
+
+    def f(x: Tensor[B, S]) -> Tensor[B, S]:
+        if x.shape[0] > 200 and x.sum() > 0:
+            return x.t()
+        return x
+
+    assert [finding.where.code for finding in explored(f).errors] == ["return x.t()"]
+
+
+def test_long_runs_end(monkeypatch):
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_SECONDS_OF_SYMBOLS", 0.0)
+
+    def f(x: Tensor[B]) -> Tensor[B]:
+        for _ in range(500):
+            x = x + 1
+        return x
+
+    (note,) = explored(f).notes
+    assert "checked only in part" in note
 
 
 def test_sizes_that_must_be_equal_are_tried_equal():

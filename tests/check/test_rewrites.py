@@ -46,6 +46,11 @@ def results(function, *args, sizes=(), **kwargs):
         (lambda: results(torch.flatten, torch.ones(2, 3, 4, 5), 2, 3), (2, 12, 5)),
         (lambda: results(torch.nn.functional.pad, torch.ones(2, 3), (0, 4)), (6, 3)),
         (lambda: results(torch.nn.functional.pad, torch.ones(2, 3), (0, 0, 0, 4)), (2, 7)),
+        (lambda: results(torch.mul, torch.ones(2, 3), torch.ones(3)), (2,)),
+        (lambda: results(torch.matmul, torch.ones(2, 2), torch.ones(2)), (2, 2)),
+        (lambda: results(torch.cumsum, torch.ones(2, 3), 1), (3,)),
+        (lambda: results(torch.einsum, "bi,bj->bj", torch.ones(2, 3), torch.ones(2, 3)), (2, 3)),
+        (lambda: results(torch.Tensor.__getitem__, torch.ones(5), (slice(None), None)), (5, 1, 1)),
     ],
 )
 def test_what_is_usually_meant_is_among_the_edits(made, shape):
@@ -85,3 +90,19 @@ def test_a_bound_becomes_a_smaller_number_rather_than_a_larger_one():
     call = Call(torch.Tensor.__getitem__, (torch.ones(9), slice(2, None)), {}, None, [torch.ones(9)])
     costs = {rewrite.text: rewrite.cost for rewrite in rewrites(call, [], WORLD)}
     assert costs["[1:]"] < costs["[3:]"]
+
+
+def test_another_axis_than_the_last_is_less_likely():
+    written_last = results(torch.sum, torch.ones(2, 3), -1)[(3,)]
+    written_first = results(torch.sum, torch.ones(2, 3), -2)[(2,)]
+    assert written_first < written_last
+
+
+def test_a_dimension_is_added_where_things_are_broadcast():
+    def cost(function, *args) -> float:
+        tensors = [value for value in args if isinstance(value, torch.Tensor)]
+        call = Call(function, args, {}, None, tensors, result=function(*args))
+        return min(one.cost for one in rewrites(call, [], WORLD) if one.text.startswith(".unsqueeze(-1) of an operand"))
+
+    scattered = cost(torch.index_add, torch.ones(2), 0, torch.tensor([0]), torch.ones(1))
+    assert cost(torch.mul, torch.ones(2), torch.ones(2, 2)) < scattered

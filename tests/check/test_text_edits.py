@@ -96,3 +96,44 @@ def test_where_a_slice_starts_is_added_to_where_it_ends():
 
 def test_a_transposition_is_left_out():
     assert "x in place of x.T" in edits("def f(x):\n    return g(x.T)", {"x": torch.zeros(2, 3)})
+
+
+def test_who_is_written_to_is_exchanged():
+    names = {"x": torch.ones(3, 4), "y": torch.ones(3, 2)}
+    found = edits("def f(x, y):\n    return y.scatter(1, i, x)", names)
+    assert "x.scatter(1, i, y) in place of y.scatter(1, i, x)" in found
+
+
+def test_a_factor_moves_to_the_size_beside():
+    found = edits("def f(x):\n    return x.view(b, c * h, w)")
+    assert {"x.view(b, c, h * w) in place of x.view(b, c * h, w)"} <= set(found)
+    found = edits("def f(x):\n    return x.reshape(b, c, h * w)")
+    assert "x.reshape(b, c * h, w) in place of x.reshape(b, c, h * w)" in found
+
+
+def test_the_line_beside_has_another_name_or_does_more():
+    found = edits("def f(x, y):\n    k = self.split(self.key(y))\n    v = self.split(self.value(x))\n    return k, v")
+    assert found["y in place of x"].line == 3
+    found = edits("def f(x, y):\n    a = (x * m).sum(1)\n    b = y * n\n    return a, b")
+    assert "(y * n).sum(1) in place of y * n" in found
+    found = edits("def f(x, y):\n    a = (x + m).sum(1)\n    b = y * n\n    return a, b")
+    assert not any("sum" in text for text in found)
+
+
+def test_a_mere_other_name_hints_at_what_was_left_out():
+    text = "def f(x):\n    y = x\n    z = y + x\n    return z"
+    found = edits(text, {"x": torch.ones(3, 4), "y": torch.ones(3, 4)}, sliced=True)
+    assert found["x.transpose(-2, -1) in place of x"].line == 2
+    (function,) = ast.parse(text).body
+    slices = [e for e in text_edits(function, {"x": torch.ones(3, 4)}, [], sliced=True) if e.text.startswith("x[1:]")]
+    assert {edit.line: edit.cost for edit in slices}[2] < {edit.line: edit.cost for edit in slices}[3]
+
+
+def test_what_is_returned_gets_the_declared_shape():
+    text = "def f(x):\n    return x + 1"
+    assert after(text, "(x + 1).reshape(B, 7)", returned=[("B", 3), ("7", 7)]).endswith("return (x + 1).reshape(3, 7)")
+
+
+def test_the_last_axis_is_usual():
+    first, last = edits("def f(x):\n    return x.sum(-2)"), edits("def f(x):\n    return x.sum(-1)")
+    assert first["1 in place of 2"].cost < last["2 in place of 1"].cost
