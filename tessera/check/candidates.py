@@ -23,7 +23,7 @@ from tessera.check.surroundings import added
 from tessera.check.text_repairs import EditedText, edited_texts
 from tessera.check.visited import Place
 from tessera.errors import SourceLine
-from tessera.shapes.signature import Contract
+from tessera.shapes.signature import Contract, specs_in
 from tessera.shapes.spec import AnySize, OneOr, Several, TensorSpec
 
 Edit = tuple[Site, Rewrite] | LayerEdit | EditedText | AnnotationEdit
@@ -80,7 +80,7 @@ def _of_text(
 ) -> Iterator[Candidate]:
     """Edits of the text of what ran, and of its annotations."""
     last = {call.where: at for at, call in enumerate(base.history.calls) if call.where is not None}
-    sizes = _sizes(base)
+    sizes = sorted({*_sizes(base), *_declared(contract)})
     shape = _shape_to_return(base, contract)
     begins = contract.where and (contract.where.file, contract.where.line)
     owner = next((place for place in gone_through if place[:2] == begins), None)
@@ -95,8 +95,14 @@ def _of_text(
         yield Candidate(one.cost, one.where, one.text, one, 0)
 
 
+def _declared(contract: Contract) -> set[int]:
+    """Numbers that annotations say themselves."""
+    specs = [spec for one in (*contract.parameters.values(), contract.returns) for spec in specs_in(one)]
+    return {place for spec in specs for place in spec.places or () if isinstance(place, int) and place > 1}
+
+
 def _shape_to_return(base: Outcome, contract: Contract) -> list[tuple[str, int]]:
-    """The declared shape of the result, as text and numbers, where what is returned has as many numbers in other dimensions."""
+    """The declared shape of the result, as text and numbers, where what is returned has as many in other dimensions."""
     result, spec = base.result, contract.returns
     if not isinstance(result, torch.Tensor) or not isinstance(spec, TensorSpec):
         return []

@@ -145,7 +145,7 @@ def text_edits(
 def _beside(function: ast.FunctionDef) -> dict[int, ast.expr]:
     """What stands instead of an expression in the line before or behind, where that is the same otherwise.
 
-    Another name, as in ``k = key(y); v = value(x)``, or what is done to the whole, as in ``a = (x * m).sum(1); b = y * n``.
+    Another name, as in ``k = key(y); v = value(x)``; or what is done to the whole: ``a = (x * m).sum(1); b = y * n``.
     """
     found: dict[int, ast.expr] = {}
     for body in (value for node in ast.walk(function) for _, value in ast.iter_fields(node) if isinstance(value, list)):
@@ -159,9 +159,9 @@ def _beside(function: ast.FunctionDef) -> dict[int, ast.expr]:
 def _instead(one: ast.Assign, other: ast.Assign) -> Iterator[tuple[int, ast.expr]]:
     if _form(one) == _form(other):
         for mine, theirs in zip(ast.walk(one), ast.walk(other), strict=True):
-            if isinstance(mine, ast.Name) and isinstance(theirs, ast.Name) and mine.id != theirs.id:
-                if isinstance(mine.ctx, ast.Load):
-                    yield id(mine), ast.Name(theirs.id, ast.Load())
+            match mine, theirs:
+                case ast.Name(name, ast.Load()), ast.Name(another) if name != another:
+                    yield id(mine), ast.Name(another, ast.Load())
     match other.value:
         case ast.Call(ast.Attribute(inner, name), args, keywords) if _form(inner) == _form(one.value):
             yield id(one.value), ast.Call(ast.Attribute(one.value, name, ast.Load()), args, keywords)

@@ -46,3 +46,7 @@ def test_the_constructor_is_among_the_texts():
     lines = {one.where.code for one in found(Net()) if one.text == "16 in place of 8"}
     assert lines == {"self.inner = nn.Linear(8, 6)"}
     assert torch.is_grad_enabled()
+
+
+def test_a_declared_number_may_be_what_was_meant():
+    assert "5 in place of 6" in {one.text for one in found(Net())}

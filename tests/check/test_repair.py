@@ -159,7 +159,7 @@ def test_what_python_computed_and_what_was_declared_is_mended_too(target, code, 
 
 def test_a_line_that_may_be_wrong_as_well_is_told():
     (finding,) = tessera.check(long_slice).errors
-    assert [other.code for other in finding.others] == ["shifted = logits[:, :-1]"]
+    assert finding.others[0].code == "shifted = logits[:, :-1]"
 
 
 def test_no_edit_that_empties_a_tensor_mends():
@@ -187,3 +187,38 @@ def test_what_was_found_is_told_where_looking_for_edits_fails(monkeypatch):
     monkeypatch.setattr(sys.modules["tessera.check.repair"], "candidates", fails)
     (finding,) = tessera.check(kept_dimension).errors
     assert finding.where.code in ("mean = x.mean(1)", "return x - mean")
+
+
+def test_a_loop_that_ends_before_the_turn_that_raises_mends_nothing():
+    def grows(x: Tensor["B", 5], w: Tensor[5, 7]) -> Tensor["B", 7]:
+        for _ in range(2):
+            x = x @ w
+        return x
+
+    (finding,) = tessera.check(grows).errors
+    assert "range" not in finding.where.code
+
+
+def test_labels_with_a_dimension_too_many_are_found():
+    def loss(logits: Tensor["B", "B"]) -> Tensor[()]:
+        labels = torch.arange(logits.shape[0])
+        return nn.functional.cross_entropy(logits, labels[None])
+
+    (finding,) = tessera.check(loss).errors
+    assert finding.where.code == "return nn.functional.cross_entropy(logits, labels[None])"
+
+
+def test_the_other_of_two_lines_that_look_alike_has_the_name():
+    class Cross(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.key = nn.Linear(48, 24)
+            self.value = nn.Linear(48, 24)
+
+        def forward(self, x: Tensor["B", "N", 24], y: Tensor["B", "M", 48]) -> Tensor["B", "N", 24]:
+            k = self.key(y)
+            v = self.value(x)
+            return (x @ k.mT).softmax(-1) @ v
+
+    (finding,) = tessera.check(Cross()).errors
+    assert finding.where.code == "v = self.value(x)"

@@ -130,7 +130,7 @@ def wrong_total_variation(x: Tensor["B", "C", "H", "W"]) -> Tensor["B"]:
 def wrong_hinge_gan(real: Tensor["B", 1], fake: Tensor["B", 1]) -> Tensor["B"]:
     loss_real = F.relu(1 - real)
     loss_fake = F.relu(1 + fake)
-    return (loss_real + loss_fake)  # BUG
+    return loss_real + loss_fake  # BUG
 
 
 def wrong_mel_features(spec: Tensor["B", 201, "T"], filters: Tensor[80, 201]) -> Tensor["B", 80, "T"]:
@@ -150,7 +150,9 @@ class WrongWaveBlockOne(nn.Module):
         return x + self.res(torch.tanh(a) * torch.sigmoid(b))  # HURTS
 
 
-def wrong_farthest_distance(points: Float[torch.Tensor, "b n 3"], centre: Float[torch.Tensor, "b 3"]) -> Float[torch.Tensor, "b"]:
+def wrong_farthest_distance(
+    points: Float[torch.Tensor, "b n 3"], centre: Float[torch.Tensor, "b 3"]
+) -> Float[torch.Tensor, "b"]:
     diff = points - centre  # BUG
     return diff.norm(dim=-1).amax(dim=-1)
 

@@ -115,7 +115,7 @@ def wrong_dpo_margin(
     chosen: Tensor["B", "S"], rejected: Tensor["B", "S"], mask_c: Tensor["B", "S"], mask_r: Tensor["B", "S"]
 ) -> Tensor["B"]:
     c = (chosen * mask_c).sum(1)
-    r = (rejected * mask_r)  # BUG
+    r = rejected * mask_r  # BUG
     return F.logsigmoid(0.1 * (c - r))  # HURTS
 
 
@@ -156,9 +156,7 @@ class WrongClassTokenEncoder(nn.Module):
         return self.head(h)  # BUG
 
 
-def wrong_span_scores(
-    start: Tensor["B", "S"], end: Tensor["B", "S"]
-) -> Tensor["B", "S", "S"]:
+def wrong_span_scores(start: Tensor["B", "S"], end: Tensor["B", "S"]) -> Tensor["B", "S", "S"]:
     joint = start.unsqueeze(2) + end  # BUG
     allowed = torch.ones(joint.shape[1], joint.shape[2]).triu()
     return joint + (1 - allowed) * -1e9

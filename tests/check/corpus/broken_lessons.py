@@ -130,17 +130,13 @@ class WrongTinyDecoder(nn.Module):
         return self.head(h)  # HURTS
 
 
-def wrong_language_model_loss(
-    logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]
-) -> Tensor[()]:
+def wrong_language_model_loss(logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]) -> Tensor[()]:
     shifted = logits[:, :-1, :]
     targets = tokens  # BUG
     return F.cross_entropy(shifted.reshape(-1, shifted.size(-1)), targets.reshape(-1))  # HURTS
 
 
-def wrong_pick_last_token(
-    hidden: Tensor["B", "S", "D"], lengths: Tensor["B", torch.long]
-) -> Tensor["B", "D"]:
+def wrong_pick_last_token(hidden: Tensor["B", "S", "D"], lengths: Tensor["B", torch.long]) -> Tensor["B", "D"]:
     batch = torch.arange(hidden.shape[1])  # BUG
     return hidden[batch, lengths - 1]  # HURTS
 
@@ -161,7 +157,9 @@ def wrong_top_k_filter(logits: Tensor["B", "V"], k: int = 5) -> Tensor["B", "V"]
     return torch.where(logits < threshold, torch.full_like(logits, -float("inf")), logits)  # HURTS
 
 
-def wrong_greedy_step(logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]) -> Tensor["B", "S+1", torch.long]:
+def wrong_greedy_step(
+    logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]
+) -> Tensor["B", "S+1", torch.long]:
     next_token = logits[:, -1].argmax(dim=-1)  # BUG
     return torch.cat([tokens, next_token], dim=1)  # HURTS
 
@@ -278,4 +276,8 @@ PROGRAMS = [
     WrongPreNormStack,
 ]
 
-SIZES = {"wrong_rotate_queries": {"D": 2}, "wrong_top_k_filter": {"V": (17, 9, 31)}, "wrong_beam_expand": {"K": (3, 2, 4)}}
+SIZES = {
+    "wrong_rotate_queries": {"D": 2},
+    "wrong_top_k_filter": {"V": (17, 9, 31)},
+    "wrong_beam_expand": {"K": (3, 2, 4)},
+}

@@ -112,9 +112,7 @@ class WrongGatHead(nn.Module):
         return e.softmax(dim=-1) * h  # BUG
 
 
-def wrong_edge_scores(
-    z: Tensor["N", "D"], edge_index: Tensor[2, "E", torch.long]
-) -> Tensor["E"]:
+def wrong_edge_scores(z: Tensor["N", "D"], edge_index: Tensor[2, "E", torch.long]) -> Tensor["E"]:
     src, dst = edge_index
     return (z[src] * z[dst]).sum(dim=0)  # BUG
 
@@ -148,9 +146,7 @@ def wrong_discounted(rewards: Tensor["T", "N"], gamma: float = 0.9) -> Tensor["T
     return torch.stack(out).flip(0)
 
 
-def wrong_gaussian_log_prob(
-    x: Tensor["B", "A"], mean: Tensor["B", "A"], log_std: Tensor["A"]
-) -> Tensor["B"]:
+def wrong_gaussian_log_prob(x: Tensor["B", "A"], mean: Tensor["B", "A"], log_std: Tensor["A"]) -> Tensor["B"]:
     var = (2 * log_std).exp()
     ll = -0.5 * ((x - mean) ** 2 / var + 2 * log_std + 1.8379)
     return ll.sum()  # BUG
@@ -179,17 +175,13 @@ def wrong_two_layer(x: Tensor["B", 30]) -> Tensor["B", 4]:
     return ts.nn.linear(h, 5)  # BUG
 
 
-def wrong_kmeans_assign(
-    points: Tensor["N", "D"], centres: Tensor["K", "D"]
-) -> Tensor["N", torch.long]:
+def wrong_kmeans_assign(points: Tensor["N", "D"], centres: Tensor["K", "D"]) -> Tensor["N", torch.long]:
     diff = points[:, None, :] - centres[:, None, :]  # BUG
     dist = diff.square().sum(dim=-1)
     return dist.argmin(dim=1)
 
 
-def wrong_optional_context(
-    x: Tensor["B", "D"], context: Optional[Tensor["B", "C"]] = None
-) -> Tensor["B", "D"]:
+def wrong_optional_context(x: Tensor["B", "D"], context: Optional[Tensor["B", "C"]] = None) -> Tensor["B", "D"]:
     if context is not None:
         gate = torch.sigmoid(context.mean(dim=0, keepdim=True))  # BUG
         x = x * gate  # HURTS

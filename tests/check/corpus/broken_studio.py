@@ -227,7 +227,9 @@ def wrong_stack_frames(a: Tensor["B", "C", "H", "W"], b: Tensor["B", "C", "H", "
     return torch.cat([a, b], dim=1)  # BUG
 
 
-def wrong_blur_rows(x: Tensor["B", 1, "H", "W"], kernel: Optional[Tensor[1, 1, 1, 5]] = None) -> Tensor["B", 1, "H", "W"]:
+def wrong_blur_rows(
+    x: Tensor["B", 1, "H", "W"], kernel: Optional[Tensor[1, 1, 1, 5]] = None
+) -> Tensor["B", 1, "H", "W"]:
     if kernel is None:
         kernel = torch.full((1, 1, 1, 5), 0.2)
     return F.conv2d(x, kernel, padding=(2, 0))  # BUG

@@ -150,7 +150,9 @@ class WaveBlockOne(nn.Module):
         return x + self.res(torch.tanh(a) * torch.sigmoid(b))
 
 
-def farthest_distance(points: Float[torch.Tensor, "b n 3"], centre: Float[torch.Tensor, "b 3"]) -> Float[torch.Tensor, "b"]:
+def farthest_distance(
+    points: Float[torch.Tensor, "b n 3"], centre: Float[torch.Tensor, "b 3"]
+) -> Float[torch.Tensor, "b"]:
     diff = points - centre.unsqueeze(1)
     return diff.norm(dim=-1).amax(dim=-1)
 

@@ -156,9 +156,7 @@ class ClassTokenEncoder(nn.Module):
         return self.head(h[:, 0])
 
 
-def span_scores(
-    start: Tensor["B", "S"], end: Tensor["B", "S"]
-) -> Tensor["B", "S", "S"]:
+def span_scores(start: Tensor["B", "S"], end: Tensor["B", "S"]) -> Tensor["B", "S", "S"]:
     joint = start.unsqueeze(2) + end.unsqueeze(1)
     allowed = torch.ones(joint.shape[1], joint.shape[2]).triu()
     return joint + (1 - allowed) * -1e9

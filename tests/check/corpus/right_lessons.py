@@ -130,17 +130,13 @@ class TinyDecoder(nn.Module):
         return self.head(h)
 
 
-def language_model_loss(
-    logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]
-) -> Tensor[()]:
+def language_model_loss(logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.long]) -> Tensor[()]:
     shifted = logits[:, :-1, :]
     targets = tokens[:, 1:]
     return F.cross_entropy(shifted.reshape(-1, shifted.size(-1)), targets.reshape(-1))
 
 
-def pick_last_token(
-    hidden: Tensor["B", "S", "D"], lengths: Tensor["B", torch.long]
-) -> Tensor["B", "D"]:
+def pick_last_token(hidden: Tensor["B", "S", "D"], lengths: Tensor["B", torch.long]) -> Tensor["B", "D"]:
     batch = torch.arange(hidden.shape[0])
     return hidden[batch, lengths - 1]
 
@@ -166,9 +162,7 @@ def greedy_step(logits: Tensor["B", "S", "V"], tokens: Tensor["B", "S", torch.lo
     return torch.cat([tokens, next_token], dim=1)
 
 
-def append_to_cache(
-    cache: Tensor["B", "H", "P", "D"], new: Tensor["B", "H", 1, "D"]
-) -> Tensor["B", "H", "P + 1", "D"]:
+def append_to_cache(cache: Tensor["B", "H", "P", "D"], new: Tensor["B", "H", 1, "D"]) -> Tensor["B", "H", "P + 1", "D"]:
     return torch.cat([cache, new], dim=2)
 
 

@@ -112,9 +112,7 @@ class GatHead(nn.Module):
         return e.softmax(dim=-1) @ h
 
 
-def edge_scores(
-    z: Tensor["N", "D"], edge_index: Tensor[2, "E", torch.long]
-) -> Tensor["E"]:
+def edge_scores(z: Tensor["N", "D"], edge_index: Tensor[2, "E", torch.long]) -> Tensor["E"]:
     src, dst = edge_index
     return (z[src] * z[dst]).sum(dim=1)
 
@@ -148,9 +146,7 @@ def discounted(rewards: Tensor["T", "N"], gamma: float = 0.9) -> Tensor["T", "N"
     return torch.stack(out).flip(0)
 
 
-def gaussian_log_prob(
-    x: Tensor["B", "A"], mean: Tensor["B", "A"], log_std: Tensor["A"]
-) -> Tensor["B"]:
+def gaussian_log_prob(x: Tensor["B", "A"], mean: Tensor["B", "A"], log_std: Tensor["A"]) -> Tensor["B"]:
     var = (2 * log_std).exp()
     ll = -0.5 * ((x - mean) ** 2 / var + 2 * log_std + 1.8379)
     return ll.sum(dim=-1)
@@ -179,17 +175,13 @@ def two_layer(x: Tensor["B", 30]) -> Tensor["B", 4]:
     return ts.nn.linear(h, 4)
 
 
-def kmeans_assign(
-    points: Tensor["N", "D"], centres: Tensor["K", "D"]
-) -> Tensor["N", torch.long]:
+def kmeans_assign(points: Tensor["N", "D"], centres: Tensor["K", "D"]) -> Tensor["N", torch.long]:
     diff = points[:, None, :] - centres[None, :, :]
     dist = diff.square().sum(dim=-1)
     return dist.argmin(dim=1)
 
 
-def optional_context(
-    x: Tensor["B", "D"], context: Optional[Tensor["B", "C"]] = None
-) -> Tensor["B", "D"]:
+def optional_context(x: Tensor["B", "D"], context: Optional[Tensor["B", "C"]] = None) -> Tensor["B", "D"]:
     if context is not None:
         gate = torch.sigmoid(context.mean(dim=1, keepdim=True))
         x = x * gate

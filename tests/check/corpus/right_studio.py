@@ -125,9 +125,7 @@ def channel_stats(images: Tensor["B", 3, "H", "W"]) -> Tensor["B", 3, "H", "W"]:
     return (images - mean) / (std + 1e-6)
 
 
-def segmentation_loss(
-    logits: Tensor["B", "C", "H", "W"], labels: Tensor["B", "H", "W", torch.long]
-) -> Tensor[()]:
+def segmentation_loss(logits: Tensor["B", "C", "H", "W"], labels: Tensor["B", "H", "W", torch.long]) -> Tensor[()]:
     n, c, h, w = logits.shape
     flat = logits.permute(0, 2, 3, 1).reshape(-1, c)
     target = labels.reshape(-1)

@@ -71,9 +71,7 @@ def normalise_adjacency(adj: ts.Tensor["N", "N"]) -> ts.Tensor["N", "N"]:
     return torch.diag(inv) @ adj @ torch.diag(inv)
 
 
-def gather_messages(
-    x: ts.Tensor["N", "D"], edges: ts.Tensor[2, "E", torch.int64]
-) -> ts.Tensor["N", "D"]:
+def gather_messages(x: ts.Tensor["N", "D"], edges: ts.Tensor[2, "E", torch.int64]) -> ts.Tensor["N", "D"]:
     src, dst = edges[0], edges[1]
     out = torch.zeros_like(x)
     return out.index_add(0, dst, x[src])
@@ -135,9 +133,7 @@ def _split_heads(x, n_heads):
     return x.view(b, s, n_heads, d // n_heads).permute(0, 2, 1, 3)
 
 
-def helper_attention_map(
-    q: ts.Tensor["B", "S", 64], k: ts.Tensor["B", "S", 64]
-) -> ts.Tensor["B", 8, "S", "S"]:
+def helper_attention_map(q: ts.Tensor["B", "S", 64], k: ts.Tensor["B", "S", 64]) -> ts.Tensor["B", 8, "S", "S"]:
     qh = _split_heads(q, 8)
     kh = _split_heads(k, 8)
     return (qh @ kh.transpose(-1, -2)).softmax(-1)
@@ -232,9 +228,7 @@ def covariance_of(x: ts.Tensor["N", "D"]) -> ts.Tensor["D", "D"]:
     return centred.T @ centred / (x.shape[0] - 1)
 
 
-def interpolate_keys(
-    keys: ts.Tensor["B", "K", "D"], query: ts.Tensor["B", "D"]
-) -> ts.Tensor["B", "D"]:
+def interpolate_keys(keys: ts.Tensor["B", "K", "D"], query: ts.Tensor["B", "D"]) -> ts.Tensor["B", "D"]:
     sim = torch.bmm(keys, query.unsqueeze(-1)).squeeze(-1)
     w = sim.softmax(-1)
     return (w.unsqueeze(-1) * keys).sum(dim=1)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import torch
+
+from tessera import Tensor
+from tessera.check.rewrites import rewrites
+from tessera.check.run import Plan, run
+from tessera.check.surroundings import added
+from tessera.shapes.signature import read_contract
+
+
+def base_of(function):
+    return run(function, read_contract(function), Plan({"B": 97, "S": 131}, {}, in_numbers=True), None)
+
+
+def more_for(function, call_name: str, starts: str) -> list[float]:
+    """What the first edit with such a text costs more, or less, of each call of a name."""
+    base = base_of(function)
+    found = []
+    for call in base.history.calls:
+        if call.name == call_name:
+            rewrite = next((one for one in rewrites(call, [], base.world) if one.text.startswith(starts)), None)
+            found.append(added(rewrite, call, base) if rewrite is not None else None)
+    return found
+
+
+def test_a_dimension_is_missed_where_an_item_was_taken():
+    def of_item(x: Tensor["B", "S"]):
+        last = x[:, -1]
+        return torch.add(last, x)
+
+    def of_sigmoid(x: Tensor["B"], y: Tensor["B", "S"]):
+        gate = x.sigmoid()
+        return torch.add(gate, y.T)
+
+    text = ".unsqueeze(-1) of an operand of add"
+    (more,) = more_for(of_item, "add", text) or [0]
+    assert more > 0
+    assert more_for(of_sigmoid, "add", text) == [0]
+
+
+def test_letters_that_another_einsum_writes():
+    def f(x: Tensor["B", "S"]):
+        first = torch.einsum("bs->sb", x)
+        return torch.einsum("bs->b", first)
+
+    assert more_for(f, "einsum", '"bs->bs"')[0] < 0, "what comes of it is what the next one takes"
+    assert more_for(f, "einsum", '"bs->s"')[1] == 0
+    assert more_for(f, "einsum", '"sb->b"')[1] == 0, "what it takes stands elsewhere as well"
