@@ -77,7 +77,7 @@ def run_before_autograd(captured: Captured, passes: Sequence[EarlyPass] = BEFORE
     if torch_internals.transforms_inside(captured.graph_module.graph):
         return []  # nodes enter and leave levels of vmap and grad there: no part of it can be traced or moved
     records = [_run_early(rewrite, captured) for rewrite in passes]
-    captured.notes += warned_about(captured.graph_module, captured.inputs)
+    captured.notes += warned_about(captured.graph_module, captured.inputs, captured.stabilised)
     return records
 
 

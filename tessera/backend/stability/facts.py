@@ -89,4 +89,28 @@ def is_scaled(value: Value) -> bool:
 def _is_largest(value: Value) -> bool:
     while value.op in ("squeeze", "move", "detach", "expand", "cast"):
         value = value.args[0]
+    call = call_of(value.args[0]) if value.op == "leaf" else None
+    if call is not None and call.name in ("maximum", "max", "fmax") and len(call.args) == 2:
+        return True  # of two
     return value.op == "amax" or (value.op == "where" and any(_is_largest(v) for v in value.parts()))
+
+
+def is_centred(value: Value) -> bool:
+    """Whether one of its own elements, or their mean, has been subtracted from it."""
+    if value.op != "linear" or value.args[0] != 0 or sorted(c for _, c in value.args[1]) != [-1.0, 1.0]:
+        return False
+    (x,), (level,) = ([term for term, c in value.args[1] if c == sign] for sign in (1.0, -1.0))
+    while level.op in ("squeeze", "detach", "expand", "cast", "move"):
+        level = level.args[0]
+        if level is x:
+            return True
+    return level.op == "mean" and level.args[0] is x
+
+
+def leaves_the_first(condition: Value) -> bool:
+    """Whether a mask is an upper triangle, as causal attention has: no row is all of it."""
+    call = call_of(condition.args[0]) if condition.op == "leaf" else None
+    if call is None or call.name != "triu":
+        return False
+    diagonal = call.get(1, "diagonal", 0)
+    return isinstance(diagonal, int) and diagonal >= 1

@@ -168,11 +168,28 @@ def log_cosh(x: Any) -> Any:
 
 
 def softmax(x: Any, dims: tuple[int, ...]) -> Any:
-    """The softmax over some dimensions."""
-    if len(dims) == 1:
-        return torch.softmax(x, dims[0])
-    each = torch.exp(x - _largest(x, dims))
+    """The softmax over some dimensions; where one has nearly all, its gradient is what the others leave it.
+
+    Along one dimension the largest is subtracted as what it is, and no constant: torch's own gradient is the incoming
+    one less its mean, which cancels there.
+    """
+    if len(dims) > 1:
+        each = torch.exp(x - _largest(x, dims))
+        return each / torch.sum(each, dims, keepdim=True)
+    largest, at = torch.max(x, dims[0], keepdim=True)
+    others = torch.scatter(torch.ones_like(x), dims[0], at, 0.0)
+    each = torch.exp((x - largest) * others)
     return each / torch.sum(each, dims, keepdim=True)
+
+
+def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:
+    """exp(x) / (a exp(x) + b exp(y) + ...), where x is the one ``at`` a place; a number is an exponent too."""
+    tensors = [x for x in exponents if not isinstance(x, float)]
+    largest = functools.reduce(torch.maximum, [x.detach() for x in tensors])
+    if len(tensors) < len(exponents):
+        largest = torch.clamp(largest, min=0.0)
+    each = [torch.exp(x - largest) for x in exponents]
+    return each[at] / functools.reduce(operator.add, [one * weight for one, weight in zip(each, weights, strict=True)])
 
 
 def weighted_softmax(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:

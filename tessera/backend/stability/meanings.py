@@ -243,7 +243,23 @@ def _matmul(reader: Reader, call: Call) -> Value | None:
         return None
     if x.dim() == y.dim() == 1:
         return _dot(reader, call)
+    if y.dim() == 1:
+        return _matrix_by_vector(reader, call)
     return reader.algebra.make("matmul", *operands) if x.dim() == y.dim() == 2 else None
+
+
+@_means("mv")
+def _matrix_by_vector(reader: Reader, call: Call) -> Value | None:
+    """Rows times a vector, added up."""
+    x, y = map(example, call.args[:2])
+    product = reader.elementwise(reader.algebra.times, *call.args[:2])
+    if product is None or product.op == "squeeze" or x.dtype is not y.dtype:
+        return None
+    factor, product = scaled(product)
+    product.shape = product.shape or x.shape
+    total = reader.algebra.make("sum", product, (x.dim() - 1,))
+    total.shape = total.shape or (*x.shape[:-1], 1)
+    return reader.algebra.make("squeeze", reader.algebra.scale(total, factor), (x.dim() - 1,))
 
 
 @_means("dot", "vdot", "inner", "linalg_vecdot")
@@ -281,8 +297,9 @@ def _einsum(reader: Reader, call: Call) -> Value | None:
     if product is None or product.op == "squeeze":
         return None
     factor, product = scaled(product)
-    total = reader.algebra.make("sum", product, summed)
     sizes = example(operands[letters.index(every)]).shape
+    product.shape = product.shape or sizes
+    total = reader.algebra.make("sum", product, summed)
     total.shape = total.shape or tuple(1 if at in summed else size for at, size in enumerate(sizes))
     return reader.algebra.make("squeeze", reader.algebra.scale(total, factor), summed)
 

@@ -9,6 +9,7 @@ import torch
 from torch import fx
 
 from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.facts import is_shifted
 from tessera.backend.stability.guards import guard, is_chosen
 from tessera.backend.stability.left_alone import left_alone
 from tessera.backend.stability.meanings import UNARY
@@ -21,6 +22,7 @@ from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import source_line
 
 GUARDED = "where(c, f(x), y) -> where(c, f(where(c, x, 1)), y)"
+DIVIDED = "exp(a) / exp(b) -> exp(a - b)"
 WIDEST = 64  # nodes between an expression and what it is made of, to be looked at
 _SPELLED = {"log1p": "log1p", "expm1": "expm1", "logsigmoid": "log_sigmoid"}
 _ARITHMETIC = ("linear", "squeeze")
@@ -54,8 +56,14 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(reader, node, value))
-        found = found or is_chosen(node) or (value is not None and stable(reader.algebra, value) is not None)
+        found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
     return (reader.delicate, meant) if found else None
+
+
+def _may_change(reader: Reader, node: fx.Node, value: Value) -> bool:
+    call = call_of(node)
+    divides = call is not None and call.name == "div" and _core(value).op == "exp"
+    return divides or stable(reader.algebra, value) is not None
 
 
 class _Sweep:
@@ -103,6 +111,30 @@ class _Sweep:
             self._erase(node)
         elif (found := stable(self._reader.algebra, value)) is not None:
             self._rewrite(node, value, *found)
+        elif self._divides_exponentials(node):
+            self._divide(node, value)
+
+    def _divides_exponentials(self, node: fx.Node) -> bool:
+        """Whether ``node`` is ``exp(a) / exp(b)``, which is read as the exponential that it is on paper."""
+        call = call_of(node)
+        if call is None or call.name != "div" or call.writes or node in self._delicate or len(call.args) != 2:
+            return False
+        parts = [self._reader.values.get(one) for one in call.args if isinstance(one, fx.Node)]
+        exponents = [_core(one).args[0] for one in parts if one is not None and _core(one).op == "exp"]
+        return len(exponents) == 2 and not any(map(is_shifted, exponents))
+
+    def _divide(self, node: fx.Node, value: Value) -> None:
+        held, value.node = value.node, None
+        core = _core(value)
+        before, core.node = core.node, None
+        new = self._written(node, value)
+        value.node, core.node = held, before
+        if new is not None:
+            self._replace(node, new, [node])
+            self._done.append((f"{DIVIDED}{_place(node)}", new))
+            self._reader.values[new] = value
+            value.node = new
+            self._erase(node)
 
     def _rewrite(self, node: fx.Node, value: Value, rule: Rule, better: Value) -> None:
         call = call_of(node)

@@ -1,7 +1,7 @@
 import pytest
 
 from tessera.backend.stability.algebra import Algebra
-from tessera.backend.stability.facts import is_nonnegative, is_positive, is_shifted
+from tessera.backend.stability.facts import is_centred, is_nonnegative, is_positive, is_shifted
 
 A = Algebra()
 X = A.make("leaf", "x")
@@ -32,3 +32,11 @@ def test_an_exponent_without_its_maximum_is_known():
     assert is_shifted(A.minus(X, largest))
     assert not is_shifted(A.add((1.0, X), (1.0, largest)))
     assert not is_shifted(X)
+
+
+def test_what_is_centred_is_known():
+    mean = A.make("mean", X, (0,))
+    assert is_centred(A.minus(X, mean))
+    assert is_centred(A.minus(X, A.make("move", X, "first")))
+    assert not is_centred(A.minus(X, A.make("mean", E, (0,))))
+    assert not is_centred(X)

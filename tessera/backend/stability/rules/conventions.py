@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from tessera.backend.stability.algebra import Algebra, Value
-from tessera.backend.stability.facts import is_clamped_above, is_positive
+from tessera.backend.stability.facts import is_clamped_above, is_positive, leaves_the_first
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.logarithms import logarithm
 
@@ -136,6 +136,8 @@ def _masked_softmax(algebra: Algebra, value: Value) -> Value | None:
 def has_minus_infinity(value: Value) -> bool:
     """Whether -inf is filled in somewhere."""
     if value.op == "where":
+        if value.args[1].number == -math.inf and leaves_the_first(value.args[0]):
+            return has_minus_infinity(value.args[2])
         return any(v.number == -math.inf or has_minus_infinity(v) for v in value.args[1:])
     if value.op in ("move", "cast", "squeeze", "expand", "detach"):
         return has_minus_infinity(value.args[0])

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from tessera import torch_internals
 from tessera.backend.stability.algebra import Algebra, Terms, Value, scaled
-from tessera.backend.stability.facts import is_guarded, is_shifted
+from tessera.backend.stability.facts import is_centred, is_guarded, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.spelling import Movement, call_of
 
@@ -131,7 +131,7 @@ def _variance(algebra: Algebra, value: Value) -> Value | None:
         scale, a, b = means
         if not all(m.op in ("mean", "sum") and m.args[1] == moment.args[1] for m in (a, b)) or a.op != b.op:
             continue
-        if {a.args[0], b.args[0]} != {x, y} or scale != 1 or factor != 1:
+        if {a.args[0], b.args[0]} != {x, y} or scale != 1 or factor != 1 or (x is y and is_centred(x)):
             continue
         count = count_of(moment)
         weight = terms[moment]

@@ -70,6 +70,47 @@ def _weighted_softmax(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _expected(algebra: Algebra, value: Value) -> Value | None:
+    """``sum(v exp(x)) / sum(exp(x))``."""
+    number, factors = algebra.factors(value)
+    for below, e in factors.items():
+        if below.op != "sum" or e != -1 or below.args[0].op != "exp" or is_shifted(below.args[0].args[0]):
+            continue
+        exponential, dims = below.args
+        for above, power in factors.items():
+            inside = dict(above.args[0].args[0]) if above.op == "sum" and above.args[0].op == "product" else {}
+            if power != 1 or inside.pop(exponential, 0) != 1 or above.args[1] != dims or above.shape is None:
+                continue
+            if below.shape is None or len(above.shape) != len(below.shape):
+                continue
+            weights = algebra.make("softmax", exponential.args[0], dims)
+            found = algebra.make("sum", algebra.product(1.0, {**inside, weights: 1.0}), dims)
+            return _with(algebra, number, _rest(factors, below, above), (found, 1.0))
+    return None
+
+
+def _share(algebra: Algebra, value: Value) -> Value | None:
+    """``exp(x) / (a exp(x) + b exp(y) + c exp(z))``, with as many terms as there are; a constant is a term too."""
+    number, factors = algebra.factors(value)
+    for below, e in factors.items():
+        if below.op != "linear" or e != -1:
+            continue
+        constant, terms = algebra.terms(below)
+        if min(constant, *terms.values()) < 0 or not all(term.op == "exp" for term in terms):
+            continue
+        exponents = [term.args[0] for term in terms]
+        if any(map(is_shifted, exponents)) or (constant and all(is_nonnegative(algebra.negative(x)) for x in exponents)):
+            continue
+        above = [base for base in factors if base.op == "exp"] or [algebra.make("exp", algebra.number(0))]
+        weights = (*terms.values(), *([constant] if constant else []))
+        exponents += [algebra.number(0)] if constant else []
+        if len(exponents) < 3 or above[0].args[0] not in exponents:
+            continue
+        found = algebra.make("share", exponents.index(above[0].args[0]), weights, *exponents)
+        return _with(algebra, number, _rest(factors, below, *above), (found, 1.0))
+    return None
+
+
 def _two_exponentials(algebra: Algebra, value: Value) -> list[tuple[Value, float]] | None:
     """Exponents and factors of ``a exp(x) + b exp(y)``, where a constant is one with the exponent 0."""
     constant, terms = algebra.terms(value)
@@ -295,6 +336,22 @@ QUOTIENTS = (
         "the numerator is made of the denominator's exponentials",
         "divide both by the numerator",
         "x > 88; x, y < -104",
+    ),
+    Rule(
+        "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m",
+        "product",
+        _share,
+        "three terms or more",
+        "exp(-m) cancels",
+        "x > 88; x, y, z < -104",
+    ),
+    Rule(
+        "sum(v exp(x)) / sum(exp(x)) -> sum(v softmax(x))",
+        "product",
+        _expected,
+        "the same x and dimensions",
+        "the divisor is the same for all that is added",
+        "x > 88; x < -104",
     ),
     Rule(
         "sum(a b) / (|a| |b|) -> cosine",

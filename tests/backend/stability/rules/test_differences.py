@@ -55,7 +55,7 @@ ROWS = {
         ),
     ),
     "1 - where(c, p, q) -> where(c, 1 - p, 1 - q)": Row(
-        lambda x, y: 1 - torch.where(y > 0.5, torch.sigmoid(x), 1 - torch.sigmoid(x)),
+        lambda x, y: y * (1 - torch.where(y > 0.5, torch.sigmoid(x), 1 - torch.sigmoid(x))),
         ([0.5, -2.0, 1.0], [0.25, 1.0, 0.0]),
         ([40.0, -40.0, 20.0], [1.0, 0.0, 1.0]),
         (

@@ -46,6 +46,24 @@ ROWS = {
         (WIDE,),
         (lambda x: torch.exp(x) / (1 + torch.exp(2 * x)), lambda x: 1 / (1 + torch.exp(x) + x * x)),
     ),
+    "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m": Row(
+        lambda x, y, z: torch.exp(y) / (torch.exp(x) + 2 * torch.exp(y) + torch.exp(z)),
+        ([0.5, -1.0], [0.25, 2.0], [1.0, 0.0]),
+        ([300.0, -200.0, 1.0], [299.0, -201.0, 0.0], [-300.0, -199.0, 0.5]),
+        (
+            lambda x, y, z: torch.exp(2 * y) / (torch.exp(x) + torch.exp(y) + torch.exp(z)),
+            lambda x, y, z: torch.exp(y) / (torch.exp(x) + torch.exp(y) + z),
+        ),
+    ),
+    "sum(v exp(x)) / sum(exp(x)) -> sum(v softmax(x))": Row(
+        lambda x, v: (v * torch.exp(x)).sum(-1) / torch.exp(x).sum(-1),
+        (SCORES, WEIGHTS),
+        ([[200.0, 199.5, 198.0], [-300.0, -301.0, -299.0]], [[1.0, 0.5, 2.0], [0.25, 1.0, 0.5]]),
+        (
+            lambda x, v: (v * torch.exp(x)).sum(-1) / torch.exp(v).sum(-1),
+            lambda x, v: (v * torch.exp(x)).sum(-1) / (torch.exp(x).sum(-1) + 1e-6),
+        ),
+    ),
     "sum(a b) / (|a| |b|) -> cosine": Row(
         lambda a, b: (a * b).sum(-1, keepdim=True) / (length(a) * length(b)),
         (SCORES, WEIGHTS),
