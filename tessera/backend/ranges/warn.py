@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ logger = logging.getLogger("tessera")
 _WARNED: dict[Any, Any] = {}  # what Python's own "once a line" remembers
 
 
-def warned_about(graph_module: fx.GraphModule, inputs: Sequence[Any], stable: Set[str] = frozenset()) -> list[str]:
+def warned_about(
+    graph_module: fx.GraphModule, inputs: Sequence[Any], stable: AbstractSet[str] = frozenset()
+) -> list[str]:
     """Warn of what is known to go wrong in a graph that Dynamo captured; returns the same as lines for the Report.
 
     At the places in ``stable`` (``"model.py:12"``) a stable form stands, which is more than the analysis can prove.

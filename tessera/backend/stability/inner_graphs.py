@@ -10,9 +10,10 @@ use of is taken out again. The forward and backward of a user's own ``autograd.F
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, fx
 
@@ -59,9 +60,7 @@ def rewrite_all(graph_module: fx.GraphModule) -> list[str]:
 
 
 def _graph(graph_module: fx.GraphModule, name: str) -> fx.GraphModule:
-    found = getattr(graph_module, name)
-    assert isinstance(found, fx.GraphModule)
-    return found
+    return cast("fx.GraphModule", getattr(graph_module, name))
 
 
 def _calls(graph_module: fx.GraphModule) -> Iterator[_Called]:
@@ -114,7 +113,7 @@ def _widened(
     called: _Called,
     added: list[fx.Node],
     cones: dict[fx.Node, list[fx.Node]],
-    alone: Set[fx.Node],
+    alone: AbstractSet[fx.Node],
 ) -> tuple[list[_Widened], list[str]]:
     """Copies of the called graphs, rewritten with what is known of their operands, and what was done."""
     graphs, notes = [], list[str]()
@@ -211,7 +210,7 @@ class _Widened:
     def _copies(self) -> set[fx.Node]:
         return set(self._made.values())
 
-    def forget(self, alone: Set[fx.Node]) -> None:
+    def forget(self, alone: AbstractSet[fx.Node]) -> None:
         """Use what is given wherever no rule has made something else of it, unless nobody else needs that."""
         alive = set(self.module.graph.nodes)
         for node, made in reversed(self._made.items()):

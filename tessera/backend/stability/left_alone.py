@@ -1,7 +1,7 @@
 """What a user has arranged that a rule would undo: their own guard, and a gate that vanishes with its argument.
 
-    log(1 - sigmoid(x) + 1e-7)           the 1e-7 is there for what the difference becomes
-    0.5 * x * (1 + tanh(0.8 * x))        GELU, as torch has it: where 1 + tanh cancels, x times it is next to nothing
+log(1 - sigmoid(x) + 1e-7)           the 1e-7 is there for what the difference becomes
+0.5 * x * (1 + tanh(0.8 * x))        GELU, as torch has it: where 1 + tanh cancels, x times it is next to nothing
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from torch import fx
 
 from tessera.backend.stability.algebra import Value, scaled
-from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.spelling import call_of
 
 REGULARISER = 1e-2  # a smaller number beside a difference is there to keep it from 0
 DEEPEST = 8
 
 
-def left_alone(reader: Reader, node: fx.Node, value: Value) -> Iterator[fx.Node]:
+def left_alone(node: fx.Node, value: Value) -> Iterator[fx.Node]:
     """The nodes that ``node``, which holds ``value``, shows to be meant as they are: differences, and gates."""
     call = call_of(node)
     if call is not None and call.name in ("add", "sub") and len(call.args) == 2:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UNARY = ("exp", "sigmoid", "tanh", "sin", "cos", "cosh", "sinh", "erf", "erfc", "log", "abs")  # on each element
 
+DEEPEST = 6  # parts of parts that are looked at
+
 Meaning = Callable[["Reader", Call], Value | None]
 MEANINGS: dict[str, Meaning] = {}
 
@@ -49,7 +51,9 @@ def _adds_exponentials(value: Value, depth: int = 0) -> bool:
     """Whether it is a sum of exponentials, so that its logarithm is a step of a recursion."""
     if value.op == "exp":
         return depth > 0
-    return depth < 6 and value.op not in ("leaf", "number") and any(_adds_exponentials(v, depth + 1) for v in value.parts())
+    if depth > DEEPEST or value.op in ("leaf", "number"):
+        return False
+    return any(_adds_exponentials(part, depth + 1) for part in value.parts())
 
 
 def _log(algebra: Algebra, x: Value, base: float = math.e) -> Value:

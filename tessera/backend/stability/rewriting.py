@@ -55,7 +55,7 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
     for node in graph_module.graph.nodes:
         value = reader.read(node)
         if value is not None:
-            meant.update(left_alone(reader, node, value))
+            meant.update(left_alone(node, value))
         found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
     return (reader.delicate, meant) if found else None
 

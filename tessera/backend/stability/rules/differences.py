@@ -5,82 +5,21 @@
     a^2 - b^2              (a - b) (a + b)           mean(x^2) - mean(x)^2    mean((x - mean(x))^2)
     sqrt(a) - sqrt(b)      (a - b) / (sqrt(a) + sqrt(b)), where a - b is simpler than a and b
 
-Terms beside those that cancel stay beside the result.
+Terms beside those that cancel stay beside the result. For one less a function see ``complements.py``.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tessera import torch_internals
 from tessera.backend.stability.algebra import Algebra, Terms, Value, scaled
 from tessera.backend.stability.facts import is_centred, is_guarded, is_shifted
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.complements import COMPLEMENTS, beside, without
 from tessera.backend.stability.spelling import Movement, call_of
-
-
-def _without(terms: Terms, *gone: Value) -> Terms:
-    return {term: c for term, c in terms.items() if term not in gone}
-
-
-def _beside(algebra: Algebra, constant: float, terms: Terms, factor: float, found: Value) -> Value:
-    return algebra.add((factor, found), (1.0, algebra.linear(constant, terms)))
-
-
-def _of_one(
-    op: str, build: Callable[[Algebra, Value], Value], level: float, sign: float
-) -> Callable[..., Value | None]:
-    """For ``c * (level + sign * op(x))``, which is ``c * build(x)``."""
-
-    def find(algebra: Algebra, value: Value) -> Value | None:
-        constant, terms = algebra.terms(value)
-        for term, coefficient in terms.items():
-            if term.op == op and math.isclose(constant * sign, level * coefficient, rel_tol=1e-12):
-                return _beside(algebra, 0.0, _without(terms, term), coefficient * sign, build(algebra, term.args[0]))
-        return None
-
-    return find
-
-
-def _of_square(op: str, build: Callable[[Algebra, Value], Value]) -> Callable[..., Value | None]:
-    """For ``c * (1 - op(x)^2)``."""
-
-    def find(algebra: Algebra, value: Value) -> Value | None:
-        constant, terms = algebra.terms(value)
-        for term, coefficient in terms.items():
-            if term.op == "product" and len(term.args[0]) == 1 and coefficient == -constant != 0:
-                ((base, exponent),) = term.args[0]
-                if exponent == 2 and base.op == op:
-                    return _beside(algebra, 0.0, _without(terms, term), constant, build(algebra, base.args[0]))
-        return None
-
-    return find
-
-
-def _minus_one(algebra: Algebra, value: Value) -> Value | None:
-    constant, terms = algebra.terms(value)
-    for term, coefficient in terms.items():
-        if term.op == "exp" and coefficient == -constant != 0 and not is_shifted(term.args[0]):
-            return _beside(algebra, 0.0, _without(terms, term), coefficient, algebra.make("expm1", term.args[0]))
-    return None
-
-
-def _half(algebra: Algebra, x: Value) -> Value:
-    return algebra.scale(x, 0.5)
-
-
-def _square_of(algebra: Algebra, op: str, x: Value) -> Value:
-    return algebra.scale(algebra.power(algebra.make(op, _half(algebra, x)), 2), 2.0)
-
-
-def _sigmoid_of(algebra: Algebra, x: Value, factor: float) -> Value:
-    return algebra.make("sigmoid", algebra.scale(x, factor))
-
-
-def _sech_squared(algebra: Algebra, x: Value) -> Value:
-    return algebra.make("sech_squared", x)
 
 
 def _pairs(terms: Terms) -> Iterator[tuple[Value, Value, float]]:
@@ -105,7 +44,7 @@ def _squares(algebra: Algebra, value: Value) -> Value | None:
         x, y = root_of_square(algebra, a), root_of_square(algebra, b)
         if x is not None and y is not None and constant == 0:
             found = algebra.make("difference_of_squares", x, y)
-            return _beside(algebra, constant, _without(terms, a, b), c, found)
+            return beside(algebra, constant, without(terms, a, b), c, found)
     if len(terms) == 1 and constant:
         ((term, c),) = terms.items()
         x = root_of_square(algebra, term)
@@ -150,7 +89,7 @@ def _variance(algebra: Algebra, value: Value) -> Value | None:
         )
         if x is not y and moment.op == "sum":
             weight *= count or 1.0
-        return _beside(algebra, constant, _without(terms, moment, other), weight, found)
+        return beside(algebra, constant, without(terms, moment, other), weight, found)
     return None
 
 
@@ -199,11 +138,11 @@ def _roots(algebra: Algebra, value: Value) -> Value | None:
             difference = _simpler(algebra, under, other)
             if difference is not None:
                 found = algebra.divide(difference, algebra.add((1.0, a), (1.0, b)))
-                return _beside(algebra, constant, _without(terms, a, b), c, found)
+                return beside(algebra, constant, without(terms, a, b), c, found)
         for root, inside, x, sign in ((a, under, b, c), (b, other, a, -c)):
             if inside is not None and (difference := _simpler(algebra, inside, algebra.power(x, 2))) is not None:
                 found = algebra.make("root_minus", root, x, difference)
-                return _beside(algebra, constant, _without(terms, a, b), sign, found)
+                return beside(algebra, constant, without(terms, a, b), sign, found)
     for term, c in terms.items():
         inside = _rooted(term)
         level = -constant / c
@@ -212,7 +151,7 @@ def _roots(algebra: Algebra, value: Value) -> Value | None:
             if difference is not None:
                 below = algebra.add((1.0, term), (1.0, algebra.number(level)))
                 found = _over(algebra, difference, below)
-                return _beside(algebra, 0.0, _without(terms, term), c, found)
+                return beside(algebra, 0.0, without(terms, term), c, found)
     return None
 
 
@@ -237,7 +176,7 @@ def _reciprocals(algebra: Algebra, value: Value) -> Value | None:
         difference = _simpler(algebra, other, under)
         if difference is not None:
             found = algebra.multiply((difference, 1.0), (under, -1.0), (other, -1.0))
-            return _beside(algebra, constant, _without(terms, a, b), c, found)
+            return beside(algebra, constant, without(terms, a, b), c, found)
     return None
 
 
@@ -260,7 +199,7 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
             if difference is None:
                 continue
             found = algebra.make("log_ratio", difference, below)
-        return _beside(algebra, constant, _without(terms, a, b), c, found)
+        return beside(algebra, constant, without(terms, a, b), c, found)
     return None
 
 
@@ -271,11 +210,11 @@ def _exponentials(algebra: Algebra, value: Value) -> Value | None:
             continue
         x, y = a.args[0], b.args[0]
         if x is algebra.negative(y):
-            return _beside(algebra, constant, _without(terms, a, b), 2 * c, algebra.make("sinh", x))
+            return beside(algebra, constant, without(terms, a, b), 2 * c, algebra.make("sinh", x))
         difference = _simpler(algebra, x, y)
         if difference is not None and not is_shifted(x):
             found = algebra.times(b, algebra.make("expm1", difference))
-            return _beside(algebra, constant, _without(terms, a, b), c, found)
+            return beside(algebra, constant, without(terms, a, b), c, found)
     return None
 
 
@@ -287,7 +226,7 @@ def _log_softmax(algebra: Algebra, value: Value) -> Value | None:
         if total is None or total.op != "sum" or total.args[0].op != "exp":
             continue
         exponent = total.args[0].args[0]
-        if not is_shifted(exponent) and algebra.linear(constant, _without(terms, term)) is algebra.scale(exponent, -c):
+        if not is_shifted(exponent) and algebra.linear(constant, without(terms, term)) is algebra.scale(exponent, -c):
             return algebra.scale(algebra.make("log_softmax", exponent, total.args[1]), -c)
     return None
 
@@ -306,7 +245,7 @@ def _chosen_log_softmax(algebra: Algebra, value: Value) -> Value | None:
                 movement = shown.args[1]
                 if x.shape is not None and _chooses_along(movement, len(x.shape), dims, dropped=dropped):
                     chosen = algebra.make("move", algebra.make("log_softmax", exponent, dims), movement)
-                    return _beside(algebra, constant, _without(terms, term, shown), -c, chosen)
+                    return beside(algebra, constant, without(terms, term, shown), -c, chosen)
     return None
 
 
@@ -365,53 +304,7 @@ def _perfect_square(algebra: Algebra, value: Value) -> Value | None:
             continue
         found = algebra.power(algebra.add((1.0, x), (math.copysign(1.0, twice), y)), 2)
         found = found if inside is mixed else algebra.make(mixed.op, found, mixed.args[1])
-        return _beside(algebra, constant, _without(terms, mixed, *squares), c, found)
-    return None
-
-
-def _mixture(algebra: Algebra, value: Value) -> Value | None:
-    """``1 - (w p + (1 - w) q)``, where ``1 - p`` or ``1 - q`` is known."""
-    constant, terms = algebra.terms(value)
-    items = [(term, dict(term.args[0])) for term, c in terms.items() if c == -constant and term.op == "product"]
-    for (first, a), (second, b) in itertools.permutations(items, 2) if constant else ():
-        for weight in a:
-            other = algebra.add((1.0, algebra.number(1)), (-1.0, weight))
-            if weight.op == "sigmoid" or a[weight] != 1 or b.get(other) != 1:
-                continue
-            parts = [_but(algebra, a, weight), _but(algebra, b, other)]
-            if not any(_complement(algebra, part) for part in parts):
-                continue
-            left = [_complement(algebra, part) or algebra.add((1.0, algebra.number(1)), (-1.0, part)) for part in parts]
-            found = algebra.add((1.0, algebra.times(weight, left[0])), (1.0, algebra.times(other, left[1])))
-            return _beside(algebra, 0.0, _without(terms, first, second), constant, found)
-    return None
-
-
-def _but(algebra: Algebra, factors: dict[Value, float], gone: Value) -> Value:
-    return algebra.product(1.0, {base: e for base, e in factors.items() if base is not gone})
-
-
-def _complement(algebra: Algebra, value: Value) -> Value | None:
-    """A stable form of 1 - value."""
-    noted, algebra.cancelled = algebra.cancelled, None
-    one_minus = algebra.add((1.0, algebra.number(1)), (-1.0, value))
-    algebra.cancelled = noted
-    return next((found for rule in COMPLEMENTS if (found := rule.find(algebra, one_minus)) is not None), None)
-
-
-def _chosen(algebra: Algebra, value: Value) -> Value | None:
-    """``1 - where(c, p, q)``, where ``1 - p`` or ``1 - q`` is known."""
-    constant, terms = algebra.terms(value)
-    for term, c in terms.items() if constant else ():
-        if term.op != "where" or c != -constant:
-            continue
-        condition, *branches = term.args
-        left = [_complement(algebra, branch) for branch in branches]
-        if not any(left):
-            continue
-        one = algebra.number(1)
-        left = [f or algebra.add((1.0, one), (-1.0, branch)) for f, branch in zip(left, branches, strict=True)]
-        return _beside(algebra, 0.0, _without(terms, term), constant, algebra.make("where", condition, *left))
+        return beside(algebra, constant, without(terms, mixed, *squares), c, found)
     return None
 
 
@@ -433,95 +326,7 @@ DIFFERENCES = (
         "the first and second binomial formulas",
         "a near b",
     ),
-    Rule(
-        "1 - sigmoid(x) -> sigmoid(-x)",
-        "linear",
-        _of_one("sigmoid", lambda algebra, x: _sigmoid_of(algebra, x, -1.0), 1.0, -1.0),
-        "equal factors",
-        "1 - 1 / (1 + e^-x) = 1 / (1 + e^x)",
-        "x > 17",
-    ),
-    Rule(
-        "sigmoid(x) - 1/2 -> tanh(x/2) / 2",
-        "linear",
-        _of_one("sigmoid", lambda algebra, x: algebra.scale(algebra.make("tanh", _half(algebra, x)), 0.5), -0.5, 1.0),
-        "the constant is half of the factor",
-        "2 sigmoid(x) - 1 = tanh(x / 2)",
-        "|x| < 1e-4",
-    ),
-    Rule(
-        "1 - tanh(x) -> 2 sigmoid(-2x)",
-        "linear",
-        _of_one("tanh", lambda algebra, x: algebra.scale(_sigmoid_of(algebra, x, -2.0), 2.0), 1.0, -1.0),
-        "equal factors",
-        "tanh(x) = 2 sigmoid(2x) - 1",
-        "x > 9",
-    ),
-    Rule(
-        "1 + tanh(x) -> 2 sigmoid(2x)",
-        "linear",
-        _of_one("tanh", lambda algebra, x: algebra.scale(_sigmoid_of(algebra, x, 2.0), 2.0), 1.0, 1.0),
-        "equal factors",
-        "tanh(x) = 2 sigmoid(2x) - 1",
-        "x < -9",
-    ),
-    Rule(
-        "1 - tanh(x)^2 -> 4 e / (1 + e)^2, e = exp(-2|x|)",
-        "linear",
-        _of_square("tanh", _sech_squared),
-        "equal factors",
-        "(1 - tanh)(1 + tanh)",
-        "|x| > 9",
-    ),
-    Rule(
-        "1 - cos(x) -> 2 sin(x/2)^2",
-        "linear",
-        _of_one("cos", lambda algebra, x: _square_of(algebra, "sin", x), 1.0, -1.0),
-        "equal factors",
-        "the half-angle formula",
-        "|x| < 1e-3",
-    ),
-    Rule(
-        "1 - cos(x)^2 -> sin(x)^2",
-        "linear",
-        _of_square("cos", lambda algebra, x: algebra.power(algebra.make("sin", x), 2)),
-        "equal factors",
-        "Pythagoras",
-        "|x| < 1e-3",
-    ),
-    Rule(
-        "1 - sin(x)^2 -> cos(x)^2",
-        "linear",
-        _of_square("sin", lambda algebra, x: algebra.power(algebra.make("cos", x), 2)),
-        "equal factors",
-        "Pythagoras",
-        "x near pi/2",
-    ),
-    Rule(
-        "cosh(x) - 1 -> 2 sinh(x/2)^2",
-        "linear",
-        _of_one("cosh", lambda algebra, x: _square_of(algebra, "sinh", x), -1.0, 1.0),
-        "equal factors",
-        "the half-angle formula",
-        "|x| < 1e-3",
-    ),
-    Rule(
-        "1 - erf(x) -> erfc(x)",
-        "linear",
-        _of_one("erf", lambda algebra, x: algebra.make("erfc", x), 1.0, -1.0),
-        "equal factors",
-        "the definition",
-        "x > 4",
-    ),
-    Rule(
-        "1 + erf(x) -> erfc(-x)",
-        "linear",
-        _of_one("erf", lambda algebra, x: algebra.make("erfc", algebra.negative(x)), 1.0, 1.0),
-        "equal factors",
-        "erf is odd",
-        "x < -4",
-    ),
-    Rule("exp(x) - 1 -> expm1(x)", "linear", _minus_one, "equal factors", "the definition", "|x| < 1e-7"),
+    *COMPLEMENTS,
     Rule(
         "exp(a) - exp(b) -> exp(b) expm1(a - b), sinh",
         "linear",
@@ -537,22 +342,6 @@ DIFFERENCES = (
         "the same dimensions",
         "Koenig and Huygens",
         "a mean far above the spread",
-    ),
-    Rule(
-        "1 - (w p + (1 - w) q) -> w (1 - p) + (1 - w) (1 - q)",
-        "linear",
-        _mixture,
-        "1 - p or 1 - q is known",
-        "w + (1 - w) = 1",
-        "p and q near 1",
-    ),
-    Rule(
-        "1 - where(c, p, q) -> where(c, 1 - p, 1 - q)",
-        "linear",
-        _chosen,
-        "1 - p or 1 - q is known",
-        "where chooses element by element",
-        "what is chosen is near 1",
     ),
     Rule(
         "sqrt(a) - sqrt(b) -> (a - b) / (sqrt(a) + sqrt(b))",
@@ -587,5 +376,3 @@ DIFFERENCES = (
         "|a| near |b|",
     ),
 )
-
-COMPLEMENTS = tuple(rule for rule in DIFFERENCES if rule.find not in (_mixture, _chosen, _variance))

@@ -4,8 +4,8 @@
     log(a b)         log(a) + log(b) where a b overflows or vanishes
     log(x ** n)      n log(x)
 
-What is in the range keeps its bits, unless a / b is near 1, where the quotient is rounded at 1. These rules stand beside
-``logarithms.py`` because they are no reason to take a sum of products for a sum of exponentials.
+What is in the range keeps its bits, unless a / b is near 1, where the quotient is rounded at 1. These rules stand
+beside ``logarithms.py`` because they are no reason to take a sum of products for a sum of exponentials.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _least(*values: Value) -> float | None:
 def _dtype(value: Value) -> torch.dtype | None:
     while value.op != "leaf":
         if value.op == "cast":
-            return value.args[1]  # type: ignore[no-any-return]
+            return value.args[1]
         value = value.args[0]
     tensor = example(value.args[0])
     return tensor.dtype if isinstance(tensor, Tensor) else None

@@ -99,7 +99,9 @@ def _share(algebra: Algebra, value: Value) -> Value | None:
         if min(constant, *terms.values()) < 0 or not all(term.op == "exp" for term in terms):
             continue
         exponents = [term.args[0] for term in terms]
-        if any(map(is_shifted, exponents)) or (constant and all(is_nonnegative(algebra.negative(x)) for x in exponents)):
+        if any(map(is_shifted, exponents)) or (
+            constant and all(is_nonnegative(algebra.negative(x)) for x in exponents)
+        ):
             continue
         above = [base for base in factors if base.op == "exp"] or [algebra.make("exp", algebra.number(0))]
         weights = (*terms.values(), *([constant] if constant else []))
