@@ -11,6 +11,7 @@ from torch import nn
 from tessera.backend.stability.rewriting import rewrite
 from tests.backend.attention.captures import capture
 from tests.backend.stability.harness import Rewritten, measured, value_and_gradients
+from tests.backend.stability.later import LATER, LATER_UNTOUCHED
 from tests.backend.stability.unstable import UNSTABLE
 from tests.backend.stability.untouched import UNTOUCHED
 
@@ -38,32 +39,35 @@ def accurate(row, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("row", UNSTABLE, ids=operator.attrgetter("name"))
+@pytest.mark.parametrize("row", [*UNSTABLE, *LATER], ids=operator.attrgetter("name"))
 def test_unstable_expressions_are_accurate(row, dtype):
     good, why = accurate(row, dtype)
     assert good, why
 
 
-@pytest.mark.parametrize("row", UNSTABLE[2::16], ids=operator.attrgetter("name"))
+@pytest.mark.parametrize("row", [*UNSTABLE[2::16], *LATER[5::7]], ids=operator.attrgetter("name"))
 def test_some_unstable_expressions_are_accurate(row):
     good, why = accurate(row, torch.float32)
     assert good, why
 
 
+ALL_UNTOUCHED = UNTOUCHED | LATER_UNTOUCHED
+
+
 def touched(name):
-    function, inputs = UNTOUCHED[name]
+    function, inputs = ALL_UNTOUCHED[name]
     rewritten = Rewritten(function)
     rewritten.call(*(one.clone().requires_grad_() if one.is_floating_point() else one for one in inputs))
     return rewritten.notes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", UNTOUCHED)
+@pytest.mark.parametrize("name", ALL_UNTOUCHED)
 def test_what_must_not_be_touched_is_not(name):
     assert not touched(name)
 
 
-@pytest.mark.parametrize("name", list(UNTOUCHED)[::4])
+@pytest.mark.parametrize("name", [*list(UNTOUCHED)[::4], *LATER_UNTOUCHED])
 def test_some_of_what_must_not_be_touched_is_not(name):
     assert not touched(name)
 

@@ -151,6 +151,17 @@ def _sigmoid(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _odds(algebra: Algebra, value: Value) -> Value | None:
+    """``sigmoid(x) / sigmoid(-x)``."""
+    number, factors = algebra.factors(value)
+    for above, e in factors.items():
+        below = algebra.make("sigmoid", algebra.negative(above.args[0])) if above.op == "sigmoid" and e > 0 else None
+        if below is not None and factors.get(below) == -e:
+            found = algebra.make("exp", algebra.scale(above.args[0], e))
+            return _with(algebra, number, _rest(factors, above, below), (found, 1.0))
+    return None
+
+
 def _mixture(
     algebra: Algebra, below: list[tuple[Value, float]], base: Value, factors: dict[Value, float]
 ) -> tuple[Value, Value] | None:
@@ -338,6 +349,14 @@ QUOTIENTS = (
         "the numerator is made of the denominator's exponentials",
         "divide both by the numerator",
         "x > 88; x, y < -104",
+    ),
+    Rule(
+        "sigmoid(x) / sigmoid(-x) -> exp(x)",
+        "product",
+        _odds,
+        "the same power above and below",
+        "the logistic function is that of which x is the log of the odds",
+        "|x| > 44, where the gradient's square of sigmoid(-x) vanishes",
     ),
     Rule(
         "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m",

@@ -46,6 +46,12 @@ ROWS = {
         (WIDE,),
         (lambda x: torch.exp(x) / (1 + torch.exp(2 * x)), lambda x: 1 / (1 + torch.exp(x) + x * x)),
     ),
+    "sigmoid(x) / sigmoid(-x) -> exp(x)": Row(
+        lambda x: torch.sigmoid(x) / (1 - torch.sigmoid(x)),
+        (X,),
+        ([-80.0, -5.0, 0.0, 17.0, 80.0],),
+        (lambda x: torch.sigmoid(x) / torch.sigmoid(-2 * x), lambda x: torch.sigmoid(x) * torch.sigmoid(-x)),
+    ),
     "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m": Row(
         lambda x, y, z: torch.exp(y) / (torch.exp(x) + 2 * torch.exp(y) + torch.exp(z)),
         ([0.5, -1.0], [0.25, 2.0], [1.0, 0.0]),
