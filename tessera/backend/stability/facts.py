@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tessera.backend.stability.spelling import call_of
+from torch import fx
+
+from tessera.backend.stability.spelling import Call, call_of
 
 if TYPE_CHECKING:
     from tessera.backend.stability.algebra import Value
@@ -64,7 +66,7 @@ def is_shifted(exponent: Value) -> bool:
 
 def is_clamped_above(value: Value) -> bool:
     """Whether the user has clamped it from above already."""
-    call = call_of(value.args[0]) if value.op == "leaf" else None
+    call = _call(value)
     if call is None:
         return False
     return call.name in ("clamp_max", "minimum") or (call.name == "clamp" and call.get(2, "max") is not None)
@@ -74,7 +76,7 @@ def is_guarded(value: Value) -> bool:
     """Whether the user keeps it from 0, from infinity or from NaN, by a number of theirs."""
     while value.op in ("move", "squeeze", "expand", "cast", "abs", "detach"):
         value = value.args[0]
-    call = call_of(value.args[0]) if value.op == "leaf" else None
+    call = _call(value)
     return call is not None and call.name in _GUARDS
 
 
@@ -89,7 +91,7 @@ def is_scaled(value: Value) -> bool:
 def _is_largest(value: Value) -> bool:
     while value.op in ("squeeze", "move", "detach", "expand", "cast"):
         value = value.args[0]
-    call = call_of(value.args[0]) if value.op == "leaf" else None
+    call = _call(value)
     if call is not None and call.name in ("maximum", "max", "fmax") and len(call.args) == 2:
         return True  # of two
     return value.op == "amax" or (value.op == "where" and any(_is_largest(v) for v in value.parts()))
@@ -109,8 +111,14 @@ def is_centred(value: Value) -> bool:
 
 def leaves_the_first(condition: Value) -> bool:
     """Whether a mask is an upper triangle, as causal attention has: no row is all of it."""
-    call = call_of(condition.args[0]) if condition.op == "leaf" else None
+    call = _call(condition)
     if call is None or call.name != "triu":
         return False
     diagonal = call.get(1, "diagonal", 0)
     return isinstance(diagonal, int) and diagonal >= 1
+
+
+def _call(value: Value) -> Call | None:
+    """What computes a value that no rule knows more of."""
+    node = value.args[0] if value.op == "leaf" else None
+    return call_of(node) if isinstance(node, fx.Node) else None

@@ -168,17 +168,10 @@ def log_cosh(x: Any) -> Any:
 
 
 def softmax(x: Any, dims: tuple[int, ...]) -> Any:
-    """The softmax over some dimensions; where one has nearly all, its gradient is what the others leave it.
-
-    Along one dimension the largest is subtracted as what it is, and no constant: torch's own gradient is the incoming
-    one less its mean, which cancels there.
-    """
-    if len(dims) > 1:
-        each = torch.exp(x - _largest(x, dims))
-        return each / torch.sum(each, dims, keepdim=True)
-    largest, at = torch.max(x, dims[0], keepdim=True)
-    others = torch.scatter(torch.ones_like(x), dims[0], at, 0.0)
-    each = torch.exp((x - largest) * others)
+    """The softmax over some dimensions, with the gradient of torch's own."""
+    if len(dims) == 1:
+        return torch.softmax(x, dims[0])
+    each = torch.exp(x - _largest(x, dims))
     return each / torch.sum(each, dims, keepdim=True)
 
 

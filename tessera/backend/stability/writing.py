@@ -107,11 +107,11 @@ class Writer:
         if value.op not in _FORMS:
             raise CannotWrite(f"{value.op} is not there any more")
         args = [self.value(arg) for arg in value.args]
-        if value.op in _WITHOUT_GRADIENT and not self.is_trained(args[0]):
+        if value.op in _WITHOUT_GRADIENT and not self._is_trained(args[0]):
             return _WITHOUT_GRADIENT[value.op](*args)
         return _FORMS[value.op](*args)
 
-    def is_trained(self, made: fx.Proxy) -> bool:
+    def _is_trained(self, made: fx.Proxy) -> bool:
         self._evaluate()
         return bool(example(made.node).requires_grad)
 
@@ -183,9 +183,6 @@ def _softmax(writer: Writer, value: Value) -> Any:
     exponent, dims = value.args
     factor, base = scaled(exponent)
     form = _FORMS[value.op]
-    if value.op == "softmax" and len(dims) == 1 and not writer.is_trained(writer.value(base)):
-        form = functional.softmax
-        dims = dims[0]
     if math.frexp(factor)[0] == 0.5 or factor <= 0:
         return form(writer.value(exponent), dims)
     return form(forms.below_largest(writer.value(base), dims) * factor, dims)

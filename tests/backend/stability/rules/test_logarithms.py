@@ -54,7 +54,7 @@ ROWS = {
     "log(a exp(x) + b exp(y)) -> m + log(a exp(x - m) + b exp(y - m))": Row(
         lambda a, x: torch.log(a * torch.sigmoid(x) + (1 - a) * torch.sigmoid(-x)),
         ([0.5, 0.25, 0.9], [0.5, -2.0, 3.0]),
-        ([0.0, 1.0, 0.5], [200.0, -200.0, 30.0]),
+        ([0.0, 1.0, 0.5, 0.25], [40.0, -40.0, 30.0, 200.0]),
         (lambda a, x: torch.log(a * torch.sigmoid(x) + (1 - a)), lambda a, x: torch.log(a * a + x * x * a)),
     ),
     "log(det) -> logdet": Row(
