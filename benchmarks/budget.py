@@ -6,13 +6,14 @@ it held when everything but the step's own memory was there: imports, model, opt
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -150,15 +151,26 @@ class _WhenCompiled(logging.Handler):
             self.before = resident("VmRSS")
 
 
-def held(budget: float | None, size: gpt.Size) -> Held | Impossible:
-    """Train some steps in this process."""
+@contextlib.contextmanager
+def _watching() -> Iterator[_WhenCompiled]:
     logger, watch = logging.getLogger("tessera"), _WhenCompiled()
+    level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(watch)
+    try:
+        yield watch
+    finally:
+        logger.removeHandler(watch)
+        logger.setLevel(level)
+
+
+def held(budget: float | None, size: gpt.Size) -> Held | Impossible:
+    """Train some steps in this process."""
     step, batch = _step(size, budget, torch.device("cpu"))
     try:
-        for _ in range(_STEPS + 1):
-            step(*batch)
+        with _watching() as watch:
+            for _ in range(_STEPS + 1):
+                step(*batch)
     except MemoryBudgetError as error:
         (smallest,) = re.findall(r"memory_budget=([\d.]+)", error.fix)
         return Impossible(float(smallest))

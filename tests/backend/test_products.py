@@ -133,7 +133,7 @@ def test_is_large_counts_multiplications():
 def test_a_program_multiplies_there(monkeypatch):
     seen = []
     monkeypatch.setattr(products, "_onednn", lambda: type("Spy", (), {"multiply": staticmethod(seen_by(seen))}))
-    a, b = torch.randn(128, 128), torch.randn(128, 128)
+    a, b = torch.randn(256, 256), torch.randn(256, 256)  # too large to be measured first
     compile_program(program(lambda a, b: (a @ b,), a, b)).call([a, b])
     assert len(seen) == 1
 
