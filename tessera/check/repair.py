@@ -8,6 +8,7 @@ numbers: that is quick, and a size has one text.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from tessera.shapes.signature import Contract
 
 Attempt = Callable[[Plan, Edit | None], tuple[Outcome, Finding | None] | None]
 _MOST_SECONDS, _SECONDS_FOR_DECLARED = 6.0, 1.5  # for all edits; more for annotations, which come last
+_TINY = 8  # calls of a function whose edits are all tried: what else the process does decides nothing
 _NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be what was meant
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
 _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
@@ -73,13 +75,14 @@ def _is_at(one: Candidate, where: SourceLine) -> bool:
 
 def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bool) -> list[Candidate]:
     """The cheapest edits after which nothing is wrong."""
-    ends = time.thread_time() + _MOST_SECONDS  # of this thread: what else the machine does decides nothing
+    begun = time.thread_time()  # of this thread: what else the machine does decides nothing
     with visited() as gone:
         ran = attempt(plan, None)
     if ran is None or ran[1] is None:
         return []
     base, good = ran[0], list[Candidate]()
-    halfway = time.thread_time() + _MOST_SECONDS / 2
+    seconds = math.inf if len(base.history.calls) <= _TINY else _MOST_SECONDS
+    ends, halfway = begun + seconds, time.thread_time() + seconds / 2
     for candidate in candidates(base, gone.names, contract, has_layers=has_layers, ends=halfway):
         declared = isinstance(candidate.edit, AnnotationEdit)
         if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):

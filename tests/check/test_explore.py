@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 from tessera import Tensor
+from tessera.check import repair
 from tessera.check.explore import explore
 from tessera.shapes.signature import read_contract
 
@@ -41,6 +42,8 @@ def test_a_machine_without_time_hides_no_side(monkeypatch):
     module = sys.modules[explore.__module__]
     monkeypatch.setattr(module, "_MOST_SECONDS", 0.0)
     monkeypatch.setattr(module, "_MOST_SECONDS_OF_SYMBOLS", 0.0)
+    monkeypatch.setattr(repair, "_MOST_SECONDS", 0.0)
+    monkeypatch.setattr(repair, "_SECONDS_FOR_DECLARED", 99.0)
 
     def f(x: Tensor[B, S]) -> Tensor[B, S]:
         if x.shape[0] > 200 and x.sum() > 0:
