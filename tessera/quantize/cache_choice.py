@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from tessera.errors import QuantizeError
@@ -125,5 +126,5 @@ def _keeps_rows(before: torch.Tensor, after: torch.Tensor, other: torch.Tensor) 
     return all(row.tobytes() in held for row in _rows(other[~new]))
 
 
-def _rows(values: torch.Tensor) -> torch.Tensor:
-    return values.double().reshape(-1, values.shape[-1]).cpu().numpy()  # type: ignore[return-value]
+def _rows(values: torch.Tensor) -> np.ndarray:
+    return values.double().reshape(-1, values.shape[-1]).cpu().numpy()

@@ -30,7 +30,7 @@ def leave_out_dropout(captured: Captured) -> int:
 
 
 def _drops_nothing(node: fx.Node) -> bool:
-    if node.target not in _SIGNATURES:
+    if node.target not in (functional.dropout, torch.dropout):
         return False
     arguments = _arguments(node)
     training, p = arguments["training"], arguments["p"]
@@ -38,18 +38,13 @@ def _drops_nothing(node: fx.Node) -> bool:
 
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
-    bound = _SIGNATURES[node.target].bind(*node.args, **node.kwargs)
+    """By the names of ``functional.dropout``; ``torch.dropout`` has another for the last."""
+    named = {"training" if name == "train" else name: value for name, value in node.kwargs.items()}
+    bound = _SIGNATURE.bind(*node.args, **named)
     bound.apply_defaults()
     return bound.arguments
 
 
-def _of_operator(input: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    raise NotImplementedError("for its parameters only")
-
-
-_SIGNATURES: dict[Any, inspect.Signature] = {
-    functional.dropout: inspect.signature(functional.dropout),
-    torch.dropout: inspect.signature(_of_operator),
-}
+_SIGNATURE = inspect.signature(functional.dropout)
 
 LEAVE_OUT_DROPOUT = EarlyPass("leave_out_dropout", "bitwise", leave_out_dropout)
