@@ -122,11 +122,13 @@ class QuantizedTensor(torch.nn.Module):
     def _half(self, *, high: bool) -> torch.Tensor:
         """``[out, in / 2]`` of the values, which a product can take without the other half."""
         half = self.codes.shape[1]
-        codes = self.codes >> 4 if high else self.codes & 15
+        if self.format.table:
+            codes = self.codes >> 4 if high else self.codes & 15
+        else:  # vector instructions shift no bytes, and a detour by int8 would not be vectorized
+            codes = (self.codes & 240).float() * 0.0625 if high else (self.codes & 15).float()
+            codes = codes + self.format.least
         codes = codes[:, : self._width() - half] if high else codes
-        if not self.format.table:
-            codes = codes.float() + self.format.least  # no detour by int8, which compiled code would not vectorize
-        scale, zero_point = self.scale, self.zero_point
+        scale, zero_point = self.scale.float(), self.zero_point
         if scale.shape[1] > 1:
             groups = half // self.layout.group
             own = slice(groups, None) if high else slice(groups)

@@ -3,6 +3,9 @@
     before   w = codes * scale; y = mm(x, w.T)      x: [M, K], w: [N, K] in floats, written to memory and read again
     after    y = sum(x[:, None, :] * w, dim=-1)     one loop that reads the codes
 
+``x`` is computed before it: inlined, a GELU would be computed anew for every row of the weight. Halves of a weight that
+are as wide as each other are added up in one sum.
+
 Reading the weight is what such a product costs, so a quarter of the bytes takes less time (measured; a library's
 product of many rows does more with each number that it reads, and stays). Sums are made in float32 in another order
 than the library's: promise close.
@@ -11,11 +14,12 @@ than the library's: promise close.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
 
+from tessera import torch_internals
 from tessera.backend.replace_call import replace_call
 from tessera.backend.rewrite import Pass
 from tessera.program import Program
@@ -30,6 +34,8 @@ def fuse_dequantization(program: Program) -> int:
     matched = 0
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in _FORMS and _fits(node):
+            for early in (cast(fx.Node, node.args[-2]), *_scales(_transposed(node.args[-1]))):
+                torch_internals.compute_before_use(early)
             replace_call(program.graph_module, _by_parts(node), _FORMS[node.target])
             matched += 1
     return matched
@@ -46,7 +52,10 @@ def _by_parts(node: fx.Node) -> fx.Node:
 
 def _mm(a: torch.Tensor, parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
     rows = a.float().split([part.shape[1] for part in parts], 1)
-    sums = [(x.unsqueeze(1) * part.float()).sum(-1) for x, part in zip(rows, parts, strict=True)]
+    products = [x.unsqueeze(1) * part.float() for x, part in zip(rows, parts, strict=True)]
+    if len({part.shape for part in parts}) == 1:
+        return sum(products[1:], products[0]).sum(-1).to(a.dtype)
+    sums = [each.sum(-1) for each in products]
     return sum(sums[1:], sums[0]).to(a.dtype)
 
 
@@ -101,6 +110,26 @@ def _made_of_less(weight: fx.Node) -> bool:
     return integers and read < whole.numel() * whole.element_size()
 
 
+def _scales(weight: fx.Node | None) -> list[fx.Node]:
+    """The conversions of what ``weight`` has once for many of its numbers, and keeps in half precision.
+
+    In one loop with them, everything else would be read in pieces that no vector instruction takes whole.
+    """
+    assert weight is not None  # noqa: S101 - _fits has seen to it
+    waiting, seen, found = [weight], {weight}, []
+    while waiting:
+        node = waiting.pop()
+        if node.op == "call_function":
+            waiting += [n for n in node.all_input_nodes if n not in seen]
+            seen.update(node.all_input_nodes)
+            if node.target in _CONVERSIONS and 8 * node.meta["val"].numel() < weight.meta["val"].numel():
+                source = node.args[0]
+                found += [node] if isinstance(source, fx.Node) and source.meta["val"].dtype in _HALVES else []
+    return found
+
+
+_HALVES = (torch.bfloat16, torch.float16)
+_CONVERSIONS = {aten._to_copy.default, torch.ops.prims.convert_element_type.default}
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _FREE = {  # views, conversions and constants
     aten.full.default,

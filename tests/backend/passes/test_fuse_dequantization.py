@@ -39,6 +39,25 @@ def test_a_weight_of_integers_is_dequantized_where_it_is_multiplied(function, ro
     assert fuse_dequantization(made) == 0
 
 
+def _after_gelu(x, codes, scale):
+    weight = codes.float() * scale.bfloat16().float()
+    return (torch.mm(torch.nn.functional.gelu(x), weight.t()),)
+
+
+def test_what_is_multiplied_and_scales_in_half_are_computed_before():
+    made = program(_after_gelu, X, CODES, SCALE)
+    fuse_dequantization(made)
+    marked = [node for node in made.graph.nodes if node.meta.get("inductor_realize_to_strides")]
+    assert [tuple(node.meta["val"].shape) for node in marked] == [(8, 1), (1, 48)]
+    assert all(node.meta["val"].dtype == torch.float32 for node in marked)
+
+
+def test_halves_of_a_weight_are_added_up_in_one_sum():
+    made = program(_of_halves, X, CODES, SCALE)
+    fuse_dequantization(made)
+    assert targets(made).count(aten.sum.dim_IntList) == 1
+
+
 def test_the_bias_and_its_factors_are_kept():
     inputs = BIAS, X, CODES, SCALE
     made = program(_with_bias, *inputs)

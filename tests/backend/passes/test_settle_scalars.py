@@ -30,7 +30,8 @@ def test_scalars_among_themselves_and_inputs_are_left_alone():
     among = program(lambda t: (torch.pow(0.9, t) + 1,), T)
     given = program(lambda p, t: (p * t,), P, T)  # an input is in memory already
     one_element = program(lambda p, m: (p * torch.exp(m),), P, M[:1])  # [1], not 0-d
-    for made in (among, given, one_element):
+    constant = program(lambda p: (torch.where(p > 0, aten.scalar_tensor(0.5, dtype=torch.float64).float(), p),), P)
+    for made in (among, given, one_element, constant):
         assert settle_scalars(made) == 0
         assert marked(made) == []
 
