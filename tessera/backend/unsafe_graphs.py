@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +12,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.program.in_place import is_in_place
 
 RECURRENT_DROPOUT = "torch cannot trace the dropout between the layers of an LSTM, GRU or RNN"
 MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample has fewer labels than classes"
@@ -32,13 +36,27 @@ def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any], *, 
     Args:
         tracked: whether autograd keeps what is computed, where it is on; a whole step has its backward in the graph.
     """
-    writes = writes_in_place(graph_module)
-    looks = (writes or (tracked and torch.is_grad_enabled())) and not torch.is_inference_mode_enabled()
-    if looks and any(t.is_inference() for t in inputs if isinstance(t, torch.Tensor)):
+    writes, outside = writes_in_place(graph_module), not torch.is_inference_mode_enabled()
+    given = [isinstance(t, torch.Tensor) and t.is_inference() for t in inputs]
+    if outside and any(given) and ((tracked and torch.is_grad_enabled()) or _writes_to(graph_module, given)):
         return INFERENCE_TENSOR
     if (writes and torch_internals.data_of_tensors(graph_module)) or torch_internals.replaces_data(graph_module):
         return PAST_AUTOGRAD
     return ""
+
+
+def _writes_to(graph_module: fx.GraphModule, those: Sequence[bool]) -> bool:
+    """Whether a captured graph writes to one of those inputs, as far as it is known where a value lies."""
+    inputs = graph_module.graph.find_nodes(op="placeholder")
+    named = {_memory(node) for node, is_one in zip(inputs, those, strict=True) if is_one}
+    written = {_memory(node) for each in graph_module.graph.nodes for node in written_nodes(each)}
+    return bool(written & named) or 0 in written
+
+
+def _memory(node: Any) -> int:
+    value = node.meta.get("example_value") if isinstance(node, fx.Node) else None
+    is_plain = isinstance(value, torch.Tensor) and value.layout is torch.strided
+    return torch_internals.memory_of(value) if is_plain else 0
 
 
 def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
@@ -115,12 +133,24 @@ def writes_in_place(graph_module: fx.GraphModule) -> bool:
 def written_nodes(node: fx.Node) -> list[Any]:
     """What an in-place operation of a captured graph writes to; empty where ``node`` is none."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    plain = name.rstrip("_") + "_" == name and not name.startswith("_")
     if node.op not in ("call_function", "call_method"):
         return []
-    if plain or name.startswith("__i") or name == "setitem" or name in _IN_PLACE_OPERATORS:
+    if is_in_place(name) or _asks_to_be_in_place(node):
         return [node.args[0] if node.args else node.kwargs.get("input")]
     return [node.kwargs["out"]] if "out" in node.kwargs else []
 
 
-_IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")
+def _asks_to_be_in_place(node: fx.Node) -> bool:
+    """Whether it is a functional layer such as ``F.relu(x, inplace=True)``."""
+    if node.kwargs.get("inplace") is True:
+        return True
+    at = _position_of_inplace(node.target) if node.op == "call_function" else None
+    return at is not None and at < len(node.args) and node.args[at] is True
+
+
+@functools.lru_cache(1000)
+def _position_of_inplace(function: Any) -> int | None:
+    if not isinstance(function, types.FunctionType):
+        return None
+    names = list(inspect.signature(function).parameters)
+    return names.index("inplace") if "inplace" in names else None

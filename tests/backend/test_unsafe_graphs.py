@@ -147,6 +147,34 @@ def test_inference_tensors_outside_of_inference_mode():
         compiled(x)
 
 
+def test_inference_tensors_may_be_read_where_something_else_is_written():
+    with torch.inference_mode():
+        x = torch.ones(3)
+    writes_its_own = captured(lambda x: (x * 2).add_(1) * ((x > 0) & (x > 1)), torch.ones(3))
+    through_a_view = captured(lambda x: x.view(3)[1:].add_(1), torch.ones(3))
+    functional = captured(lambda x: F.relu(x, inplace=True), torch.ones(3))
+    dropout = captured(lambda x: F.dropout(x, 0.5, True, True), torch.ones(3))
+    not_functional = captured(lambda x: F.dropout(x, 0.5, True, False), torch.ones(3))
+    with torch.no_grad():
+        assert refused_by_autograd(writes_its_own, [x]) == refused_by_autograd(not_functional, [x]) == ""
+        for each in (through_a_view, functional, dropout):
+            assert refused_by_autograd(each, [x]) == INFERENCE_TENSOR
+
+
+def test_a_model_that_adds_in_place_is_compiled_in_inference_mode():
+    def model(x):
+        y = x * 2
+        y += 1
+        return y * ((x > 0) & (x < 1))
+
+    compiled = tessera.compile(model)
+    with torch.inference_mode():
+        x = torch.randn(4)
+        torch.testing.assert_close(compiled(x), model(x))
+    assert len(compiled.report.compilations) == 1
+    assert not compiled.report.step_downs
+
+
 def test_writes_that_autograd_does_not_see():
     def write(x):
         x.data[0] = 5.0

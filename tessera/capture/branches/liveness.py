@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
+from tessera.program.in_place import is_in_place
+
 Names = frozenset[str]
 _NONE: Names = frozenset()
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -48,11 +50,6 @@ def _uses(node: ast.AST) -> tuple[Names, Names]:
         case ast.alias():
             return _NONE, Names([(node.asname or node.name).partition(".")[0]])
     return _of_children(node)
-
-
-def is_in_place(method: str) -> bool:
-    """Whether a method of that name writes to its tensor."""
-    return method.endswith("_") and not method.startswith("_")
 
 
 def changed_in_place(block: Iterable[ast.AST]) -> Names:

@@ -8,8 +8,7 @@ from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation
 from tessera.explain.repairs import repairs
 from tessera.explain.values import shape
-
-_IN_PLACE = ("iadd", "isub", "imul", "itruediv", "ipow", "iop")
+from tessera.program.in_place import is_in_place
 
 
 def elementwise(failure: Failure, operation: Operation) -> Explanation | None:
@@ -17,7 +16,7 @@ def elementwise(failure: Failure, operation: Operation) -> Explanation | None:
     tensors = operation.tensors()
     if len(tensors) < 2:
         return None
-    in_place = operation.name in _IN_PLACE or (operation.name.endswith("_") and not operation.name.startswith("_"))
+    in_place = operation.name == "iop" or is_in_place(operation.name)
     clash = _clash([t.shape for t in tensors.values()])
     names = {key: failure.name(operation, key) for key in tensors}
     first, *others = tensors

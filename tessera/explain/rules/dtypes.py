@@ -10,6 +10,7 @@ from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation, tensors_of
 from tessera.explain.repairs import to
 from tessera.explain.values import dtype
+from tessera.program.in_place import is_in_place
 
 _SAYS_DTYPE = re.compile(
     r"dtype|must have the same type|implemented (on|for)|expected scalar type|result type|Input type|"
@@ -90,8 +91,7 @@ def untaken(failure: Failure, operation: Operation) -> Explanation | None:
     said = failure.received(operation, *tensors)
     first = next(iter(tensors))
     name = failure.name(operation, first)
-    in_place = operation.name in ("iadd", "isub", "imul", "itruediv", "ipow") or operation.name.endswith("_")
-    if in_place and "can't be cast" in failure.message:
+    if is_in_place(operation.name) and "can't be cast" in failure.message:
         whole = tensors[first].dtype
         others = [failure.name(operation, key) for key in operation.values if key != first]
         why = f"The result is written into {name}, which stays {dtype(whole)} and cannot hold it."
