@@ -55,8 +55,9 @@ def _writes_to(graph_module: fx.GraphModule, those: Sequence[bool]) -> bool:
 
 def _memory(node: Any) -> int:
     value = node.meta.get("example_value") if isinstance(node, fx.Node) else None
-    is_plain = isinstance(value, torch.Tensor) and value.layout is torch.strided
-    return torch_internals.memory_of(value) if is_plain else 0
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
+        return 0
+    return torch_internals.memory_of(value)
 
 
 def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
