@@ -11,7 +11,6 @@ import ctypes
 import dataclasses
 import dis
 import functools
-import gc
 import importlib
 import inspect
 import itertools
@@ -212,8 +211,8 @@ def capture_draws_numbers() -> bool:
     return bool(InstructionTranslator.current_tx().output.random_calls)
 
 
-def unseen_closure() -> str:
-    """A function whose closure the capture that is being compiled uses without seeing it change; "" if there is none.
+def unseen_cells() -> list[types.CellType]:
+    """Variables around functions that the capture that is being compiled uses without seeing them change.
 
     Of a function that Dynamo cannot name, a method of a class of an object that was made inside for one, it takes what
     the closure holds as constant: no guard looks again, and what is appended to a list in it is lost (2.11 to 2.13).
@@ -222,14 +221,9 @@ def unseen_closure() -> str:
     from torch._dynamo.variables import CellVariable
 
     effects = InstructionTranslator.current_tx().output.side_effects
-    cells = (cell for cell in effects.keepalive if isinstance(cell, types.CellType))
-    for cell in cells:
-        variable = effects.id_to_variable.get(id(cell))
-        if isinstance(variable, CellVariable) and variable.mutation_type is None:
-            for owner in _functions_around(cell):
-                if not _is_of_a_library(owner.__code__.co_filename):
-                    return owner.__qualname__
-    return ""
+    cells = [cell for cell in effects.keepalive if isinstance(cell, types.CellType)]
+    variables = [effects.id_to_variable.get(id(cell)) for cell in cells]
+    return [c for c, v in zip(cells, variables, strict=True) if isinstance(v, CellVariable) and v.mutation_type is None]
 
 
 @dataclass(frozen=True)
@@ -239,7 +233,8 @@ class Traced:
     Attributes:
         frame: the name of the function that Dynamo met.
         codes: of functions, those made inside among them.
-        functions: with these codes.
+        capture: the same object for as long as the capture lasts.
+        roots: what it met: the function that began it, its arguments, functions, classes, objects.
         objects: those whose changes it follows, and stand-ins for those that are made inside.
         draws: whether numbers are drawn from a ``random.Random`` that is not the module's.
         leaves: whether a generator is returned, or kept in an attribute.
@@ -248,7 +243,8 @@ class Traced:
 
     frame: str
     codes: frozenset[types.CodeType]
-    functions: list[types.FunctionType]
+    capture: Any
+    roots: list[Any]
     objects: list[Any]
     draws: bool
     leaves: bool
@@ -261,9 +257,7 @@ def traced() -> Traced:
     from torch._guards import TracingContext
 
     output = InstructionTranslator.current_tx().output
-    codes = {code for code in TracingContext.get_traced_code() or () if not _is_of_a_library(code.co_filename)}
-    owners = gc.get_referrers(*codes) if codes else []  # one walk through memory for all of them
-    functions = [owner for owner in owners if isinstance(owner, types.FunctionType) and owner.__code__ in codes]
+    codes = {code for code in TracingContext.get_traced_code() or () if not is_of_a_library(code.co_filename)}
     draws = any(draw not in _DRAWS for draw, _, _ in output.random_calls)
     frame = output.root_tx.f_code.co_name
     kept = [list(names.values()) for names in output.side_effects.store_attr_mutations.values()]
@@ -271,7 +265,19 @@ def traced() -> Traced:
     leaves = bool(generators) and _holds_iterator([output.root_tx.stack, kept])
     objects = list(output.side_effects.keepalive)
     numbers = _holds_numpy_number([output.root_tx.stack, kept])
-    return Traced(frame, frozenset(codes), functions, objects, draws, leaves, numbers)
+    roots = [*_values_met(output), *objects]
+    return Traced(frame, frozenset(codes), output, roots, objects, draws, leaves, numbers)
+
+
+def _values_met(output: Any) -> Iterator[Any]:
+    """What a capture has looked at: the function that it began with, its arguments, and all that it found by a name."""
+    root = output.root_tx
+    yield types.FunctionType(root.f_code, root.f_globals, closure=root.closure or ())
+    yield from root.f_locals.values()
+    for variable in output.variable_tracker_cache.values():
+        known = vars(variable)  # an attribute of one that waits to be looked at would have it looked at
+        known = vars(variable) if (lazy := known.get("_cache")) is None else vars(getattr(lazy, "vt", None) or lazy)
+        yield from (known[name] for name in ("value", "fn", "wrapper_obj") if name in known)
 
 
 def _holds_numpy_number(variables: Any) -> bool:
@@ -332,13 +338,8 @@ def uses_result_of_yield_from(code: types.CodeType) -> bool:
     )
 
 
-def _functions_around(cell: types.CellType) -> Iterator[types.FunctionType]:
-    for closure in gc.get_referrers(cell):
-        if isinstance(closure, tuple):
-            yield from (owner for owner in gc.get_referrers(closure) if isinstance(owner, types.FunctionType))
-
-
-def _is_of_a_library(file: str) -> bool:
+def is_of_a_library(file: str) -> bool:
+    """Whether no capture of a file's code is the user's."""
     return file.startswith(_LIBRARIES) or "site-packages" in file
 
 

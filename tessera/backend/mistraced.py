@@ -7,8 +7,6 @@ Each reason was seen on torch 2.11 to 2.13. What only a guard is missing for is 
 from __future__ import annotations
 
 import dis
-import functools
-import gc
 import inspect
 import itertools
 import random
@@ -23,6 +21,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.named_values import named_values
+from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
 from tessera.program.provenance import line_of_trace
 
 UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
@@ -45,13 +44,12 @@ MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 
 def why_mistraced(graph_module: fx.GraphModule) -> str:
     """The reason to run the frame that is being captured into a graph as plain Python, or an empty string."""
-    if name := torch_internals.unseen_closure():
-        return UNSEEN_CLOSURE.format(name)
     traced = torch_internals.traced()
-    return next(itertools.chain(_reasons(traced), _in_graph(graph_module, traced)), "")
+    return next(itertools.chain(_reasons(traced, functions_of(traced)), _in_graph(graph_module, traced)), "")
 
 
-def _reasons(traced: torch_internals.Traced) -> Iterator[str]:
+def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator[str]:
+    yield from _of_closures(found)
     if "__torch_function__" in traced.frame:
         yield FUNCTION_OF_TENSORS
     if traced.leaves:
@@ -63,28 +61,34 @@ def _reasons(traced: torch_internals.Traced) -> Iterator[str]:
             yield YIELD_FROM.format(code.co_qualname)
         if "format" in _builtins_of(code):
             yield FORMATTED
-    for function in traced.functions:
-        if _is_closed_by_catching(function):
-            yield UNCLOSED.format(function.__qualname__)
-    for function in _cached(traced.functions):
-        yield CACHED.format(function.__qualname__)
     called = {name for code in traced.codes for name in code.co_names}
-    for function in traced.functions:
-        for value, _ in named_values(function):
-            if issubclass(type(value), type):
-                yield from _of_metaclass(value, called)
+    for function in found.functions:
+        yield from _of_function(function, found.holders.get(id(function), []), called)
     yield from _of_objects(traced, called)
 
 
+def _of_closures(found: TracedFunctions) -> Iterator[str]:
+    for cell in torch_internals.unseen_cells():
+        for owner in found.of_cell(cell):
+            if not torch_internals.is_of_a_library(owner.__code__.co_filename):
+                yield UNSEEN_CLOSURE.format(owner.__qualname__)
+
+
+def _of_function(function: types.FunctionType, holders: list[Any], called: set[str]) -> Iterator[str]:
+    if not holders and _is_closed_by_catching(function):  # what a context manager holds is run to its end
+        yield UNCLOSED.format(function.__qualname__)
+    if any(type(holder) is CACHE for holder in holders) and not _is_pure(function):
+        yield CACHED.format(function.__qualname__)
+    for value, _ in named_values(function):
+        if issubclass(type(value), type):
+            yield from _of_metaclass(value, called)
+
+
 def _is_closed_by_catching(function: types.FunctionType) -> bool:
-    """Whether a generator has something to do when it is closed; one that is a context manager is run to its end."""
+    """Whether a generator has something to do when it is closed."""
     code = function.__code__
-    if not code.co_flags & inspect.CO_GENERATOR:
-        return False
-    if "PUSH_EXC_INFO" not in {i.opname for i in dis.get_instructions(code)}:
-        return False
-    holders = gc.get_referrers(function)
-    return not any(type(each) is dict and each.get("__wrapped__") is function for each in holders)
+    generates = bool(code.co_flags & inspect.CO_GENERATOR)
+    return generates and "PUSH_EXC_INFO" in {i.opname for i in dis.get_instructions(code)}
 
 
 def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[str]:
@@ -133,16 +137,6 @@ def _lines_of_builtin(code: types.CodeType, name: str) -> set[tuple[str, int]]:
 def _builtins_of(code: types.CodeType) -> set[str]:
     """The names that a function reads which are none of its own variables, nor attributes."""
     return {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-
-
-def _cached(functions: list[types.FunctionType]) -> Iterator[types.FunctionType]:
-    """The functions that are behind a ``functools.lru_cache`` and may give another result when they run again."""
-    kept = [o for o in gc.get_referrers(*functions) if type(o) is _CACHE] if functions else []
-    wrapped = {id(wrapper.__wrapped__) for wrapper in kept}
-    return (f for f in functions if id(f) in wrapped and not _is_pure(f))
-
-
-_CACHE = type(functools.cache(lambda: None))
 
 
 def _is_pure(function: types.FunctionType) -> bool:

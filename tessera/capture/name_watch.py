@@ -21,6 +21,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.backend.named_values import named_values
+from tessera.backend.traced_functions import functions_of
 from tessera.capture.class_watch import ClassWatch
 
 
@@ -43,7 +44,7 @@ class NameWatch:
     def see(self, traced: torch_internals.Traced) -> None:
         """This was captured."""
         kinds = {o if issubclass(type(o), type) else type(o) for o in traced.objects}
-        for function in traced.functions:
+        for function in functions_of(traced).functions:
             scope = function.__globals__
             _, names = self._names.setdefault(id(scope), (scope.keys(), set()))
             names.update(n for n in function.__code__.co_names if n in vars(builtins) and n not in scope)

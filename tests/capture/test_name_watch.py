@@ -58,7 +58,8 @@ def test_only_what_was_used_is_watched():
     names = dict(globals())
     function = types.FunctionType(_shadowed.__code__, names)
     watch = NameWatch()
-    watch.see(torch_internals.Traced("f", frozenset({function.__code__}), [function], [], draws=False, leaves=False))
+    codes = frozenset({function.__code__})
+    watch.see(torch_internals.Traced("f", codes, watch, [function], [], draws=False, leaves=False))
     assert watch.holds()
     names["min"] = 1
     assert watch.holds()
