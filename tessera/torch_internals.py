@@ -1374,12 +1374,13 @@ def symbolic_sizes(marked: Sequence[tuple[torch.Tensor, Sequence[int]]]) -> Iter
             vars(tensor).update(marks)
 
 
-def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any]) -> Any:
+def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any], operates: Callable[[], None]) -> Any:
     """A fake tensor mode whose questions about symbolic sizes go through ``answer``.
 
     Args:
         answer: is given what is asked, an expression of sympy; the hint that comes with it; and a function that lets
             torch answer by the hints of its symbols.
+        operates: is called before each operation.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -1389,8 +1390,12 @@ def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any]) -> Any:
             usual = super().evaluate_expr
             return answer(orig_expr, hint, lambda: usual(orig_expr, hint, *rest, **options))
 
-    env = Environment(duck_shape=False)
-    return FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+    class Mode(FakeTensorMode):
+        def dispatch(self, *args: Any, **kwargs: Any) -> Any:
+            operates()
+            return super().dispatch(*args, **kwargs)
+
+    return Mode(shape_env=Environment(duck_shape=False), allow_non_fake_inputs=True)
 
 
 def symbolic_size(fake_mode: Any, name: str, hint: int) -> torch.SymInt:

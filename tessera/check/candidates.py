@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.check.annotation_edits import AnnotationEdit, annotation_edits
+from tessera.check.budget import Budget
 from tessera.check.call import Call
 from tessera.check.history import Site
 from tessera.check.layer_rewrites import LayerEdit, layer_edits
@@ -58,7 +58,12 @@ def _one_apart(base: Outcome) -> bool:
 
 
 def candidates(
-    base: Outcome, gone_through: Mapping[Place, Mapping[str, Any]], contract: Contract, *, has_layers: bool, ends: float
+    base: Outcome,
+    gone_through: Mapping[Place, Mapping[str, Any]],
+    contract: Contract,
+    *,
+    has_layers: bool,
+    work: Budget,
 ) -> list[Candidate]:
     """All edits of one line, the cheapest first; of equals the one that ran last.
 
@@ -67,11 +72,11 @@ def candidates(
         gone_through: the functions that it went through, with their local names.
         contract: of the function that was run.
         has_layers: whether what was run is the module itself, so that its layers may be others.
-        ends: when to stop looking for more, of ``time.thread_time``.
+        work: what looking for them is spent from.
     """
     root = base.root if has_layers else None
-    made = how_made(root, _sizes(base), ends) if root is not None else None
-    found = [*_of_calls(base, ends), *_of_layers(base, made, root), *_of_text(base, gone_through, contract, made)]
+    made = how_made(root, _sizes(base), work) if root is not None else None
+    found = [*_of_calls(base, work), *_of_layers(base, made, root), *_of_text(base, gone_through, contract, made)]
     return sorted(found, key=lambda one: (one.cost, -one.position))
 
 
@@ -81,10 +86,10 @@ def _of_text(
     """Edits of the text of what ran, and of its annotations."""
     last = {call.where: at for at, call in enumerate(base.history.calls) if call.where is not None}
     sizes = sorted({*_sizes(base), *_declared(contract)})
-    shape = _shape_to_return(base, contract)
+    ways = _ways_to_return(base, contract)
     begins = contract.where and (contract.where.file, contract.where.line)
     owner = next((place for place in gone_through if place[:2] == begins), None)
-    edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base), returned=(owner, shape))]
+    edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base), returned=(owner, ways))]
     if made is not None:
         edits += edited_texts(made.names, sizes, made.given)
     for edit in edits:
@@ -101,8 +106,8 @@ def _declared(contract: Contract) -> set[int]:
     return {place for spec in specs for place in spec.places or () if isinstance(place, int) and place > 1}
 
 
-def _shape_to_return(base: Outcome, contract: Contract) -> list[tuple[str, int]]:
-    """The declared shape of the result, as text and numbers, where what is returned has as many in other dimensions."""
+def _ways_to_return(base: Outcome, contract: Contract) -> list[tuple[str, str]]:
+    """How the result becomes what is declared, in declared names and as code: in that shape, or cut to it."""
     result, spec = base.result, contract.returns
     if not isinstance(result, torch.Tensor) or not isinstance(spec, TensorSpec):
         return []
@@ -112,21 +117,29 @@ def _shape_to_return(base: Outcome, contract: Contract) -> list[tuple[str, int]]
         if size is None:
             return []
         sizes.append((str(place), size))
-    same = math.prod(size for _, size in sizes) == math.prod(map(int, result.shape))
-    return sizes if same and len(sizes) != result.dim() else []
+    given = [int(size) for size in result.shape]
+    if len(sizes) != len(given):
+        told, code = (", ".join(str(one[at]) for one in sizes) for at in (0, 1))
+        same = math.prod(size for _, size in sizes) == math.prod(given)
+        return [(f".reshape({told})", f".reshape({code})")] if same else []
+    longer = [axis for axis, (size, (_, wanted)) in enumerate(zip(given, sizes, strict=True)) if size != wanted]
+    if len(longer) != 1 or given[longer[0]] < sizes[longer[0]][1]:
+        return []
+    before = ":, " * longer[0]
+    return [(f"[{before}:{told}]", f"[{before}:{code}]") for told, code in [sizes[longer[0]]]]
 
 
-def _of_calls(base: Outcome, ends: float) -> Iterator[Candidate]:
+def _of_calls(base: Outcome, work: Budget) -> Iterator[Candidate]:
     sites: dict[Site, tuple[Call, int]] = {}
     sizes = _sizes(base)
     for position, call in enumerate(base.history.calls):
         if call.site is not None:
             sites[call.site] = call, position
     for site, (call, position) in reversed(sites.items()):
-        if time.thread_time() > ends:
+        if work.is_over():
             return
         if call.where is not None:
-            for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base, ends):
+            for rewrite in _that_matter(call, rewrites(call, sizes, base.world), base, work):
                 cost = rewrite.cost + added(rewrite, call, base)
                 yield Candidate(cost, call.where, rewrite.text, (site, rewrite), position)
 
@@ -141,11 +154,13 @@ def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None)
         used.append(root.get_submodule(base.place.layer))
     declared = base.plan.examples.values()
     fixed = [size for size in _sizes(base) if all(size % one for one in declared)]  # no layer is made for any size
-    for edit in layer_edits(root, base.world.mode, used, fixed, made.lines if made is not None else {}):
+    lines, names = (made.lines, made.names) if made is not None else ({}, {})
+    known = frozenset(value for one in names.values() for value in one.values() if type(value) is int)
+    for edit in layer_edits(root, base.world.mode, used, fixed, lines, known):
         yield Candidate(edit.cost, edit.where, edit.text, edit, last.get(id(edit.last), len(calls)))
 
 
-def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, ends: float) -> list[Rewrite]:
+def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, work: Budget) -> list[Rewrite]:
     """Those that give another result, the cheapest for each."""
     seen, matter = {_kinds(call.result)}, []
     with put_back(None), base.world.mode, base.world.silent():
@@ -153,8 +168,9 @@ def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, ends: float
         with contextlib.suppress(Exception):  # a size that depends on data, a call of another form
             every += some
         for rewrite in sorted(every, key=lambda rewrite: rewrite.cost):
-            if time.thread_time() > ends:
+            if work.is_over():
                 break
+            work.spend()
             with contextlib.suppress(Exception):  # torch does not take it
                 function, args, kwargs = rewrite.pieces((call.function, tuple(call.args), call.kwargs))
                 kinds = _kinds(rewrite.after(function(*args, **kwargs)))

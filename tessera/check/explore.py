@@ -7,7 +7,6 @@ even sizes where a size is halved, short ones where a table has an end - is a co
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,10 +15,19 @@ import torch
 
 from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.arguments import CannotMake, variants
+from tessera.check.budget import Budget
 from tessera.check.candidates import Edit
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.history import Site
-from tessera.check.judge import could_not_run, declared_result, finding_of, has_own_dtype, knows_no_symbols, refused
+from tessera.check.judge import (
+    could_not_run,
+    declared_result,
+    finding_of,
+    has_own_dtype,
+    is_cut_short,
+    knows_no_symbols,
+    refused,
+)
 from tessera.check.layer_rewrites import LayerEdit
 from tessera.check.numerics import numerics_findings
 from tessera.check.repair import mended
@@ -29,10 +37,9 @@ from tessera.check.text_repairs import EditedText
 from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
 
-_MOST_RUNS, _MOST_SECONDS = 48, 20.0  # of one function
-_MOST_SECONDS_OF_SYMBOLS = 5.0  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
-_LITTLE_WORK = 500  # calls of torch, of all runs together
-_MOST_SECONDS_OF_AN_EDIT = 2.0
+_MOST_RUNS, _MOST_WORK = 48, 40_000  # of one function; operations
+_MOST_WORK_OF_SYMBOLS = 4_000  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
+_MOST_WORK_OF_AN_EDIT = 8_000
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _MOST_DIVISOR = 256  # that a size may be taken to be a multiple of
 _DTYPES = (torch.int64, torch.bool, torch.float32)
@@ -67,8 +74,9 @@ class _Exploration:
         self._function, self._contract, self._root = function, contract, root
         self._has_small_numbers = False
         self._runs_to_its_end: Plan | None = None
-        self._runs, self._calls = 0, 0
-        self._ends = time.thread_time() + _MOST_SECONDS  # of this thread, whatever else runs
+        self._right: list[Plan] = []  # after which nothing was wrong
+        self._wrong: list[tuple[Outcome, Finding]] = []
+        self._runs, self._work = 0, Budget(_MOST_WORK)
         self._seen: set[tuple[Any, ...]] = set()  # a condition with an answer that was met
         self.report = CheckReport(checked=[contract.name])
         names = (*contract.names, *(n for n in _names_of_result(contract) if n not in contract.names))
@@ -77,11 +85,14 @@ class _Exploration:
         try:
             plans = [Plan(self._numbers, choice) for choice in variants(contract)]
             while plans and self._may_go_on():
-                outcome = self._settle(plans.pop(0))
+                outcome = self._settle(self._short(plans.pop(0)))
                 if self._runs_to_its_end is None and outcome.error is None:
                     self._runs_to_its_end = outcome.plan
                 self._warn_of_squeezes(outcome)
                 plans += self._other_sides(outcome)
+            self._blame()
+            if plans:
+                self._note(f"{contract.name} was checked only in part: there are too many ways through it.")
             if self._runs_to_its_end is not None:
                 with put_back(root):
                     for finding in numerics_findings(function, contract, self._runs_to_its_end):
@@ -89,13 +100,14 @@ class _Exploration:
         except CannotMake as unknown:
             self._note(str(unknown))
         except TakesTooLong:
-            self._note(f"{contract.name} was checked only in part: one run took more than {_MOST_SECONDS:g} s.")
+            self._blame()
+            self._note(f"{contract.name} was checked only in part: one run took more than {_MOST_WORK} operations.")
 
     def _may_go_on(self) -> bool:
-        """Whether there is time for one more run. Little work always goes on: what it waits for is not its own."""
-        return self._runs < _MOST_RUNS and (self._calls < _LITTLE_WORK or time.thread_time() < self._ends)
+        """Whether there may be one more run."""
+        return self._runs < _MOST_RUNS and not self._work.is_over()
 
-    def _attempt(self, plan: Plan, edit: Edit | None) -> tuple[Outcome, Finding | None] | None:
+    def _attempt(self, plan: Plan, edit: Edit | None, work: Budget) -> tuple[Outcome, Finding | None] | None:
         """A run with an edit and what is wrong with it; None where that is no program."""
         function, root, contract = self._function, self._root, self._contract
         rewrite: tuple[Site, Rewrite] | None = None
@@ -111,8 +123,8 @@ class _Exploration:
                     contract = edit.contract
                 case tuple():
                     rewrite = edit
-            ends = time.thread_time() + _MOST_SECONDS_OF_AN_EDIT
-            outcome = run(function, contract, plan, root, rewrite=rewrite, ends=ends)
+            work = Budget(_MOST_WORK_OF_AN_EDIT, work)
+            outcome = run(function, contract, plan, root, rewrite=rewrite, work=work)
             found = declared_result(outcome, contract) if outcome.error is None else finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
             return None
@@ -121,11 +133,9 @@ class _Exploration:
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
-        ends = time.thread_time() + (_MOST_SECONDS if plan.in_numbers else _MOST_SECONDS_OF_SYMBOLS)
+        work = Budget(_MOST_WORK if plan.in_numbers else _MOST_WORK_OF_SYMBOLS, self._work)
         try:
-            outcome = run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, ends=ends)
-            self._calls += len(outcome.history.calls)
-            return outcome
+            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, work=work)
         except TakesTooLong:
             if plan.in_numbers:
                 raise
@@ -133,8 +143,15 @@ class _Exploration:
         except LoopsOverSize:
             self._has_small_numbers = True
             self._numbers = dict(zip(self._names, SMALL, strict=False))
-            small = {name: self._numbers.get(name, number) for name, number in plan.examples.items()}
-            return self._run(replace(plan, examples=small))
+            return self._run(self._short(plan))
+
+    def _short(self, plan: Plan) -> Plan:
+        """The plan with small numbers where a loop runs over a size, but for those that were chosen for a reason."""
+        if not self._has_small_numbers:
+            return plan
+        usual = dict(zip(self._names, LARGE, strict=False))
+        small = {n: self._numbers.get(n, x) if x == usual.get(n) else x for n, x in plan.examples.items()}
+        return replace(plan, examples=small)
 
     def _warn_of_squeezes(self, outcome: Outcome) -> None:
         for where, left in outcome.history.squeezed:
@@ -147,8 +164,9 @@ class _Exploration:
         outcome = self._run(plan)
         if not plan.in_numbers and knows_no_symbols(outcome):
             return self._settle(replace(plan, in_numbers=True))
-        found = self._wrong(outcome)
+        found = self._finding(outcome)
         if found is None:
+            self._right += [outcome.plan] if outcome.error is None else []
             return outcome
         for other, condition in self._alternatives(outcome):
             if not self._may_go_on():
@@ -159,19 +177,25 @@ class _Exploration:
                 again = self._run(other)
             if not _same_way(again, outcome):
                 continue
-            still = self._wrong(again)
+            still = self._finding(again)
             if still is None or _further(again, outcome):
                 if condition:
                     self._note(condition)
+                self._right += [again.plan] if still is None and again.error is None else []
                 return again if still is None else self._settle(other)
-        self.report.add(self._mended(outcome, found))
+            if is_cut_short(outcome) and not is_cut_short(again):
+                outcome, found = again, still
+        if found not in (other for _, other in self._wrong):
+            self._wrong.append((outcome, found))
         return outcome
 
-    def _mended(self, outcome: Outcome, found: Finding) -> Finding:
+    def _blame(self) -> None:
+        """Report what is wrong, when all is known that an edit must leave right."""
         has_layers = self._function is self._root
-        return mended(outcome, found, self._attempt, self._contract, has_layers=has_layers)
+        for outcome, found in self._wrong:
+            self.report.add(mended(outcome, found, self._attempt, self._contract, self._right, has_layers=has_layers))
 
-    def _wrong(self, outcome: Outcome) -> Finding | None:
+    def _finding(self, outcome: Outcome) -> Finding | None:
         """The finding of a run, if there is one; runs that prove nothing leave a note."""
         if outcome.error is None:
             return declared_result(outcome, self._contract)

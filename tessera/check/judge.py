@@ -167,6 +167,22 @@ def _is_cut(clash: Clash, size: Any, outcome: Outcome) -> bool:
     return outcome.world.same(clash.tensor.shape[clash.axis], size)
 
 
+def is_cut_short(outcome: Outcome) -> bool:
+    """Whether a slice went on beyond the end of what it was taken of: with shorter sizes it would have them all."""
+    return any(call.name == "__getitem__" and _is_beyond(call, outcome) for call in outcome.history.calls)
+
+
+def _is_beyond(call: Call, outcome: Outcome) -> bool:
+    given = call.args[0].shape
+    index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+    if any(item is None or item is ... or isinstance(item, torch.Tensor) for item in index):
+        return False
+    ends = [(item.stop, size) for item, size in zip(index, given, strict=False) if isinstance(item, slice)]
+    known = [(end, size) for end, size in ends if isinstance(end, (int, torch.SymInt))]
+    numbers = [(outcome.world.number(end), outcome.world.number(size)) for end, size in known]
+    return any(end is not None and size is not None and end > size for end, size in numbers)
+
+
 def _same_line(call: Call, finding: Finding) -> bool:
     return call.where is not None and (call.where.file, call.where.line) == (finding.file, finding.line)
 

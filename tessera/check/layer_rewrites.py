@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import linecache
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from tessera.users_code import source_line_at
 
 _SIZE, _SWITCH = 1.0, 1.0
 _ELSEWHERE = 0.5  # more, where the line only hands on what was made
+_NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stands for it
 _ALIKE = 0.1  # more, where the line beside makes one just so
 
 
@@ -70,6 +72,7 @@ def layer_edits(
     used: Sequence[nn.Module],
     sizes: Sequence[int],
     lines: Mapping[str, tuple[str, int, int]],
+    known: frozenset[int] = frozenset(),
 ) -> Iterator[LayerEdit]:
     """Edits of what made the layers, parameters and numbers of the modules in ``used``.
 
@@ -79,6 +82,7 @@ def layer_edits(
         used: modules that were called.
         sizes: numbers that do not fit where they are.
         lines: file, line and instruction that made a layer, by its path, where they are known.
+        known: numbers that names stand for where layers are made.
     """
     names = {id(module): name for name, module in root.named_modules()}
     by_line: dict[tuple[str, int, int, type], list[tuple[str, nn.Module]]] = {}
@@ -97,8 +101,19 @@ def layer_edits(
             kind = type(layers[0][1]).__name__
             cost = _SWITCH if isinstance(value, bool) else _SIZE
             cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
+            cost += _NOT_AT_HAND * _is_named(where, kind, name, value, known)
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
     yield from _of_parameters(root, mode, names, used, sizes)
+
+
+def _is_named(where: SourceLine, kind: str, name: str, value: Any, known: frozenset[int]) -> bool:
+    """Whether a name is given for a size, and none stands for ``value`` or a part of it."""
+    given = re.search(rf"\b{kind}\(([\w.]+), *([\w.]+)[,)]", where.code)
+    if given is None or name not in _SIZES or type(value) is not int:
+        return False
+    text = given[2 if name.startswith("out") or name == "hidden_size" else 1]
+    at_hand = any(value % by == 0 and value // by in known for by in (1, 2, 3, 4))
+    return bool(known) and not text.isdigit() and not at_hand
 
 
 def _is_alike(where: SourceLine) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
-import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +12,12 @@ from typing import Any
 from torch import nn
 
 from tessera import torch_internals
+from tessera.check.budget import Budget
 from tessera.check.run import put_back
 from tessera.check.visited import Place, visited
 
 _MOST = 40  # times that it is tried
+_OF_EACH = 100  # operations that this takes, about
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,28 @@ class Remade:
     lines: Mapping[str, tuple[str, int, int]]
 
 
-def how_made(module: nn.Module, sizes: Sequence[int], ends: float = math.inf) -> Remade | None:
+def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | None:
     """Make one with the same parameters as ``module`` and see how that goes; None where that cannot be done.
 
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
-        ends: when to stop trying, of ``time.thread_time``.
+        work: what it takes is spent from.
     """
-    if (given := arguments_of(module, sizes, ends)) is None:
+    if (given := arguments_of(module, sizes, work)) is None:
         return None
     with visited() as seen:
         made = remade(type(module), given)
     return None if made is None else Remade(given, seen.names, seen.made_by(made))
 
 
-def arguments_of(module: nn.Module, sizes: Sequence[int], ends: float = math.inf) -> dict[str, Any] | None:
+def arguments_of(module: nn.Module, sizes: Sequence[int], work: Budget) -> dict[str, Any] | None:
     """Arguments with which the class of ``module`` makes one with the same parameters; None where none are found.
 
     Args:
         module: of a class of the user's.
         sizes: numbers that an argument may be.
-        ends: when to stop trying, of ``time.thread_time``.
+        work: what it takes is spent from.
     """
     kind: Any = type(module)
     wanted = _looks(module)
@@ -70,8 +70,9 @@ def arguments_of(module: nn.Module, sizes: Sequence[int], ends: float = math.inf
             continue
         choices[parameter.name] = list(_values(parameter, module, sizes))
     for values in itertools.islice(itertools.product(*choices.values()), _MOST):
-        if time.thread_time() > ends:
+        if work.is_over():
             return None
+        work.spend(_OF_EACH)
         given = dict(zip(choices, values, strict=True))
         if (made := remade(kind, given)) is not None and _looks(made) == wanted:
             return given

@@ -8,16 +8,15 @@ numbers: that is quick, and a size has one text.
 
 from __future__ import annotations
 
-import math
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 
 from tessera import torch_internals
 from tessera.check.annotation_edits import AnnotationEdit
+from tessera.check.budget import Budget
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
 from tessera.check.run import Outcome, Plan
@@ -25,17 +24,26 @@ from tessera.check.visited import visited
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
 
-Attempt = Callable[[Plan, Edit | None], tuple[Outcome, Finding | None] | None]
-_MOST_SECONDS, _SECONDS_FOR_DECLARED = 6.0, 1.5  # for all edits; more for annotations, which come last
-_TINY = 8  # calls of a function whose edits are all tried: what else the process does decides nothing
+Attempt = Callable[[Plan, Edit | None, Budget], tuple[Outcome, Finding | None] | None]
+_MOST_WORK, _MORE_FOR_DECLARED = 80_000, 10_000  # operations for all edits; for annotations, which come last
+_OF_AN_EDIT = 20  # operations that making one takes, about
 _NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be what was meant
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
 _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
 _PROVES_NOTHING = 2.0  # an edit of this price lets anything pass: no line is blamed for it
 _MOST_OTHERS = 2
+_MOST_RIGHT = 2  # other ways through the code that are gone again with each edit that mends
 
 
-def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contract, *, has_layers: bool) -> Finding:
+def mended(
+    outcome: Outcome,
+    found: Finding,
+    attempt: Attempt,
+    contract: Contract,
+    right: Sequence[Plan] = (),
+    *,
+    has_layers: bool,
+) -> Finding:
     """A finding at the line of the smallest edit that leaves nothing wrong, with that edit as its first fix.
 
     Args:
@@ -43,10 +51,11 @@ def mended(outcome: Outcome, found: Finding, attempt: Attempt, contract: Contrac
         found: what it is; given back as it is where no edit helps.
         attempt: runs a plan with an edit, and says what is wrong then; None where that is no program.
         contract: of the function.
+        right: what nothing is wrong with; an edit that mends one way through the code and breaks another is none.
         has_layers: whether what is run is the module itself, so that its layers may be others.
     """
     try:
-        good = _repairs(replace(outcome.plan, in_numbers=True), attempt, contract, has_layers=has_layers)
+        good = _repairs(outcome.plan, attempt, contract, right, has_layers=has_layers)
     except Exception:  # noqa: BLE001 - what was found is told, even where looking for what mends it fails
         return found
     if not good or good[0].cost > _PROVES_NOTHING:
@@ -73,28 +82,39 @@ def _is_at(one: Candidate, where: SourceLine) -> bool:
     return (one.where.file, one.where.line) == (where.file, where.line)
 
 
-def _repairs(plan: Plan, attempt: Attempt, contract: Contract, *, has_layers: bool) -> list[Candidate]:
+def _repairs(
+    plan: Plan, attempt: Attempt, contract: Contract, right: Sequence[Plan], *, has_layers: bool
+) -> list[Candidate]:
     """The cheapest edits after which nothing is wrong."""
-    begun = time.thread_time()  # of this thread: what else the machine does decides nothing
+    plan = replace(plan, in_numbers=True)
+    work = Budget(_MOST_WORK)
     with visited() as gone:
-        ran = attempt(plan, None)
+        ran = attempt(plan, None, work)
     if ran is None or ran[1] is None:
         return []
     base, good = ran[0], list[Candidate]()
-    seconds = math.inf if len(base.history.calls) <= _TINY else _MOST_SECONDS
-    ends, halfway = begun + seconds, time.thread_time() + seconds / 2
-    for candidate in candidates(base, gone.names, contract, has_layers=has_layers, ends=halfway):
+    others = [replace(one, in_numbers=True) for one in right[:_MOST_RIGHT]]
+    others = [one for one in others if _is_right(attempt(one, None, work))]
+    looking = Budget(_MOST_WORK / 2, work)
+    for candidate in candidates(base, gone.names, contract, has_layers=has_layers, work=looking):
         declared = isinstance(candidate.edit, AnnotationEdit)
         if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):
             continue
-        if time.thread_time() > ends + _SECONDS_FOR_DECLARED * declared:
+        if work.is_over(_MORE_FOR_DECLARED * declared):
             continue
-        again = attempt(plan, candidate.edit)
-        if again is None or again[0].error is not None or again[1] is not None:
+        work.spend(_OF_AN_EDIT)
+        again = attempt(plan, candidate.edit, work)
+        if again is None or not _is_right(again) or not _goes_as_far(again[0], base):
             continue
-        if _goes_as_far(again[0], base) and (_has_empty(base) or not _has_empty(again[0])):
+        if _has_empty(again[0]) and not _has_empty(base):
+            continue
+        if all(_is_right(attempt(one, candidate.edit, work)) for one in others):
             good.append(candidate)
     return good
+
+
+def _is_right(ran: tuple[Outcome, Finding | None] | None) -> bool:
+    return ran is not None and ran[0].error is None and ran[1] is None
 
 
 def _has_empty(outcome: Outcome) -> bool:

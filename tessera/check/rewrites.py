@@ -75,7 +75,7 @@ def rewrites(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite
         yield from _of_index(call)
     else:
         yield from _of_numbers(call, sizes, world)
-        yield from _of_functions(call)
+        yield from _of_functions(call, sizes, world)
     if call.name not in ("__get__", "size"):
         yield from () if call.of_layer else _of_operands(call)
         yield from _afterwards(call)
@@ -138,12 +138,12 @@ def _is_any(size: int, world: World) -> bool:
     return size > 1 and any(size % example == 0 for example in world.examples.values())
 
 
-def _of_functions(call: Call) -> Iterator[Rewrite]:
+def _of_functions(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite]:
     others = {"cat": torch.stack, "concat": torch.stack, "stack": torch.cat}
     if call.name in others:
         other = others[call.name]
         yield Rewrite(OTHER_FUNCTION, f"torch.{other.__name__}", lambda pieces: (other, *pieces[1:]))
-    if call.name in _PRODUCTS:
+    if call.name in PRODUCTS:
         yield Rewrite(SWAPPED, "b @ a in place of a @ b", lambda p: (p[0], (*p[1][1::-1], *p[1][2:]), p[2]))
     if call.name in ("mul", "__mul__") and all(isinstance(value, torch.Tensor) for value in call.args):
         yield Rewrite(OTHER_FUNCTION, "a @ b in place of a * b", lambda p: (torch.matmul, *p[1:]))
@@ -160,9 +160,16 @@ def _of_functions(call: Call) -> Iterator[Rewrite]:
                         f"permute{order}",
                         lambda p, order=order: (p[0], (p[1][0], *order), {}),  # type: ignore[misc]
                     )
+    if call.name in _CASTS and call.tensors and call.tensors[0].dtype == torch.int64:
+        for size in sizes:
+            yield Rewrite(TAKEN, f"one_hot(..., {world.text(size)}) of what is cast", _turned_leaf(0, _encoded(size)))
     if call.name in ("view", "reshape", "expand") and len(call.args) > 2:
         for first, second in itertools.combinations(range(1, len(call.args)), 2):
             yield Rewrite(SWAPPED, f"arguments {first} and {second} swapped", _swapped(first, second))
+
+
+def _encoded(size: int) -> Callable[[Any], Any]:
+    return lambda labels: torch.nn.functional.one_hot(labels, size)
 
 
 def _left_out(pieces: Pieces) -> Pieces:
@@ -212,6 +219,8 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
             ]
             found.append((INDEX, (*before, slice(None), item, *behind)))
         elif isinstance(item, slice) and _is_plain(item):
+            if item != slice(None) and len(index) < call.args[0].dim():
+                found.append((INDEX, (*before, slice(None), item, *behind)))
             if item.start is None and item.stop in (1, None):
                 found.append((INDEX, (*before, 0, *behind)))
             for start, stop in _bounds(item):
@@ -258,7 +267,7 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
     for at, leaf in enumerate(leaves):
         if isinstance(leaf, torch.Tensor):
             for cost, text, turn in (*turns(leaf), *_items(leaf)):
-                if call.name in _PRODUCTS and text == ".transpose(-2, -1)":
+                if call.name in PRODUCTS and text == ".transpose(-2, -1)":
                     cost = FORGOTTEN  # noqa: PLW2901 - the usual slip
                 elif adds(text) and call.name not in _BROADCASTS:
                     cost += ELSEWHERE  # noqa: PLW2901
@@ -349,7 +358,8 @@ def _swapped(one: int, other: int) -> Callable[[Pieces], Pieces]:
     return pieces
 
 
-_PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
+PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
+_CASTS = {"float", "to", "half", "bfloat16", "double", "type", "type_as"}
 _LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
 _REDUCTIONS = {
     *(
@@ -374,7 +384,7 @@ _OF_AXES = _REDUCTIONS | {
     *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),
 }
-_BROADCASTS = _PRODUCTS | {
+_BROADCASTS = PRODUCTS | {
     *(
         f"{u}{r}{op}{u}"
         for op in ("add", "sub", "mul", "truediv", "pow", "and", "or")

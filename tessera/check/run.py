@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
-import math
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.check.arguments import make_arguments
+from tessera.check.budget import Budget
 from tessera.check.call import Call
 from tessera.check.history import History, Site
 from tessera.check.rewrites import Rewrite
@@ -91,7 +91,7 @@ def run(
     root: torch.nn.Module | None,
     *,
     may_be_long: bool = True,
-    ends: float = math.inf,
+    work: Budget | None = None,
     rewrite: tuple[Site, Rewrite] | None = None,
 ) -> Outcome:
     """Call ``function`` on tensors without data and note what happens.
@@ -105,15 +105,15 @@ def run(
         plan: what to run with.
         root: the module that it belongs to.
         may_be_long: whether a loop may run over a size.
-        ends: by when it is over, of ``time.thread_time``.
+        work: what its operations are spent from.
         rewrite: a place in the user's code, and how the call of torch that is made there is changed.
 
     Raises:
         CannotMake: an argument cannot be made.
         LoopsOverSize: a loop runs over a size, and ``may_be_long`` is False.
-        TakesTooLong: it is not over when ``ends`` comes.
+        TakesTooLong: nothing is left of ``work`` before it is over.
     """
-    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, ends)
+    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget())
     history = History(world, rewrite)
     with put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+import torch
+
 from tessera.check.call import Call
-from tessera.check.rewrites import FRESH, Rewrite, adds
+from tessera.check.rewrites import FRESH, PRODUCTS, Rewrite, adds
 from tessera.check.run import Outcome
 
 # In edits of one number, as in ``rewrites``.
 BEFORE = 0.05  # more, for a dimension that the line before would have added
-AGREES = 0.1  # less, for letters that another einsum writes and that nothing agreed with
+AGREES = 0.1  # less, for what is done elsewhere alike: letters of another einsum, a weight that is turned round too
 
 
 def added(rewrite: Rewrite, call: Call, base: Outcome) -> float:
@@ -23,6 +25,8 @@ def added(rewrite: Rewrite, call: Call, base: Outcome) -> float:
     """
     if call.name == "einsum":
         return -AGREES if _agrees(rewrite.text, call, base) else 0.0
+    if _turns_as_others(rewrite, call, base):
+        return -AGREES
     return BEFORE if _is_better_added_before(rewrite, call, base) else 0.0
 
 
@@ -30,6 +34,16 @@ def _is_better_added_before(rewrite: Rewrite, call: Call, base: Outcome) -> bool
     """Whether an edit adds a dimension to what an earlier line took apart or numbered, see ``rewrites.FRESH``."""
     made = base.history.made_by(rewrite.operand) if rewrite.operand is not None and adds(rewrite.text) else None
     return made is not None and made.name in FRESH and made.where != call.where
+
+
+def _turns_as_others(rewrite: Rewrite, call: Call, base: Outcome) -> bool:
+    """Whether a weight is turned round as another one is: ``x @ self.a.T`` hints at what ``y @ self.b`` lacks."""
+    operand = rewrite.operand
+    if operand is None or call.name not in PRODUCTS or not rewrite.text.startswith(".transpose(-2, -1)"):
+        return False
+    others = (c for c in base.history.calls if c.name in ("__get__", "t", "transpose") and not c.tensors)
+    given = {id(tensor) for tensor in call.tensors}
+    return id(operand) not in given and any(isinstance(c.result, torch.Tensor) and c.result.dim() > 1 for c in others)
 
 
 def _agrees(text: str, call: Call, base: Outcome) -> bool:

@@ -29,10 +29,12 @@ SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.2
 LEFT_OUT = 1.2  # `.T`; an item of a list is a little more
 TENSOR = 0.6  # more, for another tensor's name: one that fits the rest always does
+OF_LIKE = 0.1  # more in its place, where only its shape is asked for: `torch.zeros_like(x)`
 OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
-COMPUTED = 1.2  # a name that becomes two times itself, or one more
-SHAPED = 1.4  # what is returned, in the shape that is declared
+COMPUTED = 1.2  # a name that becomes two times itself or the half, or one more; its square, of a shape
+SHAPED = 1.4  # what is returned, in the shape that is declared, or cut to it
+POINTLESS = 0.5  # more, for a slice from 0 on: who writes one means to leave something out
 SWAPPED_SLICES = 0.1  # more, of an index
 BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
@@ -103,7 +105,7 @@ def text_edits(
     sizes: Sequence[int],
     *,
     sliced: bool = False,
-    returned: Sequence[tuple[str, int]] = (),
+    returned: Sequence[tuple[str, str]] = (),
 ) -> Iterator[TextEdit]:
     """Edits of the body of a function.
 
@@ -112,7 +114,7 @@ def text_edits(
         names: what its local names stood for when it was left.
         sizes: numbers that may be what should stand where another does.
         sliced: whether one item at an end of a tensor may be too many.
-        returned: the shape that what is returned could be laid out in, and should have; each size with its text.
+        returned: code that makes of what is returned what it should be; each as it is told and as it runs.
     """
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     beside = _beside(function)
@@ -122,24 +124,31 @@ def text_edits(
     renamed = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Assign)}
     indices = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript)}
     last = {id(node.operand) for node in ast.walk(function) if isinstance(node, ast.UnaryOp) and _is_last(node)}
+    likes = {id(node.args[0]) for node in ast.walk(function) if isinstance(node, ast.Call) and _asks_for_a_shape(node)}
+    starts = {id(node.lower) for node in ast.walk(function) if isinstance(node, ast.Slice)}
     of_shapes = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript) and _is_shape(node)}
     for node in _own_nodes(function):
         more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
         more += LAST * (id(node) in last) + SWAPPED_SLICES * (id(node) in indices and isinstance(node, ast.Tuple))
+        more -= (TENSOR - OF_LIKE) * (id(node) in likes)
         if id(node) in beside:
             yield _edit(BESIDE, node, beside[id(node)])
         for edit in _of_expression(node, names, sizes, loads):
-            yield replace(edit, cost=edit.cost + more)
+            pointless = id(node) in starts and isinstance(edit.new, ast.Constant) and not edit.new.value
+            yield replace(edit, cost=edit.cost + more + POINTLESS * pointless)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
     for statement in ast.walk(function):
         if isinstance(statement, (ast.Return, ast.Assign)) and isinstance(statement.value, ast.Name):
             alone = isinstance(statement, ast.Assign) or loads[statement.value.id] == 1
             yield from _of_name_alone(statement.value, names, alone=alone)
-        if isinstance(statement, ast.Return) and statement.value is not None and returned:
-            edit = _edit(SHAPED, statement.value, _method(statement.value, "reshape", [size for _, size in returned]))
-            shape = ", ".join(text for text, _ in returned)
-            yield replace(edit, text=f"{ast.unparse(edit.new).rpartition('.')[0]}.reshape({shape})")
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            written = ast.unparse(statement.value)
+            if not isinstance(statement.value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
+                written = f"({written})"
+            for told, code in returned:
+                edit = _edit(SHAPED, statement.value, ast.parse(f"{written}{code}", mode="eval").body)
+                yield replace(edit, text=f"{written}{told}")
 
 
 def _beside(function: ast.FunctionDef) -> dict[int, ast.expr]:
@@ -189,6 +198,7 @@ def _of_expression(
     match node:
         case ast.Call():
             yield from _of_call(node)
+            yield from _of_squares(node, names)
             yield from _of_receiver(node, names)
             yield from _of_factors(node)
             if _makes_layer(node):
@@ -250,6 +260,14 @@ def _of_receiver(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]
             yield _edit(SWAPPED, node, ast.Call(ast.Attribute(arg, node.func.attr, ast.Load()), args, node.keywords))
 
 
+def _of_squares(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """``x.view(-1, w * w)`` for ``x.view(-1, w)``; of a number that is counted with, a square grows without end."""
+    shapes = isinstance(node.func, ast.Attribute) and node.func.attr in ("view", "reshape", "unflatten")
+    for arg in node.args if shapes or _makes_layer(node) else ():
+        if isinstance(arg, (ast.Name, ast.Attribute)) and type(_value(arg, names)[1]) is int:
+            yield _edit(COMPUTED + 0.1, arg, ast.BinOp(_loaded(arg), ast.Mult(), _loaded(arg)))
+
+
 def _of_factors(node: ast.Call) -> Iterator[TextEdit]:
     """``x.view(b, c, h * w)`` for ``x.view(b, c * h, w)``."""
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in ("view", "reshape"):
@@ -269,6 +287,12 @@ def _is_torchs(function: ast.expr) -> bool:
     """Whether what is called is a function of torch, a layer or a method of a tensor, by how it looks."""
     first = ast.unparse(function).partition(".")[0]
     return isinstance(function, ast.Attribute) and first != "self"
+
+
+def _asks_for_a_shape(node: ast.Call) -> bool:
+    """Whether it is ``torch.zeros_like(x)`` or the like: of ``x`` nothing is used but how it looks."""
+    name = ast.unparse(node.func).rpartition(".")[2]
+    return name.endswith(("_like", "_as")) and bool(node.args) and isinstance(node.args[0], ast.Name)
 
 
 def _makes_numbers(function: ast.expr) -> bool:
@@ -340,6 +364,7 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
             yield _edit(COMPUTED, node, ast.BinOp(_loaded(node), op, ast.Constant(by)))
         for by in (2, 3, 4):
             yield _edit(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), _loaded(node)))
+        yield _edit(COMPUTED + 0.1, node, ast.BinOp(_loaded(node), ast.FloorDiv(), ast.Constant(2)))
     if isinstance(node, ast.Name):
         alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
@@ -376,10 +401,6 @@ def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> 
         for cost, code, _ in turns(value):
             new = ast.parse(f"{node.id}{code}", mode="eval").body
             yield _edit(cost + (-0.1 if alone else 0.1), node, new)
-
-
-def _method(value: ast.expr, name: str, numbers: Sequence[int]) -> ast.expr:
-    return ast.Call(ast.Attribute(value, name, ast.Load()), [ast.Constant(number) for number in numbers], [])
 
 
 def _loaded(node: ast.Name | ast.Attribute) -> ast.expr:

@@ -84,7 +84,7 @@ def edited_texts(
     error: Exception | None = None,
     *,
     sliced: bool = False,
-    returned: tuple[Place | None, Sequence[tuple[str, int]]] = (None, ()),
+    returned: tuple[Place | None, Sequence[tuple[str, str]]] = (None, ()),
 ) -> Iterator[EditedText]:
     """Edits of the functions that a run went through, or a constructor, as far as they came.
 
@@ -94,8 +94,7 @@ def edited_texts(
         constructor: arguments of the constructor that it was.
         error: what ended the run.
         sliced: whether one item at an end of a tensor may be too many.
-        returned: the function that returns what has the numbers of a shape that it should have, and that shape
-            as text and numbers.
+        returned: the function that was checked, and code that makes of what it returns what it should return.
     """
     raised = {
         place_of_code(frame.f_code): line
@@ -106,8 +105,8 @@ def edited_texts(
         names = {**{name: value for one in inside for name, value in one.items()}, **own_names}
         if (text := _texts(place[0]).get(place[1:])) is not None:
             last = _last_reached(text.function, raised.get(place))
-            shape = returned[1] if place == returned[0] else ()
-            for edit in text_edits(text.function, names, sizes, sliced=sliced, returned=shape):
+            ways = returned[1] if place == returned[0] else ()
+            for edit in text_edits(text.function, names, sizes, sliced=sliced, returned=ways):
                 if edit.line <= last:
                     yield EditedText(text, edit, constructor)
 

@@ -8,7 +8,6 @@ user's own (``if S > 128``) is noted with its line, so that another world can be
 from __future__ import annotations
 
 import functools
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from tessera import torch_internals
+from tessera.check.budget import Budget
 from tessera.errors import SourceLine
 from tessera.shapes.size import Size, evaluate
 from tessera.users_code import is_library, source_line_at
@@ -42,7 +42,7 @@ class LoopsOverSize(BaseException):  # no Exception: the user's code must not ca
 
 
 class TakesTooLong(BaseException):
-    """A run is not over by its time; for the user's code as ``LoopsOverSize``."""
+    """A run has done too much before it is over; for the user's code as ``LoopsOverSize``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class World:
         examples: the number of each name.
         in_numbers: whether sizes are the examples themselves, for operators that know no symbols. Conditions on sizes
             are not seen then, and names are guessed from the numbers.
-        ends: by when a run is over, of ``time.thread_time``; else ``TakesTooLong`` is raised.
+        work: what the operations of a run are spent from; ``TakesTooLong`` is raised when nothing is left.
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
@@ -80,12 +80,12 @@ class World:
     chosen: Sequence[bool] = ()
     in_numbers: bool = False
     may_be_long: bool = True
-    ends: float = math.inf
+    work: Budget = field(default_factory=Budget)
     questions: list[Question] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.mode = torch_internals.symbolic_mode(self._answer)
+        self.mode = torch_internals.symbolic_mode(self._answer, self.work.spend)
         self.symbols: dict[str, Any] = {}
         self._expressions: dict[str, Any] = {}
         self._names: dict[Any, str] = {}

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import math
-import time
 
 import torch
 from torch import nn
 
 from tessera import Tensor
+from tessera.check.budget import Budget
 from tessera.check.candidates import candidates
 from tessera.check.run import Plan, run
 from tessera.check.visited import visited
@@ -22,11 +22,11 @@ class Net(nn.Module):
         return self.inner(x).view(-1, 5)
 
 
-def found(module, ends=math.inf):
+def found(module, most=math.inf):
     contract = read_contract(module.forward)
     with visited() as seen:
         base = run(module, contract, Plan({"B": 97}, {}, in_numbers=True), module)
-    return candidates(base, seen.names, contract, has_layers=True, ends=ends)
+    return candidates(base, seen.names, contract, has_layers=True, work=Budget(most))
 
 
 def test_calls_layers_text_and_annotations_are_edited_the_cheapest_first():
@@ -37,8 +37,8 @@ def test_calls_layers_text_and_annotations_are_edited_the_cheapest_first():
     assert layer.where.code == "self.inner = nn.Linear(8, 6)"
 
 
-def test_once_the_time_is_over_no_call_is_tried():
-    some = found(Net(), ends=time.thread_time())
+def test_once_the_work_is_done_no_call_is_tried():
+    some = found(Net(), most=0)
     assert "tuple" not in {type(one.edit).__name__ for one in some}
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import sys
+import time
+
+import torch
+from torch import nn
 
 from tessera import Tensor
-from tessera.check import repair
 from tessera.check.explore import explore
 from tessera.shapes.signature import read_contract
 
@@ -13,8 +17,6 @@ def explored(function, **options):
 
 
 def test_a_table_that_ends_is_a_condition_on_the_sizes():
-    import torch
-
     table = torch.zeros(64, 8)
 
     def f(x: Tensor[B, S, 8]) -> Tensor[B, S, 8]:
@@ -38,12 +40,9 @@ def test_sides_that_only_several_conditions_lead_to():
     assert finding.where.code == "return x.t()  # BUG"
 
 
-def test_a_machine_without_time_hides_no_side(monkeypatch):
-    module = sys.modules[explore.__module__]
-    monkeypatch.setattr(module, "_MOST_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_MOST_SECONDS_OF_SYMBOLS", 0.0)
-    monkeypatch.setattr(repair, "_MOST_SECONDS", 0.0)
-    monkeypatch.setattr(repair, "_SECONDS_FOR_DECLARED", 99.0)
+def test_a_slow_machine_finds_the_same(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock) * 0.05)
 
     def f(x: Tensor[B, S]) -> Tensor[B, S]:
         if x.shape[0] > 200 and x.sum() > 0:
@@ -54,8 +53,8 @@ def test_a_machine_without_time_hides_no_side(monkeypatch):
 
 
 def test_long_runs_end(monkeypatch):
-    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_SECONDS", 0.0)
-    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_SECONDS_OF_SYMBOLS", 0.0)
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_WORK", 100)
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_WORK_OF_SYMBOLS", 100)
 
     def f(x: Tensor[B]) -> Tensor[B]:
         for _ in range(500):
@@ -64,6 +63,35 @@ def test_long_runs_end(monkeypatch):
 
     (note,) = explored(f).notes
     assert "checked only in part" in note
+
+
+def test_an_edit_that_breaks_the_other_side_mends_nothing():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(2 * 9, 4)
+
+        def forward(self, x: Tensor["B", 9], both: bool = True) -> Tensor["B", 4]:
+            h = torch.cat([x, x], dim=-1)
+            if not both:
+                h = h[:, :9]
+            return self.out(h)
+
+    module = Joined()
+    (finding,) = explore(module, read_contract(module.forward), module).errors
+    assert finding.where.code == "h = h[:, :9]"
+
+
+def test_where_a_slice_is_cut_short_it_is_judged_by_short_sizes():
+    table = torch.zeros(128, 8)
+
+    def f(x: Tensor[B, S, 8]) -> Tensor["B", "S+1", 8]:
+        n = x.shape[1]
+        places = table[:n]
+        return torch.cat([x[:, :1], x], dim=1) + places
+
+    (finding,) = explored(f).errors
+    assert finding.where.code == "places = table[:n]"
 
 
 def test_sizes_that_must_be_equal_are_tried_equal():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tessera.check.budget import Budget
 from tessera.check.remade import arguments_of, how_made, remade
 
 
@@ -22,17 +23,17 @@ class Net(nn.Module):
 
 
 def test_arguments_are_told_by_what_is_kept_by_defaults_and_by_sizes():
-    given = arguments_of(Net(8, Config(), depth=3), [5, 8])
+    given = arguments_of(Net(8, Config(), depth=3), [5, 8], Budget())
     assert given == {"size": 8, "config": Config(), "depth": 3}
 
 
 def test_what_cannot_be_told_is_not_guessed():
-    assert arguments_of(Net(8, Config(dim=11)), [5, 8]) is None
-    assert arguments_of(Net(8, Config()), [5, 7]) is None
+    assert arguments_of(Net(8, Config(dim=11)), [5, 8], Budget()) is None
+    assert arguments_of(Net(8, Config()), [5, 7], Budget()) is None
 
 
 def test_how_it_was_made_names_lines_and_local_names():
-    made = how_made(Net(8, Config()), [8])
+    made = how_made(Net(8, Config()), [8], Budget())
     assert made is not None
     start = Net.__init__.__code__.co_firstlineno
     assert {path: line - start for path, (_, line, _) in made.lines.items() if path != "layers"} == {

@@ -131,7 +131,27 @@ def test_a_mere_other_name_hints_at_what_was_left_out():
 
 def test_what_is_returned_gets_the_declared_shape():
     text = "def f(x):\n    return x + 1"
-    assert after(text, "(x + 1).reshape(B, 7)", returned=[("B", 3), ("7", 7)]).endswith("return (x + 1).reshape(3, 7)")
+    ways = [(".reshape(B, 7)", ".reshape(3, 7)"), ("[:, :B]", "[:, :3]")]
+    assert after(text, "(x + 1).reshape(B, 7)", returned=ways).endswith("return (x + 1).reshape(3, 7)")
+    assert after(text, "(x + 1)[:, :B]", returned=ways).endswith("return (x + 1)[:, :3]")
+
+
+def test_a_square_is_of_a_shape_alone():
+    names = {"w": 7, "x": 1}
+    assert "w * w in place of w" in edits("def f(x, w):\n    return x.reshape(-1, w)", names)
+    assert "w * w in place of w" not in edits("def f(x, w):\n    return f(x, w)", names)
+
+
+def test_a_slice_from_0_on_is_dearer_than_another_number():
+    found = edits("def f(x):\n    return x[1:]")
+    assert found["0 in place of 1"].cost > found["2 in place of 1"].cost
+
+
+def test_what_is_asked_for_its_shape_alone_is_cheap_to_exchange():
+    names = {"x": torch.zeros(2), "y": torch.zeros(3)}
+    like = edits("def f(x, y):\n    return torch.zeros_like(x) + x + y", names)
+    other = edits("def f(x, y):\n    return torch.exp(x) + x + y", names)
+    assert like["y in place of x"].cost < other["y in place of x"].cost
 
 
 def test_the_last_axis_is_usual():

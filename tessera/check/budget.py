@@ -1,0 +1,30 @@
+"""How much a check may do, counted in operations: a slow machine or a busy one finds what a fast one finds."""
+
+from __future__ import annotations
+
+import math
+import time
+
+_NET = 120.0  # seconds of this thread in which even what should be little must be done: symbols may grow beyond bounds
+
+
+class Budget:
+    """A number of operations, spent one by one; a part of another one is spent from that too.
+
+    Attributes:
+        left: operations; below 0 where more were done.
+    """
+
+    def __init__(self, most: float = math.inf, of: Budget | None = None) -> None:
+        self.left = most
+        self._of = of
+        self._ends = time.thread_time() + _NET
+
+    def spend(self, operations: int = 1) -> None:
+        self.left -= operations
+        if self._of is not None:
+            self._of.spend(operations)
+
+    def is_over(self, more: int = 0) -> bool:
+        """Whether nothing is left of it, even if there were so many ``more``."""
+        return self.left + more <= 0 or time.thread_time() > self._ends
