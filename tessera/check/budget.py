@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+_EVERY = 256  # times that are asked the clock is looked at: on some systems that takes longer than an operation
 _NET = 120.0  # seconds of this thread in which even what should be little must be done: symbols may grow beyond bounds
 
 
@@ -19,6 +20,7 @@ class Budget:
         self.left = most
         self._of = of
         self._ends = time.thread_time() + _NET
+        self._asked = 0
 
     def spend(self, operations: int = 1) -> None:
         self.left -= operations
@@ -27,4 +29,7 @@ class Budget:
 
     def is_over(self, more: int = 0) -> bool:
         """Whether nothing is left of it, even if there were so many ``more``."""
-        return self.left + more <= 0 or time.thread_time() > self._ends
+        self._asked += 1
+        if self._asked % _EVERY == 0 and time.thread_time() > self._ends:
+            self.left = -math.inf
+        return self.left + more <= 0

@@ -27,6 +27,6 @@ def test_seconds_decide_only_where_there_are_very_many(monkeypatch):
     now = time.thread_time()
     budget = Budget()
     monkeypatch.setattr(time, "thread_time", lambda: now + 60)
-    assert not budget.is_over()
+    assert not any(budget.is_over() for _ in range(1000))
     monkeypatch.setattr(time, "thread_time", lambda: now + 6000)
-    assert budget.is_over()
+    assert any(budget.is_over() for _ in range(1000))
