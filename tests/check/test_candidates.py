@@ -50,3 +50,15 @@ def test_the_constructor_is_among_the_texts():
 
 def test_a_declared_number_may_be_what_was_meant():
     assert "5 in place of 6" in {one.text for one in found(Net())}
+
+
+def test_a_result_that_is_too_long_is_cut():
+    def padded(x: Tensor["B", "S"]) -> Tensor["B", "S"]:
+        y = nn.functional.pad(x, (0, 3))
+        return y * 2
+
+    contract = read_contract(padded)
+    with visited() as seen:
+        base = run(padded, contract, Plan({"B": 97, "S": 131}, {}, in_numbers=True), None)
+    some = candidates(base, seen.names, contract, has_layers=False, work=Budget())
+    assert "(y * 2)[:, :S]" in {one.text for one in some}

@@ -65,3 +65,15 @@ def test_layers_of_one_line_and_many_sizes_take_that_of_the_layer_beside():
     edit = next(edit for edit in some if edit.text == "Linear(out_features=self.up.in_features)")
     assert [block.down.out_features for block in edit.applied(blocks).blocks] == [4, 6]
     assert [block.down.out_features for block in blocks.blocks] == [12, 18]
+
+
+def test_a_number_that_no_name_stands_for_is_dearer():
+    class Named(nn.Module):
+        def __init__(self, size=8) -> None:
+            super().__init__()
+            self.layer = nn.Linear(size, 5)
+
+    module, mode = Named(), torch_internals.new_fake_mode()
+    some = {e.text: e.cost for e in layer_edits(module, mode, [module.layer], [12, 13], {}, frozenset({8, 6}))}
+    assert some["Linear(in_features=13)"] > some["Linear(in_features=12)"], "two times 6"
+    assert some["Linear(out_features=13)"] == some["Linear(out_features=12)"], "a number is written there"

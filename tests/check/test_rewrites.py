@@ -40,6 +40,8 @@ def results(function, *args, sizes=(), **kwargs):
         (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), None)), (1, 5, 6)),
         (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), 0)), (5, 1)),
         (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), (slice(None), slice(1, None))), (5, 6)),
+        (lambda: results(torch.Tensor.__getitem__, torch.ones(5, 6), slice(-2, None)), (5, 2)),
+        (lambda: results(torch.Tensor.float, torch.zeros(5, dtype=torch.int64), sizes=[7]), (5, 7)),
         (lambda: results(torch.matmul, torch.ones(2, 3), torch.ones(3, 2)), (3, 3)),
         (lambda: results(torch.zeros, 97, 3, sizes=[131]), (131, 3)),
         (lambda: results(torch.Tensor.reshape, torch.ones(2, 3, 4), 6, 4), (4, 6)),

@@ -47,3 +47,25 @@ def test_letters_that_another_einsum_writes():
     assert more_for(f, "einsum", '"bs->bs"')[0] < 0, "what comes of it is what the next one takes"
     assert more_for(f, "einsum", '"bs->s"')[1] == 0
     assert more_for(f, "einsum", '"sb->b"')[1] == 0, "what it takes stands elsewhere as well"
+
+
+def test_a_weight_that_is_turned_round_as_another_one_is():
+    def alike(x: Tensor["B", 4]):
+        return torch.matmul(x @ FIRST.T, SECOND)
+
+    def alone(x: Tensor["B", 4]):
+        return torch.matmul(x @ FIRST, SECOND)
+
+    text = ".transpose(-2, -1) of an operand of"
+    assert more_for_last(alike, text) < 0
+    assert more_for_last(alone, text) == 0
+
+
+def more_for_last(function, starts: str) -> float:
+    base = base_of(function)
+    call = base.history.calls[-1]
+    edits = [one for one in rewrites(call, [], base.world) if one.text.startswith(starts)]
+    return added(edits[-1], call, base)  # of the second operand
+
+
+FIRST, SECOND = (torch.nn.Parameter(torch.zeros(4, 4)) for _ in range(2))
