@@ -20,9 +20,10 @@ from tessera.export.asked import read_example
 from tessera.export.example import Example
 from tests.export.architectures import ARCHITECTURES, Job
 from tests.export.further_architectures import FURTHER
+from tests.export.newcomers.listed import NEWCOMERS
 from tests.export.stranger_architectures import STRANGERS
 
-ALL: dict[str, Callable[[], Job]] = {**ARCHITECTURES, **FURTHER, **STRANGERS}
+ALL: dict[str, Callable[[], Job]] = {**ARCHITECTURES, **FURTHER, **STRANGERS, **NEWCOMERS}
 PASSED, REFUSED, WRONG = "passed", "refused", "WRONG"
 _TIMES = 3  # how much longer than the example, and one more: no size that the export's check takes
 _APART = 1e-3  # of the largest answer: more than any rounding of these small models

@@ -20,9 +20,10 @@ from tessera.export.formats import format_of, missing_packages
 from tests.export.architectures import ARCHITECTURES
 from tests.export.cells import PASSED, REFUSED, WRONG, Cell, run_cell
 from tests.export.further_architectures import FURTHER
+from tests.export.newcomers.listed import NEWCOMERS
 from tests.export.stranger_architectures import STRANGERS
 
-LISTS = {"known": ARCHITECTURES, "further": FURTHER, "strangers": STRANGERS}
+LISTS = {"known": ARCHITECTURES, "further": FURTHER, "strangers": STRANGERS, "newcomers": NEWCOMERS}
 ENDINGS = (".onnx", ".pt2", ".pte")
 _MARK = "cell: "
 _PATIENCE_S = 1200
