@@ -17,7 +17,9 @@ from tessera.export.empty_rows import say_zeros
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.onnx_kernels import widen
 from tessera.export.onnx_places import check_places
+from tessera.export.onnx_turned import turn_late
 from tessera.export.onnx_values import from_runtime, to_runtime
 from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
 from tessera.quantize.linear import integer_products_written
@@ -46,11 +48,17 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
         if name.startswith("module."):
             tensor.name = name.removeprefix("module.")
     model.metadata_props.update(options.metadata or {})
+    notes = [
+        f"onnxruntime has no {name} kernels on processors for {', '.join(operators)}: those compute between casts."
+        for name, operators in widen(model).items()
+    ]
+    turn_late(model)
     beside = options.weights == "beside" or (options.weights is None and _bytes(flat) > _LARGEST_SINGLE_FILE)
     translated.save(path, external_data=beside)
     return Written(
         operators=dict(Counter(node.op_type for node in model.graph.all_nodes()).most_common()),
         decomposed=_decomposed(model),
+        notes=notes,
     )
 
 
