@@ -17,9 +17,10 @@ from tessera import torch_internals
 from tessera.errors import ExportError
 from tessera.export.apart import run_apart
 from tessera.export.example import Example
+from tessera.export.executorch_operators import UNKNOWN_TO_EXECUTORCH
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
-from tessera.export.plain_operators import UNKNOWN_TO_EXECUTORCH, in_plain_operators
+from tessera.export.plain_operators import in_plain_operators
 from tessera.export.refused import refused
 from tessera.export.traced import quiet, traced
 
@@ -56,7 +57,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     largest = _largest(example, program)
     if largest != example.largest or any(node.target is scan for node in program.graph.nodes):
         program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
-    program = in_plain_operators(program, UNKNOWN_TO_EXECUTORCH)
+    program = in_plain_operators(_with_plain_weights(program), UNKNOWN_TO_EXECUTORCH)
     _let_views_copy(program)
     quantized = _is_quantized(program)
     if quantized:
@@ -129,6 +130,25 @@ def _largest(example: Example, program: ExportedProgram) -> dict[str, int]:
             if known is not None and known.upper.is_Integer and name in bounds:
                 bounds[name] = min(bounds[name], int(known.upper))
     return bounds
+
+
+def _with_plain_weights(program: ExportedProgram) -> ExportedProgram:
+    """The same with weights that lie row by row: its convolutions take no others beside inputs that do."""
+    other = {
+        name: tensor.detach().contiguous()
+        for name, tensor in program.state_dict.items()
+        if isinstance(tensor, torch.Tensor) and not tensor.is_contiguous()
+    }
+    if not other:
+        return program
+    for name, tensor in other.items():
+        parameter = isinstance(program.state_dict[name], torch.nn.Parameter)
+        program.state_dict[name] = torch.nn.Parameter(tensor, requires_grad=False) if parameter else tensor
+    named = {spec.arg.name for spec in program.graph_signature.input_specs if spec.target in other}
+    for node in program.graph.find_nodes(op="placeholder"):
+        if node.name in named:
+            node.meta["val"] = node.meta["val"].contiguous()
+    return program.run_decompositions({})  # so that what comes of them knows
 
 
 def _let_views_copy(program: ExportedProgram) -> None:
@@ -215,14 +235,32 @@ def _lower(program: ExportedProgram, partitioners: list[Any]) -> Any:
     from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
 
-    # Without the pass a buffer that changes begins as zeros, whatever it is in the model. It looks for parts of names,
-    # and torch.export's name for any buffer begins so.
-    config = ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(["b_"])])
     # Its own check takes the length of what a split gives, which makes a number of the first dimension for the whole
     # file; what the check is for, the comparison with the model finds.
     unchecked = EdgeCompileConfig(_check_ir_validity=False)
-    edge = to_edge_transform_and_lower(program, partitioner=partitioners or None, compile_config=unchecked)
-    return edge.to_executorch(config)
+
+    def planned(program: ExportedProgram, **more: Any) -> Any:
+        # Without the pass a buffer that changes begins as zeros, whatever it is in the model. It looks for parts of
+        # names, and torch.export's name for any buffer begins so.
+        config = ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(["b_"])], **more)
+        edge = to_edge_transform_and_lower(program, partitioner=partitioners or None, compile_config=unchecked)
+        return edge.to_executorch(config)
+
+    lowered = planned(copy.deepcopy(program))
+    return planned(program, remove_view_copy=False) if _has_views_beyond_their_memory(lowered) else lowered
+
+
+def _has_views_beyond_their_memory(lowered: Any) -> bool:
+    """Whether a view could be larger than what it views: its largest size is bounded term by term, so not at its best.
+
+    Such a file is not loaded. (Relative positions are shifted so: the last two dimensions, exchanged in a view.)
+    """
+    for node in lowered.exported_program().graph.nodes:
+        if getattr(node.target, "__name__", "") == "view" and len(node.args) == 2:
+            base, view = node.args[0].meta.get("spec"), node.meta.get("spec")
+            if hasattr(base, "nbytes") and hasattr(view, "nbytes") and view.nbytes() > base.nbytes():
+                return True
+    return False
 
 
 def _without_kernel(plan: Any) -> list[str]:

@@ -18,9 +18,11 @@ from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.onnx_kernels import widen
+from tessera.export.onnx_operators import UNKNOWN_TO_ONNX
 from tessera.export.onnx_places import check_places
 from tessera.export.onnx_turned import turn_late
 from tessera.export.onnx_values import from_runtime, to_runtime
+from tessera.export.plain_operators import in_plain_operators
 from tessera.export.traced import cause, line_of, line_of_node, quiet, traced
 from tessera.quantize.linear import integer_products_written
 
@@ -39,6 +41,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
     opset = _checked_opset(options.opset)
     with integer_products_written():
         program = traced(flat, example)
+    program = in_plain_operators(program, UNKNOWN_TO_ONNX)
     say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     with torch.no_grad():
         answers = flat.output_names(*example.tensors)

@@ -10,7 +10,7 @@ which multiplies with zeros what a grouped product leaves out. A histogram is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -68,39 +68,28 @@ def histogram(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return (same & inside[:, None]).sum(0).to(x.dtype)
 
 
-def sort_by_topk(x: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
-    """``torch.sort``; where numbers are equal their order is another."""
+def running_product(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    """``torch.cumprod``: of a known length in rounds of 1, 2, 4, ... places, else as the product of each beginning."""
+    x = x.to(dtype or (x.dtype if x.is_floating_point() else torch.int64))
     if not x.dim():
-        return NotImplemented
-    values, order = torch.topk(x, x.shape[dim], dim, largest=descending, sorted=True)
-    return values, order
-
-
-def zeros_like(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    """Zeros where ``torch.empty_like`` has anything."""
-    return torch.zeros(x.shape, dtype=dtype or x.dtype, device=x.device)
-
-
-def maximum_over_all(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Adaptive pooling to one place; to several it is left as it is."""
-    if any(size != 1 for size in output_size):
-        return NotImplemented
-    values, places = x.flatten(-len(output_size)).max(-1)
-    shape = (*x.shape[: -len(output_size)], *output_size)
-    return values.reshape(shape), places.reshape(shape)
+        return x.clone()
+    x = x.movedim(dim, -1)
+    length = x.shape[-1]
+    if isinstance(length, int):
+        step = 1
+        while step < length:
+            x = torch.cat([x[..., :step], x[..., step:] * x[..., :-step]], -1)
+            step *= 2
+        return x.movedim(-1, dim)
+    place = torch.arange(length, device=x.device)
+    before = place[:, None] >= place
+    return (
+        torch.where(before, x.unsqueeze(-2), torch.ones((), dtype=x.dtype, device=x.device)).prod(-1).movedim(-1, dim)
+    )
 
 
 PLAIN: dict[str, Callable[..., Any]] = {
     "aten._grouped_mm.default": grouped_product,
     "transformers.grouped_mm_fallback.default": grouped_product,  # Hugging Face's, where torch's does not compile
     "aten.histc.default": histogram,
-}
-UNKNOWN_TO_EXECUTORCH: dict[str, Callable[..., Any]] = {
-    "aten.sort.default": sort_by_topk,
-    "aten.empty_like.default": zeros_like,
-    "aten.adaptive_max_pool1d.default": maximum_over_all,
-    "aten.adaptive_max_pool2d.default": maximum_over_all,
-    "aten.__rshift__.Scalar": torch.bitwise_right_shift,
-    "aten.__lshift__.Scalar": torch.bitwise_left_shift,
-    "aten.__and__.Scalar": torch.bitwise_and,
 }

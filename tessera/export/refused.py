@@ -20,13 +20,23 @@ def refused(flat: FlatCall, program: ExportedProgram, form: str, error: Exceptio
     named = [name.replace("::", ".") for name in _OPERATOR.findall(str(error))]
     # A converter may speak of others too, as of those that it knows; at fault is one that the model has.
     at_fault = next((name for name in named if name in nodes), named[0] if named else "")
+    node = nodes.get(at_fault) or nodes.get(_as_called(at_fault, nodes))
     words = f"no operator of it for {at_fault}" if at_fault else cause(error)
     return ExportError(
         f"{type(flat.module).__name__} could not be written for {form}: {words}.",
         "A file is written when every operator of the model exists in its format.",
         "Write that part with other operators, or see which formats take it with tessera export --try-all.",
-        line_of_node(nodes[at_fault]) if at_fault in nodes else None,
+        None if node is None else line_of_node(node),
     )
+
+
+def _as_called(name: str, nodes: dict[str, torch.fx.Node]) -> str:
+    """The operator of the model that became ``name``, as ``max_pool3d`` becomes ``max_pool3d_with_indices``."""
+    bare = name.removeprefix("aten.").strip("_")
+    fitting = [
+        each for each in nodes if each.startswith("aten.") and bare.startswith(each.removeprefix("aten.").strip("_"))
+    ]
+    return max(fitting, key=len, default="")
 
 
 def _first_nodes(program: ExportedProgram) -> dict[str, torch.fx.Node]:

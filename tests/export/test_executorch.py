@@ -90,6 +90,54 @@ def test_attention_whose_views_were_written_out_and_a_sort(tmp_path):
     assert report.operators["aten::topk"] == 1
 
 
+class Activated(torch.nn.Module):
+    """What XNNPACK computes with other arguments than these."""
+
+    def forward(self, x):
+        nn = torch.nn.functional
+        return nn.gelu(x, approximate="tanh"), nn.selu(x), nn.celu(x, 2.0), nn.elu(x, 0.7), nn.gelu(x)
+
+
+def test_activations_keep_their_arguments(tmp_path):
+    x = torch.linspace(-4, 4, 24).view(3, 8)
+    report = export(Activated(), tmp_path / "model.pte", x, measure=False)
+    assert report.accepted
+    assert "XnnpackBackend" in report.operators
+
+
+class Loop(torch.nn.Module):
+    """Who goes where is data: a loop over the experts, as many write it."""
+
+    def forward(self, x):
+        flat = x.reshape(-1, 4)
+        answer = torch.zeros_like(flat)
+        for at in range(2):
+            (token,) = torch.where(flat.argmax(-1) % 2 == at)
+            answer.index_add_(0, token, flat[token] * (at + 1))
+        return answer.view_as(x), (x > 0).nonzero()
+
+
+@pytest.mark.slow
+def test_places_that_are_data(tmp_path):
+    x = torch.randn(2, 5, 4)
+    assert export(Loop(), tmp_path / "model.pte", x, ({0: "B", 1: "S"},), measure=False).accepted
+
+
+class Shifted(torch.nn.Module):
+    """Transformer-XL's shift: the last two dimensions exchanged in a view, a line left out, and back."""
+
+    def forward(self, x):
+        batch, queries, keys = x.shape
+        x = x.reshape(batch, keys, queries)[:, 1:].reshape(batch, queries, keys - 1)
+        return x[..., :queries]
+
+
+@pytest.mark.slow
+def test_a_view_whose_bound_is_larger_than_its_memory(tmp_path):
+    x = torch.randn(2, 5, 10)
+    assert export(Shifted(), tmp_path / "model.pte", x, ({0: "B", 1: "S", 2: "2*S"},), measure=False).accepted
+
+
 def test_state_begins_as_it_is_in_the_model_and_is_kept(tmp_path):
     class Counts(torch.nn.Module):
         def __init__(self):

@@ -6,7 +6,7 @@ from torch import nn
 
 from tessera.export.asked import read_example
 from tessera.export.export import export
-from tessera.export.plain_operators import grouped_product, histogram, maximum_over_all, sort_by_topk
+from tessera.export.plain_operators import grouped_product, histogram, running_product
 from tessera.export.traced import operators, traced
 
 
@@ -40,25 +40,13 @@ def test_a_histogram_counts_as_torchs(bins, low, high):
     assert histogram(x, bins) is NotImplemented
 
 
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("x", [torch.randn(5, 4), torch.randperm(20).view(5, 4)], ids=["floats", "whole numbers"])
-def test_a_sort_is_a_topk_of_all(x, descending):
-    for dim in (0, -1):
-        for ours, torchs in zip(sort_by_topk(x, dim, descending), x.sort(dim, descending), strict=True):
-            assert torch.equal(ours, torchs)
-    assert sort_by_topk(torch.tensor(1.0)) is NotImplemented
-
-
-@pytest.mark.parametrize(
-    ("pool", "x"),
-    [(nn.AdaptiveMaxPool1d, torch.randn(2, 3, 5)), (nn.AdaptiveMaxPool2d, torch.randn(2, 3, 4, 5))],
-    ids=["line", "plane"],
-)
-def test_pooling_to_one_place_is_a_maximum(pool, x):
-    size = [1] * (x.ndim - 2)
-    for ours, torchs in zip(maximum_over_all(x, size), pool(1, return_indices=True)(x), strict=True):
-        assert torch.equal(ours, torchs)
-    assert maximum_over_all(x, [2] * len(size)) is NotImplemented
+@pytest.mark.parametrize("dim", [0, -1])
+@pytest.mark.parametrize("length", [1, 5, 8])
+def test_a_running_product(dim, length):
+    x = torch.randn(length, 3, length)
+    x[0, 0, 0] = 0
+    torch.testing.assert_close(running_product(x, dim), x.cumprod(dim))
+    assert torch.equal(running_product(x.long(), dim), x.long().cumprod(dim))
 
 
 class Routed(nn.Module):
