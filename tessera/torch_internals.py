@@ -1028,6 +1028,22 @@ def assure(condition: bool | torch.SymBool) -> None:
     torch._check(condition)
 
 
+@contextlib.contextmanager
+def values_unchecked() -> Iterator[None]:
+    """Within, distributions do not look at the values of what they are asked, which a trace does not have.
+
+    Torch has a function that switches it off for all, and none that says what it was.
+    """
+    from torch.distributions import Distribution
+
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
 def scan_operator() -> Any:
     """The operator that stands for ``captured_scan`` in a graph that Dynamo captured."""
     from torch._higher_order_ops.scan import scan_op

@@ -18,9 +18,11 @@ from torch.export import Dim, ExportedProgram
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.example import Example
+from tessera.export.open_sizes import SizesStayOpen
 from tessera.export.plain_operators import GroupedWrittenOut, in_plain_operators
 from tessera.export.recurrent import RecurrentAsScan
 from tessera.export.untraceable import fixed_sizes, size_error
+from tessera.export.weights_alone import fold_decompositions
 from tessera.users_code import is_library, source_line_at
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -41,9 +43,12 @@ def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False)
 
     def export() -> ExportedProgram:
         bounds = _bounded(module, example) if all_rows else nullcontext()
-        with torch.no_grad(), bounds, RecurrentAsScan(all_rows=all_rows), GroupedWrittenOut():
+        modes = RecurrentAsScan(all_rows=all_rows), GroupedWrittenOut(), SizesStayOpen()
+        with torch.no_grad(), bounds, modes[0], modes[1], modes[2], torch_internals.values_unchecked():
             program = torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
-            return in_plain_operators(program)
+            program = in_plain_operators(program)
+        fold_decompositions(program)
+        return program
 
     with quiet():
         try:
