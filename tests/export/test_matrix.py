@@ -16,9 +16,13 @@ from tests.export.architectures import ARCHITECTURES
 from tests.export.cells import PASSED, REFUSED, WRONG, Cell, run_cell
 from tests.export.further_architectures import FURTHER
 from tests.export.matrix import ENDINGS, as_table, in_process
+from tests.export.newcomers.listed import NEWCOMERS
+from tests.export.stranger_architectures import STRANGERS
 
-# What refuses, and the cause that it names. Mamba's recurrence is a loop in Python over the time.
-REFUSALS = {("mamba", ending): "S (dimension 1 of input_ids) is fixed to 6" for ending in ENDINGS}
+# What refuses, and the cause that it names: recurrences that are a loop in Python over the time.
+REFUSALS = {
+    (name, ending): "S (dimension 1 of input_ids) is fixed to 6" for name in ("mamba", "rwkv") for ending in ENDINGS
+}
 
 
 @pytest.mark.parametrize("name", ["lstm", "moe"])
@@ -28,7 +32,7 @@ def test_small_ones_as_onnx(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("name", [*ARCHITECTURES, *FURTHER])
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *FURTHER, *STRANGERS, *NEWCOMERS])
 def test_every_cell(name, ending):
     if missing := missing_packages(format_of(Path(f"model{ending}"))):
         pytest.skip(f"{', '.join(missing)} is not installed")
@@ -43,7 +47,8 @@ def test_every_cell(name, ending):
 def test_nearly_all_cells_are_expected_to_pass():
     total = len(ENDINGS) * len(ARCHITECTURES)
     assert sum(name in ARCHITECTURES for name, _ in REFUSALS) <= 0.05 * total
-    assert sum(name in FURTHER for name, _ in REFUSALS) <= 0.15 * len(ENDINGS) * len(FURTHER)
+    for further in (FURTHER, STRANGERS, NEWCOMERS):
+        assert sum(name in further for name, _ in REFUSALS) <= 0.15 * len(ENDINGS) * len(further)
 
 
 @pytest.mark.parametrize("wrong", [lambda y: y + 0.01, lambda y: y[:1]], ids=["another answer", "another shape"])
