@@ -231,7 +231,8 @@ class Traced:
     """What the capture that is being compiled went through, of the user's own.
 
     Attributes:
-        frame: the name of the function that Dynamo met.
+        frame: the code of the function that Dynamo met.
+        variables: the values of its variables, before it runs.
         codes: of functions, those made inside among them.
         capture: the same object for as long as the capture lasts.
         roots: what it met: the function that began it, its arguments, functions, classes, objects.
@@ -241,7 +242,8 @@ class Traced:
         numbers: whether NumPy's own numbers are among what is returned or kept.
     """
 
-    frame: str
+    frame: types.CodeType
+    variables: list[Any]
     codes: frozenset[types.CodeType]
     capture: Any
     roots: list[Any]
@@ -259,14 +261,14 @@ def traced() -> Traced:
     output = InstructionTranslator.current_tx().output
     codes = {code for code in TracingContext.get_traced_code() or () if not is_of_a_library(code.co_filename)}
     draws = any(draw not in _DRAWS for draw, _, _ in output.random_calls)
-    frame = output.root_tx.f_code.co_name
+    frame, variables = output.root_tx.f_code, list(output.root_tx.f_locals.values())
     kept = [list(names.values()) for names in output.side_effects.store_attr_mutations.values()]
     generators = [code for code in codes if code.co_flags & inspect.CO_GENERATOR]
     leaves = bool(generators) and _holds_iterator([output.root_tx.stack, kept])
     objects = list(output.side_effects.keepalive)
     numbers = _holds_numpy_number([output.root_tx.stack, kept])
     roots = [*_values_met(output), *objects]
-    return Traced(frame, frozenset(codes), output, roots, objects, draws, leaves, numbers)
+    return Traced(frame, variables, frozenset(codes), output, roots, objects, draws, leaves, numbers)
 
 
 def _values_met(output: Any) -> Iterator[Any]:
@@ -483,6 +485,8 @@ def capturing(*, whole: bool) -> Iterator[None]:
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
+        for of_old_names in (FutureWarning, DeprecationWarning):  # a decomposition of torch calls one of torch's own
+            warnings.filterwarnings("ignore", category=of_old_names, module=r"torch\._")
         # What torch's own files do, what the Report says with the line, and what runs as it does in eager.
         for no_news in (
             "`torch.jit.script_m",

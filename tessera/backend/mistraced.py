@@ -9,9 +9,10 @@ from __future__ import annotations
 import dis
 import inspect
 import itertools
+import operator
 import random
-import sys
 import types
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,9 +21,12 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.identity_tests import identity_tests, lines_of_search, names_stored
 from tessera.backend.named_values import named_values
+from tessera.backend.own_methods import owner_of, root_of
+from tessera.backend.passes.leave_out_dropout import drops_nothing
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
-from tessera.program.provenance import line_of_trace
+from tessera.program.provenance import frames_of_trace, line_of_trace
 
 UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
 YIELD_FROM = "Dynamo loses what yield from returns in {}"
@@ -40,6 +44,11 @@ UNCLOSED = "Dynamo does not close the generator {} where it is left before its e
 NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
 FORMATTED = "Dynamo loses the format of a number in format()"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
+COMPARED = "Dynamo makes a tensor of whether, where or how often a tensor is in a list"
+SAME_DROPOUT = "Dynamo takes dropout that does nothing for another tensor than its input, and is asked"
+RESHAPED = "Dynamo takes a tensor for as large as before {}()"
+WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
+SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
 
 def why_mistraced(graph_module: fx.GraphModule) -> str:
@@ -50,7 +59,7 @@ def why_mistraced(graph_module: fx.GraphModule) -> str:
 
 def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator[str]:
     yield from _of_closures(found)
-    if "__torch_function__" in traced.frame:
+    if "__torch_function__" in traced.frame.co_name:
         yield FUNCTION_OF_TENSORS
     if traced.leaves:
         yield LEAVING_GENERATOR
@@ -80,6 +89,8 @@ def _of_function(function: types.FunctionType, holders: list[Any], called: set[s
     if any(type(holder) is CACHE for holder in holders) and not _is_pure(function):
         yield CACHED.format(function.__qualname__)
     for value, _ in named_values(function):
+        if value is weakref.ref or value is weakref.proxy:
+            yield WEAKLY
         if issubclass(type(value), type):
             yield from _of_metaclass(value, called)
 
@@ -101,7 +112,7 @@ def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[st
         yield BOUNDED_DEQUE
     if any(map(_builds_sets, traced.codes)):
         for kind in kinds:
-            if (owner := _with_own(kind, "__eq__")) is not None:
+            if (owner := owner_of(kind, "__eq__")) is not None:
                 yield EQUAL_BY_METHOD.format(owner.__qualname__)
     if "move_to_end" in called and OrderedDict in kinds:
         yield MOVED_TO_END
@@ -114,11 +125,23 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
             where = line_of_trace(node.stack_trace or "") if node.target in targets else None
             if where is not None and (where.file, where.line) in lines:
                 yield LARGEST.format(name)
+    searched = {(code.co_filename, line) for code in traced.codes for line in lines_of_search(code)}
+    for node in graph_module.graph.find_nodes(op="call_function", target=operator.eq) if searched else ():
+        where = line_of_trace(node.stack_trace or "")
+        if where is not None and (where.file, where.line) in searched:
+            yield COMPARED
     for node in graph_module.graph.nodes:
+        if node.op == "call_method" and node.target in _RESHAPING:
+            yield RESHAPED.format(node.target)
+        if node.target is operator.is_:
+            yield SAME_NUMBER
+        if drops_nothing(node) and any(_asks_about(node, code) for code in traced.codes):
+            yield SAME_DROPOUT
         if str(node.target).startswith("<Wrapped method <original __setitem__"):
             yield NUMPY_WRITES
 
 
+_RESHAPING = {"t_", "transpose_", "swapaxes_", "swapdims_", "unsqueeze_", "squeeze_", "as_strided_", "resize_as_"}
 _OF_BUILTINS: dict[str, tuple[Callable[..., Any], ...]] = {
     "max": (torch.maximum, torch.clamp),
     "min": (torch.minimum, torch.clamp),
@@ -132,6 +155,17 @@ def _lines_of_builtin(code: types.CodeType, name: str) -> set[tuple[str, int]]:
     if name not in _builtins_of(code):
         return set()
     return {(code.co_filename, line) for _, _, line in code.co_lines() if line is not None}
+
+
+def _asks_about(node: fx.Node, code: types.CodeType) -> bool:
+    """Whether a function asks with ``is`` about what a line of it computed, which is behind ``node``."""
+    lines = [line for file, line in frames_of_trace(node.stack_trace or "") if file == code.co_filename]
+    tests = list(identity_tests(code)) if lines else []
+    return any(
+        test.lines[0] <= line <= test.lines[1] or not test.names.isdisjoint(names_stored(code, line))
+        for test in tests
+        for line in lines
+    )
 
 
 def _builtins_of(code: types.CodeType) -> set[str]:
@@ -149,7 +183,7 @@ def _is_pure(function: types.FunctionType) -> bool:
     others = [value for value in values if type(value) is not types.ModuleType]
     return (
         all(name.partition(".")[0] in ("torch", "math", "numpy") for name in modules)
-        and all(callable(value) and _root(value) in ("torch", "math") for value in others)
+        and all(callable(value) and root_of(value) in ("torch", "math") for value in others)
         and not any("rand" in name or name in _IMPURE for name in code.co_names)
         and not _reads_arguments(code)
     )
@@ -177,31 +211,14 @@ def _of_metaclass(kind: type, called: set[str]) -> Iterator[str]:
         "__subclasscheck__": "issubclass" in called,
     }
     for name, matters in special.items():
-        if matters and _with_own(type(kind), name) is not None:
+        if matters and owner_of(type(kind), name) is not None:
             yield METACLASS.format(name, kind.__qualname__)
-
-
-def _with_own(kind: type, name: str) -> type | None:
-    """The class that a method written in Python comes from, unless that is one of Python's library or of torch."""
-    for owner in kind.__mro__:
-        if name in vars(owner):
-            own = isinstance(vars(owner)[name], types.FunctionType) and not _of_a_library(owner)
-            return owner if own else None
-    return None
-
-
-def _of_a_library(value: Any) -> bool:
-    return (root := _root(value)) in ("torch", "tessera") or root in sys.stdlib_module_names
-
-
-def _root(value: Any) -> str:
-    return str(getattr(value, "__module__", None) or type(value).__module__).partition(".")[0]
 
 
 def _has_object_keys(table: dict[Any, Any]) -> bool:
     """Whether tensors are among the keys, or objects of a class of the user's that says itself what is equal."""
     kinds = set(map(type, dict.keys(table)))
-    return any(issubclass(kind, torch.Tensor) or _with_own(kind, "__hash__") is not None for kind in kinds)
+    return any(issubclass(kind, torch.Tensor) or owner_of(kind, "__hash__") is not None for kind in kinds)
 
 
 def _builds_sets(code: types.CodeType) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ MULTILABEL_MARGIN = "torch traces multilabel_margin_loss wrongly where a sample 
 DOUBLE_ATTENTION = "torch compiles attention in float64 on a CPU wrongly, up to 2.12"
 OVERLAPPING = "an input that is written to has several elements in one place of memory"
 INFERENCE_TENSOR = "an inference tensor is given outside of inference mode"
+TOO_LARGE = "PyTorch refuses {} for a tensor of {}, which a kernel takes for infinity"
 PAST_AUTOGRAD = "a tensor is written to through .data, which autograd does not see"
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
@@ -89,9 +91,34 @@ def traced_wrongly(graph_module: fx.GraphModule) -> str:
         return RECURRENT_DROPOUT
     if _has_double_attention(graph_module) and not torch_internals.traces_double_attention():
         return DOUBLE_ATTENTION
+    if found := next(_numbers_too_large(graph_module), None):
+        return TOO_LARGE.format(*found)
     # Its decomposition adds the padding behind a sample's labels to the loss (seen in 2.11 to 2.13).
     called = {getattr(node.target, "__name__", "") for node in graph_module.graph.nodes}
     return MULTILABEL_MARGIN if "multilabel_margin_loss" in called else ""
+
+
+def largest_float(graph_module: fx.GraphModule) -> float:
+    """The largest Python float that may be computed with the tensors of a graph from Dynamo."""
+    dtypes = {dtype for node in graph_module.graph.nodes if (dtype := _floating_dtype(node)) is not None}
+    return min(torch.finfo(dtype).max for dtype in (*dtypes, torch.float32))
+
+
+def _numbers_too_large(graph_module: fx.GraphModule) -> Iterator[tuple[float, torch.dtype]]:
+    for node in graph_module.graph.nodes:
+        dtypes = [dtype for each in node.all_input_nodes if (dtype := _floating_dtype(each)) is not None]
+        largest = min((torch.finfo(dtype).max for dtype in dtypes), default=math.inf)
+        for value in (*node.args, *node.kwargs.values()) if dtypes else ():
+            if isinstance(value, float) and math.isfinite(value) and abs(value) > largest:
+                yield value, min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
+
+
+def _floating_dtype(node: fx.Node) -> torch.dtype | None:
+    value = node.meta.get("example_value")
+    return value.dtype if isinstance(value, torch.Tensor) and value.dtype in _FLOATING else None
+
+
+_FLOATING = (torch.float16, torch.bfloat16, torch.float32)  # what a float of Python may be too large for
 
 
 def _loses_recurrent_dropout(graph_module: fx.GraphModule) -> bool:

@@ -21,6 +21,7 @@ from tessera.capture.dispatch import Dispatch, only_captured
 from tessera.capture.line_by_line import eagerly
 from tessera.capture.shadow import ShadowedCalls, compiled_difference
 from tessera.capture.step_down import RunsEagerly, RunsEagerlyOnce, line_of_error
+from tessera.capture.unfit import refuse_given_twice
 from tessera.debug.active import SWITCH
 from tessera.debug.diff import Comparison
 from tessera.debug.mode import DebugMode
@@ -137,12 +138,17 @@ class _Compiled:
         self._stabilise, self._random = stabilise, random
         pieces = compile_pieces(self.report, precision, own_passes, tune, verify, stabilise=stabilise, random=random)
         dims = DeclaredDims(function, self.report)
+
+        def around(called: Any, args: Any, kwargs: Any) -> AbstractContextManager[None]:
+            refuse_given_twice(called, args, kwargs)
+            return dims.as_symbols(args, kwargs)
+
         self._dispatch = Dispatch(
             _call,
             _bind,
             pieces,
             whole=False,
-            around=lambda _, args, kw: dims.as_symbols(args, kw),
+            around=around,
             report=self.report,
         )
         self._shadow: ShadowedCalls | None = None

@@ -15,21 +15,25 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx
 
 from tessera import torch_internals
+from tessera.backend.identity_tests import identity_tests
+from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
 from tessera.capture.branches.giving_back import giving_back, with_decisions
-from tessera.capture.float_watch import FloatWatch, refuse_odd_floats
+from tessera.capture.float_watch import LARGEST, FloatWatch, refuse_odd_floats
 from tessera.capture.hook_watch import HookWatch
-from tessera.capture.left_alone import codes_to_leave_alone, refuse_keys_with_effects
+from tessera.capture.identity_watch import OTHER_OBJECTS, IdentityWatch, may_be_one
+from tessera.capture.left_alone import codes_to_leave_alone, users_functions
 from tessera.capture.name_watch import NameWatch
 from tessera.capture.step_down import NotCaptured, RunsEagerly, RunsEagerlyOnce
-from tessera.program import Report
+from tessera.capture.unfit import refuse_noting_arguments, why_unfit
+from tessera.program import Report, StepDown
 from tessera.random.state import get_state, set_state
 
 
@@ -146,6 +150,8 @@ class Dispatch:
         self._codes: set[types.CodeType] = set()
         self._made_under: dict[types.CodeType, Circumstances] = {}
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
+        self._unfit, self._asks = "", False  # why nothing is captured; whether a capture asks which objects are one
+        self._largest = LARGEST
 
     def __call__(self, *args: Any) -> Any:
         if self.misses and not (self._watch.holds() and self._names.holds()):
@@ -157,11 +163,18 @@ class Dispatch:
                     if reason := floats.refuses(values):
                         raise RunsEagerlyOnce(reason)
                     return run(*args)
+        if self._unfit:
+            raise RunsEagerly(self._unfit)
         refuse_odd_floats(args[self._data :])
         self.misses += 1
         _refuse(args)
-        refuse_keys_with_effects(args[: self._data])
-        looking = codes_to_leave_alone(args[: self._data])
+        called = list(users_functions(args[: self._data]))
+        self._unfit = why_unfit(called, args[: self._data], whole=self._whole)
+        if self._unfit:
+            raise RunsEagerly(self._unfit)
+        refuse_noting_arguments(args[self._data :])
+        self._asks = any(any(identity_tests(function.__code__)) for function in called)
+        looking = codes_to_leave_alone(called)
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
         self._watch.begin(args[0])
@@ -221,6 +234,11 @@ class Dispatch:
             traced = torch_internals.traced()
             self._codes |= traced.codes
             self._names.see(traced)
+            self._largest = largest_float(graph_module)
+            self._asks = self._asks or any(any(identity_tests(code)) for code in traced.codes)
+            piece = traced.frame is not self._function.__code__
+            if piece and self._asks and may_be_one(traced.variables):  # no guards are shown of it
+                self._leave_alone(OTHER_OBJECTS)
             given_back, both_ways = self._branches.check(graph_module)
             if given_back:
                 if self._whole:
@@ -239,9 +257,18 @@ class Dispatch:
         self._guarded = True
         self._names.see_guards(guards)
         needed = self._watch.needed(guards)
-        self._floats = FloatWatch(guards, self._function.__globals__)
+        kind = IdentityWatch if self._asks else FloatWatch
+        self._floats = kind(guards, self._function.__globals__, self._largest)
+        if isinstance(self._floats, IdentityWatch) and self._floats.cannot_hold(whole=_whole_only.get()):
+            self._leave_alone(OTHER_OBJECTS)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         return needed
+
+    def _leave_alone(self, reason: str) -> NoReturn:
+        """Have Dynamo run the frame that it captures as it is."""
+        if self._report is not None:
+            self._report.add(StepDown("eager", reason))
+        raise torch_internals.leave_alone()
 
     def _hit(self, guarded: torch_internals.GuardedCode, floats: FloatWatch) -> _Hit:
         names = self._function.__globals__

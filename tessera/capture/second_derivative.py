@@ -24,13 +24,18 @@ def wants_second_derivative(module: torch.nn.Module, loss: Any) -> bool:
     return any(_mentions(f, seen) for f in (*held, *methods) if isinstance(f, types.FunctionType))
 
 
+def passes_create_graph(code: types.CodeType) -> bool:
+    """Whether a function itself does, by name or in a dict of arguments."""
+    keywords = [name for constant in code.co_consts if isinstance(constant, tuple) for name in constant]
+    return WORD in code.co_names or WORD in keywords or WORD in code.co_consts
+
+
 def _mentions(function: types.FunctionType, seen: set[types.CodeType]) -> bool:
     if function.__code__ in seen or (function.__module__ or "").partition(".")[0] == "torch":
         return False
     for code in _codes(function.__code__):
         seen.add(code)
-        keywords = [name for constant in code.co_consts if isinstance(constant, tuple) for name in constant]
-        if WORD in code.co_names or WORD in keywords or WORD in code.co_consts:
+        if passes_create_graph(code):
             return True
         named = (function.__globals__.get(name) for name in code.co_names)
         if any(_mentions(other, seen) for other in named if isinstance(other, types.FunctionType)):

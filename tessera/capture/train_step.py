@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,6 +41,7 @@ from tessera.capture.shadowed_steps import ShadowedSteps
 from tessera.capture.step_arguments import check_parts
 from tessera.capture.step_down import CannotCapture, NeedsEagerStep, RunsEagerly, RunsEagerlyOnce, line_of_error
 from tessera.capture.training_job import Loop, StepOptions, TrainingJob
+from tessera.capture.unfit import refuse_given_twice
 from tessera.capture.whole_step import WholeStep
 from tessera.debug.active import SWITCH
 from tessera.debug.shadow import Shadow, resolve_verify
@@ -237,13 +239,19 @@ class TrainStep:
         self._shadow = None if verify is None else ShadowedSteps(self, verify)
         self._job.stabilise, self._job.random = stabilise, random
         dims = DeclaredDims(self._job.module, self.report)
+
+        def around(called: Any, *rest: Any) -> AbstractContextManager[None]:
+            *_, inputs, targets, named = rest
+            refuse_given_twice(called, inputs, named)
+            return dims.as_symbols(inputs, named, targets)
+
         self._whole: Dispatch | LoadedSteps | None = Dispatch(
             _forward_and_loss,
             _bind,
             self._compile_whole,
             whole=True,
             data=3,
-            around=lambda _, __, ___, inputs, targets, named: dims.as_symbols(inputs, named, targets),
+            around=around,
             report=self.report,
         )
         self._pieces: Dispatch | None = None
@@ -466,7 +474,7 @@ class TrainStep:
         """Give up the whole step: at once if it never worked, else after some failures."""
         if isinstance(reason, NeedsEagerStep) and not self._job.updated:
             return  # the optimizer did not step yet: a micro-batch before the last, or gradients that overflowed
-        if isinstance(reason, RunsEagerlyOnce):
+        if isinstance(reason, (RunsEagerly, RunsEagerlyOnce)):
             self.report.add(StepDown("eager", reason.reason))
             return
         self._failures += 1
@@ -489,7 +497,8 @@ class TrainStep:
         found = Snapshot(self._job)
         try:
             return run_in_pieces(self._job, pieces, arguments)
-        except RunsEagerlyOnce as error:
+        except (RunsEagerly, RunsEagerlyOnce) as error:
+            self._plain = isinstance(error, RunsEagerly)
             self._step_down(error)
             return run_in_pieces(self._job, _forward_and_loss, arguments)
         except TesseraError:

@@ -142,7 +142,24 @@ def _numpy_number(x):
     return x * 2, np.float32(2.5) * 2
 
 
+def _sought(x):
+    return x * 2, x[0] in [1, 0.0], [x[1]].count(1.0)
+
+
+def _asked(x):
+    y = torch.nn.functional.dropout(x, 0.5, training=False)
+    return x * (2 if y is x else 3)
+
+
+def _asked_of_others(x):
+    y = torch.nn.functional.dropout(x, 0.5, training=False)
+    z = x * 2
+    return y * (2 if z is x else 3), len(x) in [2, 3]
+
+
 WRONG = {
+    _sought: mistraced.COMPARED,
+    _asked: mistraced.SAME_DROPOUT,
     _own_draws: mistraced.OWN_DRAWS,
     _kept: mistraced.CACHED.format("_impure"),
     _of_a_metaclass: mistraced.METACLASS.format("__call__", "Made"),
@@ -165,11 +182,20 @@ def test_runs_as_plain_python(function):
     assert not compiled.report.compilations
 
 
-@pytest.mark.parametrize("function", [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context])
+@pytest.mark.parametrize(
+    "function", [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context, _asked_of_others]
+)
 def test_what_is_captured_well_is_captured(function):
     compiled, x = tessera.compile(function), torch.arange(3.0)
     compiled(x)
     assert not compiled.report.step_downs
+
+
+def test_floats_that_are_asked_whether_they_are_one():
+    compiled, x = tessera.compile(lambda x, a, b: x * (a if a is b else 1.0)), torch.arange(3.0)
+    for k in (1.5, 2.5, 3.5):
+        assert compiled(x, k, k).tolist() == (x * k).tolist()
+        assert compiled(x, k, float(str(k))).tolist() == x.tolist()
 
 
 def test_the_keys_of_a_dict():

@@ -1,5 +1,7 @@
 """Graphs that compilation would get wrong in silence are recognised, harmless neighbours are not."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,10 @@ from tessera.backend.unsafe_graphs import (
     PAST_AUTOGRAD,
     RECURRENT_DROPOUT,
     SHARED_MEMORY,
+    TOO_LARGE,
+    largest_float,
     refused_by_autograd,
+    traced_wrongly,
     why_unsafe,
 )
 
@@ -198,3 +203,14 @@ def test_data_that_is_replaced():
     tessera.compile(replace)(x, torch.ones(3)).sum().backward()
     assert x.grad.tolist() == [3, 3, 3]
     assert x.detach().tolist() == [2, 2, 2]
+
+
+def test_numbers_that_a_tensor_cannot_hold():
+    half, wide = torch.ones(3, dtype=torch.float16), torch.ones(3)
+    assert traced_wrongly(captured(lambda x: x > 1e5, half)) == TOO_LARGE.format(1e5, torch.float16)
+    assert traced_wrongly(captured(lambda x: x * 1e39, wide)) == TOO_LARGE.format(1e39, torch.float32)
+    fine = ((lambda x: x > 1e5, wide), (lambda x: (x > math.inf, x * 1e-9), half), (lambda x: x > 1e39, wide.double()))
+    for f, x in fine:
+        assert traced_wrongly(captured(f, x)) == ""
+    assert largest_float(captured(lambda x: x * 2, half)) == 65504
+    assert largest_float(captured(lambda x: x * 2, wide.double())) == torch.finfo(torch.float32).max

@@ -59,3 +59,24 @@ def test_arguments_are_looked_at_wherever_they_are():
     for value, reason in ((-0.0, NEGATIVE_ZERO), (1e39, TOO_LARGE)):
         with pytest.raises(RunsEagerlyOnce, match=reason):
             refuse_odd_floats([1.0, {"a": [value]}])
+
+
+def test_a_float_beyond_float16_raises_what_pytorch_raises():
+    f, x = tessera.compile(lambda x, k: (x.clamp(max=k), x * k)), torch.ones(3, dtype=torch.float16)
+    for k in (1.0, 2.0, 3.0, 1e5, 4.0, math.inf):
+        if k == 1e5:
+            with pytest.raises(RuntimeError, match="cannot be converted to type"):
+                f(x, k)
+        else:
+            assert f(x, k)[1].tolist() == [k] * 3
+    assert f(x.float(), 1e5)[1].tolist() == [1e5] * 3
+    assert [s.reason for s in f.report.step_downs] == [TOO_LARGE]
+
+
+def test_a_parameter_of_float16_and_a_float_that_changes():
+    weight = torch.ones(3, dtype=torch.float16)
+    f = tessera.compile(lambda k: weight.clamp(max=k))
+    for k in (0.5, 2.0, 3.0):
+        assert f(k).tolist() == [min(k, 1)] * 3
+    with pytest.raises(RuntimeError, match="cannot be converted to type"):
+        f(1e5)

@@ -55,11 +55,10 @@ def test_the_forward_of_a_class(monkeypatch, inside):
 
 
 def test_only_what_was_used_is_watched():
-    names = dict(globals())
-    function = types.FunctionType(_shadowed.__code__, names)
+    names, code = dict(globals()), _shadowed.__code__
+    function = types.FunctionType(code, names)
     watch = NameWatch()
-    codes = frozenset({function.__code__})
-    watch.see(torch_internals.Traced("f", codes, watch, [function], [], draws=False, leaves=False))
+    watch.see(torch_internals.Traced(code, [], frozenset({code}), watch, [function], [], draws=False, leaves=False))
     assert watch.holds()
     names["min"] = 1
     assert watch.holds()

@@ -22,15 +22,16 @@ from tessera.backend.rewrite import Captured, EarlyPass
 def leave_out_dropout(captured: Captured) -> int:
     """Replace every dropout that does nothing by its input; returns how many there were."""
     graph = captured.graph_module.graph
-    found = [node for node in graph.nodes if node.op == "call_function" and _drops_nothing(node)]
+    found = [node for node in graph.nodes if drops_nothing(node)]
     for node in found:
         node.replace_all_uses_with(_arguments(node)["input"])
         graph.erase_node(node)
     return len(found)
 
 
-def _drops_nothing(node: fx.Node) -> bool:
-    if node.target not in (functional.dropout, torch.dropout):
+def drops_nothing(node: fx.Node) -> bool:
+    """Whether a node of what Dynamo captured is dropout that returns its input."""
+    if node.op != "call_function" or node.target not in (functional.dropout, torch.dropout):
         return False
     arguments = _arguments(node)
     training, p = arguments["training"], arguments["p"]

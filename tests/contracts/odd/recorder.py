@@ -223,7 +223,7 @@ class _Events(io.TextIOBase):
         self.events = events
 
     def write(self, text: str) -> int:
-        if self.events and self.events[-1][:1] == ["prints"]:
+        if self.events and isinstance(self.events[-1], list) and self.events[-1][0] == "prints":
             self.events[-1][1] += text
         else:
             self.events.append(["prints", text])

@@ -1,0 +1,92 @@
+"""Equal values of which a captured function asks whether they are one object; Dynamo guards only what they equal.
+
+f(x, a, a)    f(x, a, copy_of_a)    with    x * 2 if a is b else x * 3    inside: both calls pass the same guards
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from tessera import torch_internals
+from tessera.capture.assumptions import CannotFollow, Globals, parsed
+from tessera.capture.float_watch import FloatWatch, Getter, getter
+
+OTHER_OBJECTS = "equal values may be one object or several, and the function asks with `is`"
+
+
+class IdentityWatch(FloatWatch):
+    """The values that a capture may have compared with ``is``, and the floats that it read.
+
+    Args:
+        guards: of the capture.
+        names: the globals of the captured function.
+        largest: the largest float that a tensor can be computed with.
+    """
+
+    def __init__(self, guards: Sequence[torch_internals.Guard], names: Mapping[str, Any], largest: float) -> None:
+        super().__init__(guards, names, largest)
+        layers = [g.name for g in guards if isinstance(g.value, torch.nn.Module) and _is_torchs(type(g.value))]
+        of_layers = re.compile("|".join(f"{re.escape(name)}\\b" for name in layers) or "(?!)")
+        groups: dict[tuple[type, Hashable], dict[str, tuple[Getter, Any]]] = {}
+        for guard in guards:
+            if guard.has_value and (key := _key(guard.value)) is not None and not of_layers.match(guard.name):
+                with contextlib.suppress(CannotFollow):
+                    get = getter(parsed(guard.name), Globals(names, {}))
+                    groups.setdefault(key, {})[guard.name] = get, guard.value
+        several = [(kind, list(group.values())) for (kind, _), group in groups.items() if len(group) > 1]
+        self._groups = [
+            (kind, [get for get, _ in group], _pattern([value for _, value in group])) for kind, group in several
+        ]
+
+    def cannot_hold(self, *, whole: bool) -> bool:
+        """Whether the capture is wrong already, or nobody would look: nothing of ours is asked before a piece runs.
+
+        Of two tuples Dynamo says that they are two, also where they are one.
+        """
+        tuples = any(len(set(pattern)) < len(pattern) for kind, _, pattern in self._groups if kind is tuple)
+        return tuples or (bool(self._groups) and not whole)
+
+    def refuses(self, values: Mapping[str, Any]) -> str:
+        """Why the capture would answer otherwise than Python for what is behind ``values``."""
+        for _, getters, pattern in self._groups:
+            if _pattern([get(values) for get in getters]) != pattern:
+                return OTHER_OBJECTS
+        return super().refuses(values)
+
+
+def may_be_one(values: Sequence[object]) -> bool:
+    """Whether some of ``values``, nested, are equal and of a kind that another call may give as one object, or two."""
+    keys = [key for value in torch_internals.flattened(values)[0] if (key := _key(value)) is not None]
+    keys += [key for value in values if isinstance(value, tuple | list | dict) and (key := _key(value)) is not None]
+    return len(set(keys)) < len(keys)
+
+
+def _key(value: object) -> tuple[type, Hashable] | None:
+    """What values have in common that may be one object in one call and several in the next."""
+    kind = type(value)
+    match value:
+        case str() | bytes() if kind in (str, bytes) and len(value) > 1:
+            return kind, value
+        case int() | float() | complex() if kind in (int, float, complex) and value not in _SMALL:
+            return kind, value
+        case tuple() | list() | dict() | set() if kind in (tuple, list, dict, set) and value != ():
+            return kind, len(value)
+    return None
+
+
+_SMALL = range(-5, 257)  # Python has one object for each of these
+
+
+def _pattern(values: Sequence[object]) -> list[int]:
+    """For each value, the place of the first that is the same object."""
+    first: dict[int, int] = {}
+    return [first.setdefault(id(value), place) for place, value in enumerate(values)]
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "torch"
