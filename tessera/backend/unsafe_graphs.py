@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import operator
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -99,18 +100,34 @@ def traced_wrongly(graph_module: fx.GraphModule) -> str:
 
 
 def largest_float(graph_module: fx.GraphModule) -> float:
-    """The largest Python float that may be computed with the tensors of a graph from Dynamo."""
-    dtypes = {dtype for node in graph_module.graph.nodes if (dtype := _floating_dtype(node)) is not None}
-    return min(torch.finfo(dtype).max for dtype in (*dtypes, torch.float32))
+    """The largest Python float that may be given in place of those that a graph from Dynamo takes."""
+    of_symbols = (dtype for node, dtype in _holders(graph_module) if any(map(_is_symbol, node.all_input_nodes)))
+    return min(torch.finfo(dtype).max for dtype in (*of_symbols, torch.float32))
 
 
 def _numbers_too_large(graph_module: fx.GraphModule) -> Iterator[tuple[float, torch.dtype]]:
+    for node, dtype in _holders(graph_module):
+        for value in (*node.args, *node.kwargs.values()):
+            if isinstance(value, float) and math.isfinite(value) and abs(value) > torch.finfo(dtype).max:
+                yield value, dtype
+
+
+def _holders(graph_module: fx.GraphModule) -> Iterator[tuple[fx.Node, torch.dtype]]:
+    """The nodes whose numbers PyTorch has to hold in the dtype of a tensor; plain arithmetic is done in float32."""
     for node in graph_module.graph.nodes:
-        dtypes = [dtype for each in node.all_input_nodes if (dtype := _floating_dtype(each)) is not None]
-        largest = min((torch.finfo(dtype).max for dtype in dtypes), default=math.inf)
-        for value in (*node.args, *node.kwargs.values()) if dtypes else ():
-            if isinstance(value, float) and math.isfinite(value) and abs(value) > largest:
-                yield value, min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
+        dtypes = {dtype for each in node.all_input_nodes if (dtype := _floating_dtype(each)) is not None}
+        if dtypes and not (dtypes == {torch.float16} and node.target in _ARITHMETIC):
+            yield node, min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
+
+
+_ARITHMETIC = (
+    *(getattr(operator, prefix + name) for name in ("add", "sub", "mul", "truediv") for prefix in ("", "i")),
+    *(operator.gt, operator.ge, operator.lt, operator.le, operator.eq, operator.ne),
+)
+
+
+def _is_symbol(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("example_value"), torch.SymFloat)
 
 
 def _floating_dtype(node: fx.Node) -> torch.dtype | None:
