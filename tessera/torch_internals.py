@@ -282,6 +282,37 @@ def _values_met(output: Any) -> Iterator[Any]:
         yield from (known[name] for name in ("value", "fn", "wrapper_obj") if name in known)
 
 
+@dataclass(frozen=True)
+class Symbols:
+    """What the capture that is being compiled takes for symbols.
+
+    Attributes:
+        any: whether there are some.
+        numbers: whether Python's numbers are among them, and not sizes of tensors alone.
+        elements: whether these are numbers in containers.
+    """
+
+    any: bool
+    numbers: bool
+    elements: bool
+
+
+def symbols() -> Symbols:
+    """Ask Dynamo; only while it hands a graph to a backend."""
+    from torch._dynamo.source import TensorPropertySource
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    environment: Any = InstructionTranslator.current_tx().output.shape_env
+    sources = [source for of_symbol in environment.var_to_sources.values() for source in of_symbol[:1]]
+    numbers = [source for source in sources if not isinstance(source, TensorPropertySource)]
+    names = [source.name if isinstance(source.name, str) else source.name() for source in numbers]
+    elements = any(name.endswith("]") and not _ARGUMENT.fullmatch(name) for name in names)
+    return Symbols(bool(sources), bool(numbers), elements)
+
+
+_ARGUMENT = re.compile(r"L\['(\w+'\]|(args|inputs|targets)'\]\[\d+\]|(kwargs|named)'\]\['\w+'\])")
+
+
 def _holds_numpy_number(variables: Any) -> bool:
     """Whether an array without dimensions is among ``variables``, which is what Dynamo makes of a NumPy number."""
     from torch._dynamo.variables.base import VariableTracker
@@ -485,6 +516,8 @@ def capturing(*, whole: bool) -> Iterator[None]:
     with config.patch(settings), warnings.catch_warnings():
         # torch warns about its own doings while tracing; where a user made warnings errors, that would end the capture.
         warnings.filterwarnings("default", module=r"torch\.")
+        # Once is enough of what an operator warns of: Dynamo runs it first, then whoever traces it anew.
+        warnings.filterwarnings("ignore", module=r"torch\.(fx|_functorch|_inductor|_subclasses)\.")
         for of_old_names in (FutureWarning, DeprecationWarning):  # a decomposition of torch calls one of torch's own
             warnings.filterwarnings("ignore", category=of_old_names, module=r"torch\._")
         # What torch's own files do, what the Report says with the line, and what runs as it does in eager.

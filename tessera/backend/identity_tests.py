@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _SINGLE = (None, True, False, ...)  # there is one of each
@@ -17,10 +17,12 @@ class IdentityTest:
     Attributes:
         lines: the first and the last line of the expression.
         names: of the variables in it.
+        parts: the attributes and keys in it.
     """
 
     lines: tuple[int, int]
     names: frozenset[str]
+    parts: frozenset[str]
 
 
 def identity_tests(code: types.CodeType) -> Iterator[IdentityTest]:
@@ -32,26 +34,20 @@ def identity_tests(code: types.CodeType) -> Iterator[IdentityTest]:
         before.append(instruction)
 
 
+def names_asked_about(codes: Iterable[types.CodeType]) -> frozenset[str]:
+    """The variables, attributes and keys that functions ask about; empty where none asks."""
+    tests = [test for code in codes for test in identity_tests(code)]
+    return frozenset().union(*(test.names | test.parts | {""} for test in tests))
+
+
 def names_stored(code: types.CodeType, line: int) -> set[str]:
     """The variables that a line of a function assigns."""
     return {
         name
         for instruction in dis.get_instructions(code)
-        if _begin(instruction)[0] == line and instruction.opname.startswith("STORE_")
+        if begin(instruction)[0] == line and instruction.opname.startswith("STORE_")
         for name in _variables(instruction)
     }
-
-
-def lines_of_search(code: types.CodeType) -> set[int]:
-    """The lines where something is sought in a container: with ``in``, or by a method of lists."""
-    return {
-        _begin(instruction)[0]
-        for instruction in dis.get_instructions(code)
-        if instruction.opname == "CONTAINS_OP" or instruction.argval in _OF_LISTS
-    }
-
-
-_OF_LISTS = ("count", "index", "remove")
 
 
 def _is_single(instruction: dis.Instruction) -> bool:
@@ -61,11 +57,15 @@ def _is_single(instruction: dis.Instruction) -> bool:
 
 
 def _test(question: dis.Instruction, before: list[dis.Instruction]) -> IdentityTest:
-    inside = [instruction for instruction in before if _begin(instruction) >= _begin(question)]
+    inside = [instruction for instruction in before if begin(instruction) >= begin(question)]
     names = [name for each in inside if each.opname.startswith("LOAD_") for name in _variables(each)]
-    first = _begin(question)[0]
+    parts = [each.argval for each in inside if each.opname in _PARTS and isinstance(each.argval, str)]
+    first = begin(question)[0]
     end = question.positions.end_lineno if question.positions else None
-    return IdentityTest((first, end or first), frozenset(names))
+    return IdentityTest((first, end or first), frozenset(names), frozenset(parts))
+
+
+_PARTS = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_CONST")
 
 
 def _variables(instruction: dis.Instruction) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _variables(instruction: dis.Instruction) -> tuple[str, ...]:
     return instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
 
 
-def _begin(instruction: dis.Instruction) -> tuple[int, int]:
+def begin(instruction: dis.Instruction) -> tuple[int, int]:
     """Line and column; zeros where Python was told to keep none."""
     place = instruction.positions
     return (place.lineno or 0, place.col_offset or 0) if place else (0, 0)

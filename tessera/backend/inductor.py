@@ -22,6 +22,7 @@ from tessera.backend.native import NativeProgram, make_native
 from tessera.backend.rewrite import Pass
 from tessera.backend.runner import run_pipeline
 from tessera.backend.tuning import Run, tuned
+from tessera.backend.whole_division import refuse_division_by_zero
 from tessera.backend.wrapper_calls import records_of
 from tessera.program import Compilation, Program, copy_graph
 
@@ -62,7 +63,11 @@ def compile_program(
 
     ``tune`` is how many seconds other ways to compile it may be tried; None: none is. ``keep_original`` keeps a copy
     of the Program as it comes.
+
+    Raises:
+        MayDivideByZero: a kernel could end the process.
     """
+    refuse_division_by_zero(program.graph)
     started = time.perf_counter()
     original = replace(program, graph_module=copy_graph(program.graph_module), notes=[]) if keep_original else None
     record = CacheRecord(program)

@@ -21,10 +21,11 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.identity_tests import identity_tests, lines_of_search, names_stored
+from tessera.backend.identity_tests import identity_tests, names_stored
 from tessera.backend.named_values import named_values
 from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
+from tessera.backend.searches import lines_of_search, searches_symbols
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
 from tessera.program.provenance import frames_of_trace, line_of_trace
 
@@ -47,6 +48,7 @@ MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 COMPARED = "Dynamo makes a tensor of whether, where or how often a tensor is in a list"
 SAME_DROPOUT = "Dynamo takes dropout that does nothing for another tensor than its input, and is asked"
 RESHAPED = "Dynamo takes a tensor for as large as before {}()"
+SOUGHT = "Dynamo finds no number among sizes and numbers that change from call to call"
 WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
@@ -65,6 +67,8 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
         yield LEAVING_GENERATOR
     if traced.numbers:
         yield NUMPY_NUMBER
+    if searches_symbols(traced.codes, torch_internals.symbols()):
+        yield SOUGHT
     for code in traced.codes:
         if torch_internals.uses_result_of_yield_from(code):
             yield YIELD_FROM.format(code.co_qualname)
@@ -128,7 +132,8 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
     searched = {(code.co_filename, line) for code in traced.codes for line in lines_of_search(code)}
     for node in graph_module.graph.find_nodes(op="call_function", target=operator.eq) if searched else ():
         where = line_of_trace(node.stack_trace or "")
-        if where is not None and (where.file, where.line) in searched:
+        compares = isinstance(node.meta.get("example_value"), torch.Tensor)  # and not two symbols
+        if compares and where is not None and (where.file, where.line) in searched:
             yield COMPARED
     for node in graph_module.graph.nodes:
         if node.op == "call_method" and node.target in _RESHAPING:

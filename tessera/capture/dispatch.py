@@ -21,7 +21,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.identity_tests import identity_tests
+from tessera.backend.identity_tests import names_asked_about
 from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
@@ -150,7 +150,8 @@ class Dispatch:
         self._codes: set[types.CodeType] = set()
         self._made_under: dict[types.CodeType, Circumstances] = {}
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
-        self._unfit, self._asks = "", False  # why nothing is captured; whether a capture asks which objects are one
+        self._unfit = ""  # why nothing is captured
+        self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
         self._largest = LARGEST
 
     def __call__(self, *args: Any) -> Any:
@@ -173,7 +174,7 @@ class Dispatch:
         if self._unfit:
             raise RunsEagerly(self._unfit)
         refuse_noting_arguments(args[self._data :])
-        self._asks = any(any(identity_tests(function.__code__)) for function in called)
+        self._asks = names_asked_about(function.__code__ for function in called)
         looking = codes_to_leave_alone(called)
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
@@ -235,7 +236,7 @@ class Dispatch:
             self._codes |= traced.codes
             self._names.see(traced)
             self._largest = largest_float(graph_module)
-            self._asks = self._asks or any(any(identity_tests(code)) for code in traced.codes)
+            self._asks |= names_asked_about(traced.codes)
             piece = traced.frame is not self._function.__code__
             if piece and self._asks and may_be_one(traced.variables):  # no guards are shown of it
                 self._leave_alone(OTHER_OBJECTS)
@@ -257,10 +258,12 @@ class Dispatch:
         self._guarded = True
         self._names.see_guards(guards)
         needed = self._watch.needed(guards)
-        kind = IdentityWatch if self._asks else FloatWatch
-        self._floats = kind(guards, self._function.__globals__, self._largest)
-        if isinstance(self._floats, IdentityWatch) and self._floats.cannot_hold(whole=_whole_only.get()):
-            self._leave_alone(OTHER_OBJECTS)
+        names = self._function.__globals__
+        self._floats = FloatWatch(guards, names, self._largest)
+        if self._asks:
+            self._floats = watch = IdentityWatch(guards, names, self._largest, self._asks)
+            if watch.cannot_hold(whole=_whole_only.get()):
+                self._leave_alone(OTHER_OBJECTS)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         return needed
 

@@ -6,6 +6,7 @@ f(x, a, a)    f(x, a, copy_of_a)    with    x * 2 if a is b else x * 3    inside
 from __future__ import annotations
 
 import contextlib
+import enum
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -26,18 +27,29 @@ class IdentityWatch(FloatWatch):
         guards: of the capture.
         names: the globals of the captured function.
         largest: the largest float that a tensor can be computed with.
+        named: the variables, attributes and keys where the function asks.
     """
 
-    def __init__(self, guards: Sequence[torch_internals.Guard], names: Mapping[str, Any], largest: float) -> None:
+    def __init__(
+        self,
+        guards: Sequence[torch_internals.Guard],
+        names: Mapping[str, Any],
+        largest: float,
+        named: frozenset[str],
+    ) -> None:
         super().__init__(guards, names, largest)
         layers = [g.name for g in guards if isinstance(g.value, torch.nn.Module) and _is_torchs(type(g.value))]
-        of_layers = re.compile("|".join(f"{re.escape(name)}\\b" for name in layers) or "(?!)")
+        of_layers = re.compile("|".join(rf"{re.escape(name)}[.\[]" for name in layers) or "(?!)")
         groups: dict[tuple[type, Hashable], dict[str, tuple[Getter, Any]]] = {}
         for guard in guards:
             if guard.has_value and (key := _key(guard.value)) is not None and not of_layers.match(guard.name):
                 with contextlib.suppress(CannotFollow):
                     get = getter(parsed(guard.name), Globals(names, {}))
                     groups.setdefault(key, {})[guard.name] = get, guard.value
+        for group in groups.values():
+            for name in list(group) if len(group) > _MANY else ():
+                if not named.intersection(re.findall(r"\w+", name)[-1:]):
+                    del group[name]
         several = [(kind, list(group.values())) for (kind, _), group in groups.items() if len(group) > 1]
         self._groups = [
             (kind, [get for get, _ in group], _pattern([value for _, value in group])) for kind, group in several
@@ -76,9 +88,14 @@ def _key(value: object) -> tuple[type, Hashable] | None:
             return kind, value
         case tuple() | list() | dict() | set() if kind in (tuple, list, dict, set) and value != ():
             return kind, len(value)
+        case type() | enum.Enum() | torch.Tensor():
+            return None  # guarded, or there is one of each
+        case _ if isinstance(value, torch.nn.Module) or not (_is_torchs(kind) or kind.__module__ == "builtins"):
+            return kind, None
     return None
 
 
+_MANY = 16  # layers of a kind; of more only those that are named where the function asks
 _SMALL = range(-5, 257)  # Python has one object for each of these
 
 

@@ -4,6 +4,7 @@
 - An object of a class with ``__del__`` is made before it is known whether the frame is captured, and dropped.
 - An object with a ``__getattr__`` that notes what it is asked is asked for attributes that nobody named.
 - What is captured in pieces has other names on the stack, and no second derivative.
+- A tensor that compiled code made in inference mode is as any other.
 - An argument that is given by its place and by its name is taken for one of ``**more``.
 """
 
@@ -28,6 +29,7 @@ FINALIZED = "Dynamo makes objects of {} that nobody asked for, and {}.__del__ ru
 ASKED = "Dynamo asks an object of {} for attributes that nobody named, which its {} notes"
 STACK = "{} reads the stack, on which what is captured in pieces has other names"
 SECOND = "{} differentiates twice, and what is captured in pieces has no second derivative"
+INFERENCE = "{} asks whether a tensor was made in inference mode, where compiled code makes none"
 GIVEN_TWICE = "the argument {} is given by its place and by its name"
 
 
@@ -45,6 +47,8 @@ def why_unfit(functions: Iterable[types.FunctionType], called: Iterable[Any], *,
             return KEYED.format(function.__qualname__)
         if not whole and not _OF_STACKS.isdisjoint(function.__code__.co_names):
             return STACK.format(function.__qualname__)
+        if "is_inference" in function.__code__.co_names:
+            return INFERENCE.format(function.__qualname__)
         if not whole and passes_create_graph(function.__code__):
             return SECOND.format(function.__qualname__)
     named = [value for function in functions for value, _ in named_values(function)]

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import functools
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -151,6 +152,17 @@ def _asked(x):
     return x * (2 if y is x else 3)
 
 
+def _turned(x):
+    y = x * 2
+    y.unsqueeze_(0)
+    return x * y.shape[0] + len(y)
+
+
+def _held_weakly(x):
+    y = x * 2
+    return y[:1], weakref.ref(y)
+
+
 def _asked_of_others(x):
     y = torch.nn.functional.dropout(x, 0.5, training=False)
     z = x * 2
@@ -160,6 +172,8 @@ def _asked_of_others(x):
 WRONG = {
     _sought: mistraced.COMPARED,
     _asked: mistraced.SAME_DROPOUT,
+    _turned: mistraced.RESHAPED.format("unsqueeze_"),
+    _held_weakly: mistraced.WEAKLY,
     _own_draws: mistraced.OWN_DRAWS,
     _kept: mistraced.CACHED.format("_impure"),
     _of_a_metaclass: mistraced.METACLASS.format("__call__", "Made"),

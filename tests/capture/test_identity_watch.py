@@ -29,6 +29,36 @@ def test_python_says_which_objects_are_one(value):
         assert OTHER_OBJECTS in [entry.reason for entry in compiled.report.step_downs]
 
 
+def test_layers_and_objects_of_a_users_own():
+    one, other = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    state = {"active": one, "spare": other}
+    compiled, x = tessera.compile(lambda x: x * 2 if state["active"] is state["spare"] else x * 3), torch.ones(1)
+    assert compiled(x).item() == 3
+    state["spare"] = one
+    assert compiled(x).item() == 2
+    state["active"] = other
+    assert compiled(x).item() == 3
+
+
+def test_of_many_layers_those_that_are_named():
+    class Stack(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList([torch.nn.Linear(1, 1) for _ in range(20)])
+            self.first, self.last = self.layers[0], self.layers[1]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x * 0 + (2 if self.first is self.last else 3)
+
+    module = Stack()
+    compiled, x = tessera.compile(module), torch.ones(1)
+    assert compiled(x).item() == 3
+    module.last = module.first
+    assert compiled(x).item() == 2
+
+
 def test_in_pieces_too(capsys):
     def asks(x, a, b):
         print("asks")  # noqa: T201 - where the capture breaks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import types
 
 import pytest
@@ -10,7 +11,17 @@ import torch
 
 import tessera
 from tessera.capture.left_alone import users_functions
-from tessera.capture.unfit import ASKED, FINALIZED, GIVEN_TWICE, KEYED, refuse_given_twice, why_unfit
+from tessera.capture.unfit import (
+    ASKED,
+    FINALIZED,
+    GIVEN_TWICE,
+    INFERENCE,
+    KEYED,
+    SECOND,
+    STACK,
+    refuse_given_twice,
+    why_unfit,
+)
 
 
 def _reasons(compiled):
@@ -126,6 +137,29 @@ def test_a_module_that_only_answers_is_captured():
     compiled = tessera.compile(Answers())
     assert compiled(torch.ones(2)).tolist() == [3, 3]
     assert not compiled.report.step_downs
+
+
+def test_what_looks_at_the_stack_differentiates_twice_or_asks_for_inference_mode():
+    def named(x):
+        return x * 2, sys._getframe().f_code.co_name
+
+    def penalty(x):
+        (slope,) = torch.autograd.grad((x**3).sum(), x, create_graph=True)
+        return slope.sum()
+
+    def inferred(x):
+        with torch.inference_mode():
+            y = x * 2
+        return y.is_inference()
+
+    for function, reason in ((named, STACK), (penalty, SECOND), (inferred, INFERENCE)):
+        assert why_unfit([function], [function]) == reason.format(function.__qualname__)
+    assert not why_unfit([named, penalty], [], whole=True)
+    assert tessera.compile(named)(torch.ones(1))[1] == "named"
+    assert tessera.compile(inferred)(torch.ones(1))
+    x = torch.ones(1, requires_grad=True)
+    tessera.compile(penalty)(x).backward()
+    assert x.grad.item() == 6
 
 
 def _scaled(x, a, **more):

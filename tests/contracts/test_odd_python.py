@@ -11,6 +11,7 @@ from tests.contracts.odd import (
     arithmetic,  # noqa: F401
     attributes,  # noqa: F401 - each module puts its programs on the list
     belongings,  # noqa: F401
+    containers,  # noqa: F401
     control,  # noqa: F401
     decisions_effects,  # noqa: F401
     decisions_forms,  # noqa: F401
@@ -25,6 +26,7 @@ from tests.contracts.odd import (
     habits,  # noqa: F401
     kinds,  # noqa: F401
     layers,  # noqa: F401
+    ledgers,  # noqa: F401
     library,  # noqa: F401
     memory,  # noqa: F401
     modules,  # noqa: F401
@@ -34,26 +36,27 @@ from tests.contracts.odd import (
     objects,  # noqa: F401
     outsiders,  # noqa: F401
     outsiders_modules,  # noqa: F401
+    protocols,  # noqa: F401
+    recipes,  # noqa: F401
+    shared_memory,  # noqa: F401
+    slopes,  # noqa: F401
     surprises,  # noqa: F401
     surroundings,  # noqa: F401
+    tools,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
-    "dropout_is_asked_whether_it_is_its_input": "dropout that does nothing is not its input where Python asks inside",
-    "equal_but_not_the_same_text": "Dynamo compares equal strings and numbers with `is` by their values",
     "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
-    "finalizers_run": "Dynamo makes an object of a class before it knows whether it is captured, and drops it",
-    "inference_mode_inside": "what is made in inference mode inside is an ordinary tensor",
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
     "kernel_warns_of_what_it_is_given": "what a kernel of torch warns of, a kernel of ours does not",
-    "parameter_given_twice": "Dynamo takes f(1, a=2) for f(1) where f has **more",
-    "proxy_with_getattr": "Dynamo asks an object for attributes that nobody named, and its __getattr__ notes them",
-    "tensor_in_a_list_of_numbers": "whether a tensor is in a list is a tensor in place of a bool",
+    "number_sought_among_tensors": "Dynamo finds no number in a list of tensors",
+    "warnings_of_losses": "what a loss of torch warns of is told once, when it is captured",
+    "zip_that_is_strict": "Dynamo words the error of zip(strict=True) itself where it is caught inside",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
 

@@ -293,7 +293,7 @@ def errors_of_autograd_are_its_own(r):
 @odd
 def gradient_is_checked_for_odd_values(r):
     def f(x):
-        y = torch.where(x > 3, x.sqrt(), torch.zeros_like(x))
+        y = torch.where(x > 3, x.square(), torch.zeros_like(x))
         z = torch.nan_to_num(y / (x - 1))
         return y, z, torch.isfinite(y / (x - 1)).all()
 
