@@ -9,6 +9,7 @@ Program stay two tensors: a caller may write to one of them. Promise: bitwise.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable
 
 from torch import fx
@@ -43,13 +44,13 @@ def merge_in(graph: fx.Graph) -> int:
 
 
 def _escaping(graph: fx.Graph) -> set[fx.Node]:
-    """The returned nodes, and those of which a returned node is a view."""
+    """The returned nodes, and those of which a returned node is a view or one of several results."""
     found: set[fx.Node] = set()
     waiting = list(graph.output_node().all_input_nodes)
     while waiting:
         node = waiting.pop()
         found.add(node)
-        if torch_internals.is_view(node.target):
+        if node.target is operator.getitem or torch_internals.is_view(node.target):
             waiting += [n for n in node.all_input_nodes if n not in found]
     return found
 

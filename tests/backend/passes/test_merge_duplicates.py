@@ -86,3 +86,14 @@ def test_two_results_that_equal_a_value_inside_stay_two_tensors():
     after = run(made, X)
     assert all(map(torch.equal, after, before))
     assert after[1].data_ptr() != after[2].data_ptr()
+
+
+def test_one_of_several_results_stays_a_tensor_of_its_own():
+    def twice(x):
+        return x.sort(stable=True)[1], x.sort(stable=True)[1], x.sort(stable=True)[0] * 2
+
+    made = program(twice, X)
+    merge_duplicates(made)
+    first, second, _ = run(made, X)
+    assert torch.equal(first, second)
+    assert first.data_ptr() != second.data_ptr()
