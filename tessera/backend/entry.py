@@ -16,6 +16,7 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.bug_report import leave_bug_report
 from tessera.backend.checked import Verification, check
+from tessera.backend.explicit_casts import as_written
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.mistraced import why_mistraced
@@ -124,7 +125,11 @@ def compile_pieces(
         lowered[:] = [(run_before_autograd(captured), captured.notes)]
         try:
             compiled = torch_internals.compile_graph_pieces(
-                copy_graph(captured.graph_module), inputs, compile_one, whole, numbers.decompositions
+                copy_graph(captured.graph_module),
+                inputs,
+                as_written(looping, compile_one),
+                whole,
+                numbers.decompositions,
             )
         except Exception as error:  # whatever AOTAutograd or Inductor makes of what was rewritten
             leave_bug_report("compiler", report.subject, error, {"as captured": captured.graph_module.graph})
@@ -132,7 +137,7 @@ def compile_pieces(
             numbers.forget()
             with torch_internals.without_patterns():
                 compiled = torch_internals.compile_graph_pieces(
-                    copy_graph(looping), inputs, compile_one, whole, numbers.decompositions
+                    copy_graph(looping), inputs, as_written(looping, compile_one), whole, numbers.decompositions
                 )
         return _unless_memory_is_shared(compiled, eagerly(graph_module), graph_module, inputs)
 

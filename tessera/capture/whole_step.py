@@ -18,6 +18,7 @@ from tessera import torch_internals
 from tessera.backend.checked import Verification, check
 from tessera.backend.compile_progress import compiling
 from tessera.backend.device_precision import uses_float16
+from tessera.backend.explicit_casts import as_written
 from tessera.backend.inductor import compile_program
 from tessera.backend.loops.captured import with_loops
 from tessera.backend.mistraced import why_mistraced
@@ -55,6 +56,7 @@ class WholeStep(BoundStep):
         _refuse(graph_module, inputs, self._owned)
         _refuse_second_evaluation(job.optimizers)
         captured = Captured(job.name, graph_module, inputs, abroad=self._abroad, stabilise=job.stabilise)
+        self._compile_program = as_written(graph_module, compile_program)
         self._joint = self._joint_graph(captured)
         self._inputs = inputs
         if self._joint.views:
@@ -120,7 +122,7 @@ class WholeStep(BoundStep):
             made = StepProgram(job, self._joint, self._inputs, updates, final=final)
             made.program.notes += self._notes
             capture_seconds = time.perf_counter() - started
-            executable = compile_program(
+            executable = self._compile_program(
                 made.program,
                 capture_seconds,
                 own_passes=job.own_passes,
