@@ -27,6 +27,7 @@ from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
 from tessera.backend.searches import lines_of_search, searches_symbols
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
+from tessera.backend.unsafe_graphs import written_nodes
 from tessera.program.provenance import frames_of_trace, line_of_trace
 
 UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
@@ -49,6 +50,7 @@ COMPARED = "Dynamo makes a tensor of whether, where or how often a tensor is in 
 SAME_DROPOUT = "Dynamo takes dropout that does nothing for another tensor than its input, and is asked"
 RESHAPED = "Dynamo takes a tensor for as large as before {}()"
 SOUGHT = "Dynamo finds no number among sizes and numbers that change from call to call"
+COMPLEX_WRITTEN = "Dynamo casts a complex number that is written to real ones, which PyTorch refuses"
 WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
@@ -138,6 +140,8 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
     for node in graph_module.graph.nodes:
         if node.op == "call_method" and node.target in _RESHAPING:
             yield RESHAPED.format(node.target)
+        if any(isinstance(value, complex) for value in node.args) and written_nodes(node):
+            yield COMPLEX_WRITTEN
         if node.target is operator.is_:
             yield SAME_NUMBER
         if drops_nothing(node) and any(_asks_about(node, code) for code in traced.codes):

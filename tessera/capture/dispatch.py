@@ -22,6 +22,8 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.identity_tests import names_asked_about
+from tessera.backend.mistraced import SOUGHT
+from tessera.backend.searches import searches
 from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
@@ -62,6 +64,11 @@ def _refuse(args: Sequence[Any]) -> None:
     owned = [p for a in args if isinstance(a, torch.nn.Module) for p in a.parameters()]
     if torch_internals.fake_mode_of([*torch_internals.tensors_in(args), *owned]):
         raise RunsEagerly("an input is a FakeTensor, which holds no data")
+
+
+def _is_symbol(guard: torch_internals.Guard) -> bool:
+    """Whether a guard is about a number, and not about which."""
+    return guard.has_value and type(guard.value) in (int, float) and guard.guard_type == "TYPE_MATCH"
 
 
 _numbers = itertools.count()
@@ -152,7 +159,7 @@ class Dispatch:
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         self._unfit = ""  # why nothing is captured
         self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
-        self._largest = LARGEST
+        self._largest, self._seeks, self._has_graph = LARGEST, False, False
 
     def __call__(self, *args: Any) -> Any:
         if self.misses and not (self._watch.holds() and self._names.holds()):
@@ -175,6 +182,7 @@ class Dispatch:
             raise RunsEagerly(self._unfit)
         refuse_noting_arguments(args[self._data :])
         self._asks = names_asked_about(function.__code__ for function in called)
+        self._seeks, self._has_graph = searches(function.__code__ for function in called), False
         looking = codes_to_leave_alone(called)
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
@@ -235,7 +243,7 @@ class Dispatch:
             traced = torch_internals.traced()
             self._codes |= traced.codes
             self._names.see(traced)
-            self._largest = largest_float(graph_module)
+            self._largest, self._has_graph = largest_float(graph_module), True
             self._asks |= names_asked_about(traced.codes)
             piece = traced.frame is not self._function.__code__
             if piece and self._asks and may_be_one(traced.variables):  # no guards are shown of it
@@ -257,6 +265,8 @@ class Dispatch:
         """Which guards a capture needs; they are put down in words too, for ``captures``."""
         self._guarded = True
         self._names.see_guards(guards)
+        if self._seeks and not self._has_graph and any(map(_is_symbol, guards)):  # else the graph was looked at
+            self._leave_alone(SOUGHT)
         needed = self._watch.needed(guards)
         names = self._function.__globals__
         self._floats = FloatWatch(guards, names, self._largest)

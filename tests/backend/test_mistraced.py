@@ -158,6 +158,14 @@ def _turned(x):
     return x * y.shape[0] + len(y)
 
 
+def _written_to(x):
+    try:
+        x += 1j
+    except RuntimeError:
+        return x * 2
+    return x * 3
+
+
 def _held_weakly(x):
     y = x * 2
     return y[:1], weakref.ref(y)
@@ -174,6 +182,7 @@ WRONG = {
     _asked: mistraced.SAME_DROPOUT,
     _turned: mistraced.RESHAPED.format("unsqueeze_"),
     _held_weakly: mistraced.WEAKLY,
+    _written_to: mistraced.COMPLEX_WRITTEN,
     _own_draws: mistraced.OWN_DRAWS,
     _kept: mistraced.CACHED.format("_impure"),
     _of_a_metaclass: mistraced.METACLASS.format("__call__", "Made"),

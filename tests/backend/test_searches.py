@@ -79,6 +79,11 @@ def test_numbers_in_a_list():
     )
 
 
+def test_where_nothing_is_computed():
+    x = torch.ones(2)
+    assert SOUGHT in check(lambda x, keep: (x, 0 in keep), (x, [0, 1]), (x, [2, 3]), (x, [0, 2]), (x, [4, 0]))
+
+
 def test_the_last_of_several():
     x = torch.ones(2)
     assert SOUGHT in check(lambda x, n: (x * 2, [i for i in range(4) if i in (0, n - 1)]), (x, 2), (x, 3), (x, 4))
