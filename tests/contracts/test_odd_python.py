@@ -51,7 +51,6 @@ KNOWN = {
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
     "division_rounds_down": "the remainder of a division by infinity is NaN in a kernel",
-    "func_hessian_jvp_inside": "a capture that fails inside jvp leaves its level behind",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
