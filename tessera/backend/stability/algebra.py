@@ -110,7 +110,7 @@ class Algebra:
                 total[term] = before + factor * coefficient
                 if before and not total[term]:
                     self.note(value for _, value in parts)
-        if len(constants) > 1 and constant == 0:
+        if len(constants) > 1 and constant == 0 and not all(map(_is_complement, (v for _, v in parts))):
             self.note(value for _, value in parts)
         if len(total) > LONGEST:
             return self.make("long", *((f, v) for f, v in parts))
@@ -206,6 +206,14 @@ class Algebra:
         """``values`` cancel."""
         if self.cancelled is not None:
             self.cancelled += values
+
+
+def _is_complement(value: Value) -> bool:
+    """Whether it is ``c (1 + f(x))`` or ``c (1 - f(x))``, a distribution and no number that something is rounded at."""
+    if value.op != "linear" or len(value.args[1]) != 1:
+        return False
+    ((term, coefficient),) = value.args[1]
+    return term.op in ("erf", "tanh", "cos") and abs(coefficient) == abs(value.args[0])
 
 
 def scaled(value: Value) -> tuple[float, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import fx
@@ -15,8 +16,23 @@ _NONNEGATIVE = {
     *("exp", "sigmoid", "softmax", "abs", "cosh", "norm", "erfc", "relu", "variance", "draw", "softplus", "truth"),
     "weighted_softmax",
     "sech_squared",
+    "i0",
 }
-_KEEPS_SIGN = {"sum", "mean", "prod", "amax", "amin", "cumsum", "squeeze", "move", "cast", "detach", "selected"}
+_KEEPS_SIGN = {
+    "sum",
+    "mean",
+    "prod",
+    "amax",
+    "amin",
+    "cumsum",
+    "cumprod",
+    "squeeze",
+    "move",
+    "cast",
+    "detach",
+    "selected",
+    "power",
+}
 
 
 def is_nonnegative(value: Value) -> bool:
@@ -48,9 +64,9 @@ def is_positive(value: Value) -> bool:
     op, args = value.op, value.args
     if op == "number":
         return args[0] > 0
-    if op in ("exp", "sigmoid", "softmax", "cosh", "erfc"):
+    if op in ("exp", "sigmoid", "softmax", "cosh", "erfc", "i0", "sech_squared"):
         return True
-    if op in ("sum", "mean", "prod", "amax", "cumsum", "squeeze", "move", "cast", "detach"):
+    if op in ("sum", "mean", "prod", "amax", "cumsum", "cumprod", "squeeze", "move", "cast", "detach"):
         return is_positive(args[0])
     if op == "linear":
         return is_nonnegative(value) and (args[0] > 0 or any(is_positive(term) for term, _ in args[1]))
@@ -70,6 +86,15 @@ def is_clamped_above(value: Value) -> bool:
     if call is None:
         return False
     return call.name in ("clamp_max", "minimum") or (call.name == "clamp" and call.get(2, "max") is not None)
+
+
+def upper_bound(value: Value) -> float:
+    """The number that the user has clamped it to from above; infinity if there is none."""
+    call = _call(value)
+    if call is None or call.name not in ("clamp", "clamp_max"):
+        return math.inf
+    bound = call.get(2 if call.name == "clamp" else 1, "max")
+    return float(bound) if isinstance(bound, int | float) else math.inf
 
 
 def is_guarded(value: Value) -> bool:
@@ -94,7 +119,7 @@ def _is_largest(value: Value) -> bool:
     call = _call(value)
     if call is not None and call.name in ("maximum", "max", "fmax") and len(call.args) == 2:
         return True  # of two
-    return value.op == "amax" or (value.op == "where" and any(_is_largest(v) for v in value.parts()))
+    return value.op in ("amax", "peak") or (value.op == "where" and any(_is_largest(v) for v in value.parts()))
 
 
 def is_centred(value: Value) -> bool:

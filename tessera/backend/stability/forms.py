@@ -158,6 +158,17 @@ def log_exp_minus_one(x: Any) -> Any:
     return x + log_one_minus_exp(-x)
 
 
+def elu_plus_one(x: Any) -> Any:
+    """elu(x) + 1."""
+    above = x > 0
+    return torch.where(above, x + 1, torch.exp(torch.where(above, 0.0, x)))
+
+
+def one_minus_exp(x: Any) -> Any:
+    """1 - exp(x)."""
+    return -expm1(x)
+
+
 def log_cosh(x: Any) -> Any:
     """log(cosh(x))."""
     near = torch.abs(x) < 1
@@ -185,9 +196,32 @@ def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:
     return each[at] / functools.reduce(operator.add, [one * weight for one, weight in zip(each, weights, strict=True)])
 
 
+def peak(*parts: Any) -> Any:
+    """The largest x that has a weight, of (x, its weight, the dimensions it is summed over), ...
+
+    It is no constant to autograd, though on paper its gradient is 0: where one exponential is nearly all of a sum, its
+    own gradient is what a difference leaves, and that of the largest takes the difference's rounding away.
+    """
+    found: list[Any] = []
+    for x, weight, dims in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if isinstance(x, float):
+            continue
+        least = x if isinstance(weight, float) else torch.where(weight.detach() == 0, -math.inf, x)
+        found.append(torch.amax(least, dims, keepdim=True) if dims else least)
+    largest = functools.reduce(torch.maximum, found)
+    largest = torch.clamp(largest, min=0.0) if 3 * len(found) < len(parts) else largest
+    return torch.where(torch.isfinite(largest), largest, 0.0)
+
+
+def exp_below(x: Any, largest: Any) -> Any:
+    """exp(x - largest), and 1 where that is infinite, as it may be for an x that has no weight."""
+    below = x - largest
+    return torch.exp(torch.where(torch.isinf(torch.exp(below.detach())), 0.0, below))
+
+
 def weighted_softmax(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
     """The softmax of weighted numbers: weight exp(x) / sum(weight exp(x))."""
-    each, _ = _weighted_exp(x, weight, dims)
+    each = weight * exp_below(x, peak(x, weight, dims))
     return each / torch.sum(each, dims, keepdim=True)
 
 
@@ -208,6 +242,16 @@ def safe_softmax(x: Any, dims: tuple[int, ...]) -> Any:
 def kept(x: Any, weight: Any) -> Any:
     """What a logarithm is taken of, and 1 where that is 0 and its weight is 0 too."""
     return torch.where((weight == 0) & (x == 0), 1.0, x)
+
+
+def kl_of_logarithms(log_q: Any, log_p: Any, reduction: str) -> Any:
+    """The Kullback-Leibler divergence sum(p (log p - log q)), with nothing where p is 0."""
+    empty = log_p == -math.inf
+    log_p = torch.where(empty, 0.0, log_p)
+    each = torch.where(empty, 0.0, torch.exp(log_p) * (log_p - log_q))
+    if reduction == "batchmean":
+        return torch.sum(each) / each.shape[0]
+    return each if reduction == "none" else getattr(torch, reduction)(each)
 
 
 def bce_of_logits(x: Any, target: Any, weight: Any, reduction: str) -> Any:
@@ -240,6 +284,24 @@ def root_mean_square(x: Any, dims: tuple[int, ...]) -> Any:
     """sqrt(mean(x^2))."""
     unit = _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
     return _root(torch.mean(torch.square(x / unit), dims, keepdim=True))[0] * unit
+
+
+def power_norm(x: Any, dims: tuple[int, ...], power: float) -> Any:
+    """sum(x ** power) ** (1 / power)."""
+    unit = _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return _power_root(torch.sum(torch.pow(x / unit, power), dims, keepdim=True), power) * unit
+
+
+def power_mean(x: Any, dims: tuple[int, ...], power: float) -> Any:
+    """mean(x ** power) ** (1 / power)."""
+    unit = _unit(torch.amax(torch.abs(x.detach()), dims, keepdim=True))
+    return _power_root(torch.mean(torch.pow(x / unit, power), dims, keepdim=True), power) * unit
+
+
+def _power_root(total: Any, power: float) -> Any:
+    """Total ** (1 / power), and 0 with gradient 0 at 0."""
+    empty = total == 0
+    return torch.where(empty, 0.0, torch.pow(torch.where(empty, 1.0, total), 1 / power))
 
 
 def hypot(*values: Any) -> Any:
@@ -282,6 +344,25 @@ def covariance(x: Any, y: Any, dims: tuple[int, ...]) -> Any:
     return torch.mean(x * y, dims, keepdim=True)
 
 
+def weighted_covariance(weight: Any, x: Any, y: Any, dims: tuple[int, ...]) -> Any:
+    """sum(weight (x - m) (y - n)), where m = sum(weight x) and n = sum(weight y), and the weights add up to 1."""
+    x, y = (each - torch.sum(weight * each, dims, keepdim=True) for each in (x, y))
+    return torch.sum(weight * x * y, dims, keepdim=True)
+
+
+def central_moment(x: Any, dims: tuple[int, ...], order: int) -> Any:
+    """mean((x - mean(x)) ** order); the mean of what is left takes the rounding of the mean away."""
+    centred = x - torch.mean(x, dims, keepdim=True)
+    centred = centred - torch.mean(centred, dims, keepdim=True)
+    return torch.mean(torch.pow(centred, order), dims, keepdim=True)
+
+
+def deviations(*values: Any) -> Any:
+    """The sum of (x - m)^2, where m is the mean of the values."""
+    mean = functools.reduce(operator.add, values) / len(values)
+    return functools.reduce(operator.add, [torch.square(value - mean) for value in values])
+
+
 def squared_deviations(x: Any, dims: tuple[int, ...]) -> Any:
     """sum((x - mean(x))^2)."""
     return torch.sum(torch.square(x - torch.mean(x, dims, keepdim=True)), dims, keepdim=True)
@@ -322,44 +403,6 @@ def log_ratio(difference: Any, b: Any) -> Any:
     return torch.where(usable, ratio, torch.where(b == 0, math.inf, math.nan))
 
 
-def log_quotient(a: Any, b: Any, least: float) -> Any:
-    """log(a / b), where ``least`` is the least normal number."""
-    quotient = a.detach() / b.detach()
-    near = (quotient > 0.5) & (quotient < 2)
-    away = torch.where(near, 2.0, a), torch.where(near, 1.0, b)
-    below = torch.where(near, b, 1.0)
-    close = torch.log1p(torch.where(near, a - b, 0.0) / below)
-    return torch.where(near, close, log_product(least, 1.0, (1.0, -1.0), *away))
-
-
-def log_product(least: float, number: float, exponents: tuple[float, ...], *values: Any) -> Any:
-    """log(number * x^m * y^n * ...) as it is, and by factors where the product leaves the normal numbers."""
-    size = torch.abs(_multiplied(number, exponents, [value.detach() for value in values]))
-    inside = (size >= least) & torch.isfinite(size)
-    whole = torch.log(_multiplied(number, exponents, [torch.where(inside, value, 1.0) for value in values]))
-    parts, odd = [], []
-    for value, exponent in zip(values, exponents, strict=True):
-        far = torch.where(inside, 1.0, value)
-        if exponent % 1 == 0:
-            odd += [far < 0] if exponent % 2 else []
-            far = torch.abs(far)
-        parts.append(torch.log(far) * exponent)
-    apart = functools.reduce(operator.add, parts) + math.log(number)
-    if odd:
-        apart = torch.where(functools.reduce(operator.xor, odd), math.nan, apart)
-    return torch.where(inside, whole, apart)
-
-
-def _multiplied(number: float, exponents: tuple[float, ...], values: list[Any]) -> Any:
-    powers = [
-        (value if abs(e) == 1 else torch.pow(value, abs(e)), e) for value, e in zip(values, exponents, strict=True)
-    ]
-    above, below = [power for power, e in powers if e > 0], [power for power, e in powers if e < 0]
-    found = functools.reduce(operator.mul, above) if above else number
-    found = found * number if above and number != 1 else found
-    return found / functools.reduce(operator.mul, below) if below else found
-
-
 def atanh(x: Any) -> Any:
     """log((1 + x) / (1 - x)) / 2."""
     return 0.5 * (torch.log1p(x) - torch.log1p(-x))
@@ -384,6 +427,11 @@ def acosh(x: Any) -> Any:
     return torch.log1p(above + torch.sqrt(above) * torch.sqrt(x + 1))
 
 
+def acosh_of_one_plus(x: Any) -> Any:
+    """acosh(1 + x)."""
+    return torch.log1p(x + torch.sqrt(x) * torch.sqrt(x + 2))
+
+
 def logit(p: Any) -> Any:
     """log(p / (1 - p))."""
     near = torch.abs(p - 0.5) < 0.25
@@ -399,33 +447,6 @@ def log_abs_det(x: Any) -> Any:
 def log_det(x: Any) -> Any:
     """log(det(x))."""
     return torch.logdet(x)
-
-
-def log_prod(x: Any, dims: tuple[int, ...]) -> Any:
-    """log(prod(x)) of numbers of any sign."""
-    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
-    found = torch.sum(torch.log(torch.abs(x)), dims, keepdim=True)
-    return torch.where(odd & (found > -math.inf), math.nan, found)
-
-
-def power_of_prod(x: Any, dims: tuple[int, ...], exponent: float) -> Any:
-    """prod(x) ** exponent, with an exponent that is not whole."""
-    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
-    zero = torch.amin(torch.abs(x), dims, keepdim=True) == 0
-    logs = torch.log(torch.abs(torch.where(zero, 1.0, x)))
-    found = torch.exp(exponent * torch.sum(logs, dims, keepdim=True))
-    found = torch.where(odd, math.nan, found)
-    return torch.where(zero, 0.0 if exponent > 0 else math.inf, found)
-
-
-def product_of_powers(x: Any, dims: tuple[int, ...], exponent: float) -> Any:
-    """The same where all powers together are at most the largest factor, so that their product can be had as it is."""
-    odd = torch.sum(x < 0, dims, keepdim=True) % 2 == 1
-    zero = torch.amin(torch.abs(x), dims, keepdim=True) == 0
-    found = torch.pow(torch.abs(torch.where(zero, 1.0, x)), exponent)
-    for dim in dims:
-        found = torch.prod(found, dim, keepdim=True)
-    return torch.where(zero, 0.0, torch.where(odd, math.nan, found))
 
 
 def drawn(x: Any, least: float) -> Any:

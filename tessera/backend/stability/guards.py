@@ -9,13 +9,14 @@ condition; what is chosen in the end keeps its bits. The branch is followed thro
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from tessera import torch_internals
-from tessera.backend.stability.facts import is_nonnegative
+from tessera.backend.stability.facts import is_nonnegative, upper_bound
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.spelling import Call, call_of, example
 from tessera.backend.stability.writing import CannotWrite, Writer
@@ -178,7 +179,8 @@ class _Guard:
         if value is None:
             return True
         if name.startswith("exp"):
-            return not is_nonnegative(self._reader.algebra.negative(value))
+            largest = math.log(torch.finfo(example(operand).dtype).max)
+            return upper_bound(value) >= largest and not is_nonnegative(self._reader.algebra.negative(value))
         positive = value.op == "linear" and value.args[0] > 0 and is_nonnegative(value)
         return not positive and value.op not in ("exp", "sigmoid", "softmax", "cosh")
 

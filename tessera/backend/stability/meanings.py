@@ -64,6 +64,10 @@ def _log(algebra: Algebra, x: Value, base: float = math.e) -> Value:
     return algebra.scale(algebra.make("log", x), 1 / math.log(base))
 
 
+def _normal_distribution(algebra: Algebra, x: Value) -> Value:
+    return algebra.scale(algebra.make("erfc", algebra.scale(x, -math.sqrt(0.5))), 0.5)
+
+
 def _itself(name: str) -> Meaning:
     return _unary(lambda algebra, x: algebra.make(name, x))
 
@@ -82,8 +86,19 @@ MEANINGS |= {name: _itself(name) for name in (*UNARY, "relu")} | {
     "square": _unary(lambda algebra, x: algebra.power(x, 2)),
     "sqrt": _unary(lambda algebra, x: algebra.power(x, 0.5)),
     "rsqrt": _unary(lambda algebra, x: algebra.power(x, -0.5)),
+    "acosh": _itself("acosh"),
+    "arccosh": _itself("acosh"),
+    "i0": _itself("i0"),
+    "ndtr": _unary(_normal_distribution),
     "reciprocal": _unary(lambda algebra, x: algebra.power(x, -1)),
 }
+
+
+@_means("elu")
+def _elu(reader: Reader, call: Call) -> Value | None:
+    if len(call.args) > 2 or call.get(1, "alpha", 1.0) != 1 or call.kwargs.keys() - {"alpha"}:
+        return None
+    return reader.elementwise(lambda x: reader.algebra.make("elu", x), call.args[0])
 
 
 @_means("add", "sub")
@@ -148,6 +163,8 @@ def _power(reader: Reader, call: Call) -> Value | None:
         return reader.elementwise(lambda x: reader.algebra.power(x, float(exponent)), base)
     if isinstance(base, int | float) and base > 0:
         return reader.elementwise(lambda x: _exp(reader.algebra, reader.algebra.scale(x, math.log(base))), exponent)
+    if isinstance(base, fx.Node) and isinstance(exponent, fx.Node):
+        return reader.elementwise(lambda x, y: reader.algebra.make("power", x, y), base, exponent)
     return None
 
 
@@ -224,12 +241,12 @@ def _softmax(reader: Reader, call: Call) -> Value | None:
     return reader.algebra.make("softmax", value, (dim % max(1, tensor.dim()),))
 
 
-@_means("cumsum")
+@_means("cumsum", "cumprod")
 def _cumulate(reader: Reader, call: Call) -> Value | None:
     value, dim, tensor = reader.operand(_cast_first(call)), call.get(1, "dim"), example(call.args[0])
     if value is None or not isinstance(dim, int) or value.op == "squeeze" or tensor.dim() == 0:
         return None
-    return reader.algebra.make("cumsum", value, dim % tensor.dim())
+    return reader.algebra.make(call.name, value, dim % tensor.dim())
 
 
 @_means("det")
@@ -350,6 +367,20 @@ def _binary_cross_entropy(reader: Reader, call: Call) -> Value | None:
         return None
     given = None if weight is None else reader.operand(weight)
     return reader.algebra.make("bce", *operands, given, reduction)
+
+
+@_means("kl_div")
+def _kl(reader: Reader, call: Call) -> Value | None:
+    reduction = call.kwargs.get("reduction", "mean")
+    if len(call.args) != 2 or call.kwargs.get("log_target") or call.kwargs.get("size_average") is not None:
+        return None
+    if call.kwargs.get("reduce") is not None:
+        return None
+    x, y = map(example, call.args)
+    operands = [reader.operand(argument) for argument in call.args]
+    if None in operands or not isinstance(y, Tensor) or not torch_internals.same_shape(x.shape, y.shape):
+        return None
+    return reader.algebra.make("kl", *operands, reduction)
 
 
 @_means("where")

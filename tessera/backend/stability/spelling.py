@@ -137,6 +137,20 @@ def _functions() -> dict[Any, str]:
 _PLAIN = {
     f"special_{name}": name
     for name in (
-        *("exp2", "expm1", "log1p", "softmax", "log_softmax", "logsumexp", "logit", "xlogy", "xlog1py", "entr", "sinc"),
+        *(
+            "exp2",
+            "expm1",
+            "log1p",
+            "softmax",
+            "log_softmax",
+            "logsumexp",
+            "logit",
+            "xlogy",
+            "xlog1py",
+            "entr",
+            "sinc",
+            "ndtr",
+            "i0",
+        ),
     )
 }

@@ -10,8 +10,19 @@ from tessera.backend.stability.rules.log_products import LOG_PRODUCTS
 from tessera.backend.stability.rules.logarithms import LOGARITHMS
 from tessera.backend.stability.rules.low_precision import LOW_PRECISION
 from tessera.backend.stability.rules.quotients import QUOTIENTS
+from tessera.backend.stability.rules.removable import REMOVABLE
+from tessera.backend.stability.rules.rescaled import RESCALED
 
-TABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *CONVENTIONS, *LOW_PRECISION, *LOG_PRODUCTS)
+TABLE: tuple[Rule, ...] = (
+    *LOGARITHMS,
+    *DIFFERENCES,
+    *QUOTIENTS,
+    *REMOVABLE,
+    *RESCALED,
+    *CONVENTIONS,
+    *LOW_PRECISION,
+    *LOG_PRODUCTS,
+)
 
 _BY_OPERATION: dict[str, list[Rule]] = {}
 for _rule in TABLE:

@@ -11,7 +11,7 @@ from torch import fx
 from torch.nn import functional
 
 from tessera import torch_internals
-from tessera.backend.stability import forms
+from tessera.backend.stability import forms, products, series, tails
 from tessera.backend.stability.algebra import Value, scaled
 from tessera.backend.stability.spelling import Movement, example
 
@@ -29,6 +29,7 @@ class Writer:
         self._last = before.prev
         self._fake_mode = torch_internals.own_fake_mode(example(before))
         self.read: set[fx.Node] = set()  # what the graph held already
+        self._written: dict[Value, Any] = {}
 
     def replacement(self, value: Value) -> fx.Node:
         """A node for ``value`` that can stand in for the node it is written before.
@@ -95,8 +96,14 @@ class Writer:
             node.meta = kept | {"example_value": result}
 
     def value(self, value: Any) -> Any:
+        """``value`` as a proxy; what is no value is itself. Equal ones are one node, where their gradients meet."""
         if not isinstance(value, Value):
             return value
+        if value not in self._written:
+            self._written[value] = self._computed(value)
+        return self._written[value]
+
+    def _computed(self, value: Value) -> Any:
         if value.node is not None:
             self.read.add(value.node)
             return fx.Proxy(value.node, self.tracer)
@@ -204,6 +211,8 @@ _FORMS: dict[str, Callable[..., Any]] = {
     "erf": torch.erf,
     "erfc": torch.erfc,
     "relu": torch.relu,
+    "power": torch.pow,
+    "i0": torch.special.i0,
     "log_sigmoid": functional.logsigmoid,
     "cast": lambda x, dtype: x.to(dtype),
     "detach": lambda x: x.detach(),
@@ -213,8 +222,9 @@ _FORMS: dict[str, Callable[..., Any]] = {
     "cumsum": torch.cumsum,
     **{
         name: form
-        for name, form in vars(forms).items()
-        if not name.startswith("_") and getattr(form, "__module__", None) == forms.__name__
+        for module in (forms, products, series, tails)
+        for name, form in vars(module).items()
+        if not name.startswith("_") and getattr(form, "__module__", None) == module.__name__
     },
 }
 _WITHOUT_GRADIENT = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "expm1": torch.expm1}

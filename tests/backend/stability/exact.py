@@ -298,6 +298,11 @@ _EACH: dict[str, Callable[..., Any]] = {
     "sin": mpmath.sin,
     "cos": mpmath.cos,
     "erf": mpmath.erf,
+    "erfc": mpmath.erfc,
+    "ndtr": lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    "i0": lambda x: mpmath.besseli(0, x),
+    "acosh": mpmath.acosh,
+    "sign": mpmath.sign,
     "abs": abs,
     "neg": lambda x: -x,
     "square": lambda x: x * x,
@@ -328,6 +333,11 @@ _WHOLE: dict[str, Callable[..., Any]] = {
     "amin": _reduced(np.min),
     "mean": _reduced(_mean),
     "cumsum": lambda x, dim: _wrapped(np.cumsum(_array(x), axis=dim)),
+    "cumprod": lambda x, dim: _wrapped(np.cumprod(_array(x), axis=dim)),
+    "elu": lambda x, alpha=1.0: _wrapped(
+        np.frompyfunc(lambda v: v if v > 0 else alpha * (mpmath.exp(v) - 1), 1, 1)(_array(x))
+    ),
+    "roll": lambda x, shift, dim: _wrapped(np.roll(_array(x), shift, axis=dim)),
     "softmax": _softmax,
     "softmin": lambda x, dim, *_: _softmax(Exact(-x.data), dim),
     "log_softmax": lambda x, dim, *_: _call("log", _softmax(x, dim)),

@@ -65,15 +65,6 @@ def test_outside_of_the_domain_is_no_number(form):
     assert form(x).isnan().all()
 
 
-def test_products_of_any_sign_and_zero():
-    x = torch.tensor([[-1.0, -2.0], [-1.0, 2.0], [0.0, 3.0]])
-    found = forms.log_prod(x, (1,)).squeeze(1)
-    assert found[0].item() == pytest.approx(math.log(2))
-    assert found[1].isnan()
-    assert found[2].item() == -INF
-    assert forms.power_of_prod(x, (1,), 0.5).squeeze(1)[2].item() == 0
-
-
 def test_masked_rows_are_zero_with_no_gradient():
     x = torch.tensor([[-INF, -INF], [0.0, -INF]], requires_grad=True)
     found = forms.safe_softmax(x, (1,))

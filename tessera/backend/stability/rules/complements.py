@@ -217,6 +217,22 @@ _OF_ONE = (
         "erf is odd",
         "x < -4",
     ),
+    Rule(
+        "elu(x) + 1 -> where(x > 0, x + 1, exp(x))",
+        "linear",
+        _of_one("elu", lambda algebra, x: algebra.make("elu_plus_one", x), 1.0, 1.0),
+        "equal factors",
+        "the definition",
+        "x < -17",
+    ),
+    Rule(
+        "2 - erfc(x) -> erfc(-x)",
+        "linear",
+        _of_one("erfc", lambda algebra, x: algebra.make("erfc", algebra.negative(x)), 2.0, -1.0),
+        "the constant is twice the factor",
+        "erf is odd",
+        "x < -4",
+    ),
     Rule("exp(x) - 1 -> expm1(x)", "linear", _minus_one, "equal factors", "the definition", "|x| < 1e-7"),
 )
 

@@ -19,7 +19,12 @@ from tessera.backend.stability.algebra import Algebra, Terms, Value, scaled
 from tessera.backend.stability.facts import is_centred, is_guarded, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.complements import COMPLEMENTS, beside, without
+from tessera.backend.stability.rules.moments import MOMENTS
+from tessera.backend.stability.rules.near_one import NEAR_ONE
+from tessera.backend.stability.rules.removable import REMAINDERS
 from tessera.backend.stability.spelling import Movement, call_of
+
+REGULARISER = 1e-2  # a smaller number that two logarithms have in common keeps both from 0, and is all they share
 
 
 def _pairs(terms: Terms) -> Iterator[tuple[Value, Value, float]]:
@@ -196,7 +201,8 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
             found = algebra.scale(algebra.make("atanh", algebra.linear(0.0, terms_a)), 2.0)
         else:
             difference = _simpler(algebra, above, below)
-            if difference is None:
+            guarded = 0 < constant_a < REGULARISER and not terms_a.keys() & terms_b.keys()
+            if difference is None or guarded:
                 continue
             found = algebra.make("log_ratio", difference, below)
         return beside(algebra, constant, without(terms, a, b), c, found)
@@ -214,6 +220,36 @@ def _exponentials(algebra: Algebra, value: Value) -> Value | None:
         difference = _simpler(algebra, x, y)
         if difference is not None and not is_shifted(x):
             found = algebra.times(b, algebra.make("expm1", difference))
+            return beside(algebra, constant, without(terms, a, b), c, found)
+    return None
+
+
+def sigmoid_difference(algebra: Algebra, a: Value, b: Value) -> Value:
+    """``sigmoid(a) - sigmoid(b)`` as a product."""
+    noted, algebra.cancelled = algebra.cancelled, None
+    gap = algebra.minus(b, a)
+    algebra.cancelled = noted
+    known = gap.number
+    rest = algebra.make("one_minus_exp", gap) if known is None else algebra.number(-math.expm1(known))
+    return algebra.times(algebra.make("sigmoid", a), algebra.make("sigmoid", algebra.negative(b)), rest)
+
+
+def _sigmoids(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op == b.op == "sigmoid" and _simpler(algebra, a.args[0], b.args[0]) is not None:
+            found = sigmoid_difference(algebra, a.args[0], b.args[0])
+            return beside(algebra, constant, without(terms, a, b), c, found)
+    return None
+
+
+def _tails(algebra: Algebra, value: Value) -> Value | None:
+    """``erfc(x) - erfc(y)`` and ``erf(y) - erf(x)``."""
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op == b.op and a.op in ("erf", "erfc"):
+            x, y = (a, b) if a.op == "erfc" else (b, a)
+            found = algebra.make("erfc_difference", x.args[0], y.args[0])
             return beside(algebra, constant, without(terms, a, b), c, found)
     return None
 
@@ -326,7 +362,10 @@ DIFFERENCES = (
         "the first and second binomial formulas",
         "a near b",
     ),
+    *MOMENTS,
+    *REMAINDERS,
     *COMPLEMENTS,
+    *NEAR_ONE,
     Rule(
         "exp(a) - exp(b) -> exp(b) expm1(a - b), sinh",
         "linear",
@@ -350,6 +389,22 @@ DIFFERENCES = (
         "a - b is simpler than a and b",
         "the third binomial formula",
         "a near b",
+    ),
+    Rule(
+        "sigmoid(a) - sigmoid(b) -> sigmoid(a) sigmoid(-b) (1 - exp(b - a))",
+        "linear",
+        _sigmoids,
+        "a - b is simpler than a and b",
+        "one denominator",
+        "a, b > 17",
+    ),
+    Rule(
+        "erfc(x) - erfc(y) -> erfc(-y) - erfc(-x) where both are below 0",
+        "linear",
+        _tails,
+        "equal factors",
+        "erf is odd",
+        "x, y < -4",
     ),
     Rule(
         "1/a - 1/b -> (b - a) / (a b)",

@@ -20,7 +20,7 @@ from tessera.backend.stability.facts import is_guarded
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.spelling import example
 
-_GIVEN = ("leaf", "move", "squeeze", "expand", "cast", "abs", "relu", "kept", "norm", "prod")
+_GIVEN = ("leaf", "move", "squeeze", "expand", "cast", "abs", "relu", "kept", "norm", "root_mean_square", "prod")
 MOST = 6  # factors
 
 
@@ -32,7 +32,7 @@ def _factors(algebra: Algebra, value: Value) -> tuple[float, dict[Value, float]]
 
 
 def _is_given(value: Value) -> bool:
-    while value.op in _GIVEN[1:-2]:
+    while value.op in _GIVEN[1:-3]:
         value = value.args[0]
     return value.op in _GIVEN
 
@@ -79,7 +79,9 @@ def _dtype(value: Value) -> torch.dtype | None:
     while value.op != "leaf":
         if value.op == "cast":
             return value.args[1]
-        value = value.args[0]
+        if not (parts := value.parts()):
+            return None
+        value = parts[0]
     tensor = example(value.args[0])
     return tensor.dtype if isinstance(tensor, Tensor) else None
 

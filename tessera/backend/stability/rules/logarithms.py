@@ -14,10 +14,12 @@ import math
 
 import torch
 
-from tessera.backend.stability.algebra import Algebra, Value
+from tessera.backend.stability.algebra import Algebra, Value, scaled
 from tessera.backend.stability.facts import is_clamped_above, is_guarded, is_nonnegative, is_positive, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.differences import DIFFERENCES, root_of_square
+from tessera.backend.stability.rules.log_tails import LOG_TAILS
+from tessera.backend.stability.rules.near_one import above_one, known_logarithm
 from tessera.backend.stability.rules.quotients import length_of, quotient_as_softmax
 from tessera.backend.stability.spelling import example
 
@@ -148,11 +150,16 @@ def _determinant(algebra: Algebra, v: Value) -> Value | None:
 
 def _prod(algebra: Algebra, v: Value) -> Value | None:
     inner = v.args[0]
-    if inner.op != "prod":
+    if inner.op not in ("prod", "cumprod"):
         return None
-    if is_nonnegative(inner.args[0]):
-        return algebra.make("sum", _log(algebra, inner.args[0]), inner.args[1])
-    return algebra.make("log_prod", *inner.args)
+    x, dims = inner.args
+    if is_nonnegative(x):
+        return algebra.make("sum" if inner.op == "prod" else "cumsum", _log(algebra, x), dims)
+    beyond = above_one(algebra, x)
+    size = algebra.make("log", algebra.make("abs", x))
+    if beyond is not None and not is_clamped_above(scaled(beyond)[1]):
+        size = algebra.make("log_size_of_one_plus", beyond)
+    return algebra.make(f"log_{inner.op}", x, size, dims)
 
 
 def _product(algebra: Algebra, v: Value) -> Value | None:
@@ -162,6 +169,8 @@ def _product(algebra: Algebra, v: Value) -> Value | None:
     odds = _odds(algebra, factors)
     if odds is not None:
         return algebra.add((1.0, odds), (1.0, algebra.number(math.log(number))))
+    if len(factors) > 1 and all(map(_is_sum_of_squares, factors)):
+        return _lengths(algebra, number, factors)
     known = {base: logarithm(algebra, base) for base in factors}
     unsigned = [base for base in factors if not is_nonnegative(base)]
     sole = unsigned[0] if len(unsigned) == 1 and factors[unsigned[0]] % 2 else None  # NaN where it is negative
@@ -177,6 +186,20 @@ def _product(algebra: Algebra, v: Value) -> Value | None:
         left = algebra.product(1.0, rest)
         parts.append((1.0, logarithm(algebra, left) or algebra.make("log", left)))
     return algebra.add(*parts)
+
+
+def _lengths(algebra: Algebra, number: float, factors: dict[Value, float]) -> Value | None:
+    """Of squares of lengths, twice that of the lengths."""
+    lengths = {length_of(algebra, algebra.power(base, 0.5)): e for base, e in factors.items()}
+    if None in lengths:
+        return None
+    log = algebra.make("log", algebra.product(1.0, lengths))  # type: ignore[arg-type]
+    return algebra.add((2.0, log), (1.0, algebra.number(math.log(number))))
+
+
+def _is_sum_of_squares(value: Value) -> bool:
+    squares = value.args[0] if value.op in ("sum", "mean") else value
+    return squares is not value and squares.op == "product" and all(e % 2 == 0 for _, e in squares.args[0])
 
 
 def _odds(algebra: Algebra, factors: dict[Value, float]) -> Value | None:
@@ -217,10 +240,10 @@ def _sum_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
         return None
     if any(term.op == "exp" and is_shifted(term.args[0]) for term in terms):
         return None
-    # 1 + (what is at most 1) neither overflows nor vanishes; log1p is as good and takes less.
+    # 1 + (what is at most 1, or clamped) neither overflows nor vanishes; log1p is as good and takes less.
     if constant and not any(_is_exponential(term) for term in terms):
         return None
-    if constant and all(term.op == "exp" and is_nonnegative(algebra.negative(term.args[0])) for term in terms):
+    if constant and all(term.op == "exp" and _stays_in_range(algebra, term.args[0]) for term in terms):
         return None
     parts = [algebra.add((1.0, log), (1.0, algebra.number(math.log(terms[term])))) for term, log in logs.items() if log]
     if constant:
@@ -232,6 +255,10 @@ def _sum_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
     for part in parts[1:]:
         found = algebra.make("log_add_exp", found, part)
     return found
+
+
+def _stays_in_range(algebra: Algebra, exponent: Value) -> bool:
+    return is_clamped_above(exponent) or is_nonnegative(algebra.negative(exponent))
 
 
 def _sum_of_weighted_exponentials(algebra: Algebra, v: Value) -> Value | None:
@@ -259,11 +286,10 @@ def _is_exponential(value: Value) -> bool:
 
 def _difference_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
     constant, terms = algebra.terms(v.args[0])
-    items = [(term.args[0], c) for term, c in terms.items() if term.op == "exp"]
-    if len(items) < len(terms):
+    logs = [(log, c) for term, c in terms.items() if (log := _exponent(algebra, term)) is not None]
+    if len(logs) < len(terms):
         return None
-    if constant:
-        items.append((algebra.number(0), constant))
+    items = [*logs, (algebra.number(0), constant)] if constant else logs
     if len(items) != 2 or items[0][1] != -items[1][1]:
         return None
     (a, c), (b, _) = sorted(items, key=lambda item: -item[1])
@@ -276,6 +302,13 @@ def _difference_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
     else:
         found = algebra.add((1.0, a), (1.0, algebra.make("log_one_minus_exp", algebra.minus(b, a))))
     return algebra.add((1.0, found), (1.0, algebra.number(math.log(c))))
+
+
+def _exponent(algebra: Algebra, value: Value) -> Value | None:
+    """``x`` of ``exp(x)``, and of a product that is one."""
+    if value.op == "exp":
+        return value.args[0]
+    return known_logarithm(algebra, value) if value.op in ("prod", "cumprod", "product") else None
 
 
 def _inverse_hyperbolic(algebra: Algebra, v: Value) -> Value | None:
@@ -319,15 +352,16 @@ def _squares(algebra: Algebra, v: Value) -> Value | None:
 
 def _one_plus(algebra: Algebra, v: Value) -> Value | None:
     constant, terms = algebra.terms(v.args[0])
-    if constant != 1 or not terms:
-        return None
     if len(terms) == 1:
         ((term, c),) = terms.items()
         if c < 0 and is_clamped_above(term):
             return None
         x = root_of_square(algebra, term)
-        if x is not None and c > 0:
-            return algebra.make("log1p_of_square", algebra.scale(x, math.sqrt(c)))
+        if x is not None and c > 0 and constant >= 1:
+            found = algebra.make("log1p_of_square", algebra.scale(x, math.sqrt(c / constant)))
+            return algebra.add((1.0, found), (1.0, algebra.number(math.log(constant))))
+    if constant != 1 or not terms:
+        return None
     return algebra.make("log1p", algebra.linear(0.0, terms))
 
 
@@ -433,6 +467,7 @@ LOGARITHMS = (
         "log(e^a + e^b) = m + log1p(exp(-|a - b|)), m the larger",
         "a > 88; a, b < -104; a << 0 beside a constant",
     ),
+    *LOG_TAILS,
     Rule(
         "log(a exp(x) + b exp(y)) -> m + log(a exp(x - m) + b exp(y - m))",
         "log",

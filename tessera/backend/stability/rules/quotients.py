@@ -162,6 +162,19 @@ def _odds(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _density(algebra: Algebra, value: Value) -> Value | None:
+    """``sigmoid(x) sigmoid(-x)``."""
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        if base.op != "sigmoid" or e <= 0:
+            continue
+        other = algebra.make("sigmoid", algebra.negative(base.args[0]))
+        if factors.get(other) == e:
+            found = algebra.make("sech_squared", algebra.scale(base.args[0], 0.5))
+            return _with(algebra, number * 0.25**e, _rest(factors, base, other), (found, e))
+    return None
+
+
 def _mixture(
     algebra: Algebra, below: list[tuple[Value, float]], base: Value, factors: dict[Value, float]
 ) -> tuple[Value, Value] | None:
@@ -181,16 +194,16 @@ def _mixture(
 def _tanh(algebra: Algebra, value: Value) -> Value | None:
     number, factors = algebra.factors(value)
     for below, e in factors.items():
-        items = _two_exponentials(algebra, below) if below.op == "linear" and e == -1 else None
+        items = _two_exponentials(algebra, below) if below.op == "linear" and abs(e) == 1 else None
         if items is None or items[0][1] != items[1][1]:
             continue
         for above, power in factors.items():
-            other = _two_exponentials(algebra, above) if above.op == "linear" and power == 1 else None
+            other = _two_exponentials(algebra, above) if above.op == "linear" and power == -e else None
             if other is None or {x for x, _ in other} != {x for x, _ in items} or other[0][1] != -other[1][1]:
                 continue
             (x, c), (y, _) = other
             found = algebra.make("tanh", algebra.scale(algebra.minus(x, y), 0.5))
-            return _with(algebra, number * c / items[0][1], _rest(factors, above, below), (found, 1.0))
+            return _with(algebra, number * (c / items[0][1]) ** power, _rest(factors, above, below), (found, power))
     return None
 
 
@@ -252,6 +265,37 @@ def _norm(algebra: Algebra, value: Value) -> Value | None:
         if length is not None and abs(length[1]) == 1 and not is_scaled(length[0]):
             x, power, dims, kind = length
             return _with(algebra, number, _rest(factors, base), (algebra.make(kind, x, dims), power))
+    return None
+
+
+def _tail(algebra: Algebra, value: Value) -> Value | None:
+    """``exp(-x^2) / erfc(x)``, the inverse of Mills' ratio."""
+    number, factors = algebra.factors(value)
+    for below, e in factors.items():
+        if below.op != "erfc" or e != -1:
+            continue
+        square = algebra.terms(algebra.power(below.args[0], 2))
+        for above, power in factors.items():
+            exponent = algebra.terms(above.args[0]) if above.op == "exp" and power == 1 else None
+            if exponent is None or exponent[0] or square[0] or exponent[1].keys() != square[1].keys():
+                continue
+            if all(math.isclose(-c, square[1][term], rel_tol=1e-9) for term, c in exponent[1].items()):
+                found = algebra.make("inverse_erfcx", below.args[0])
+                return _with(algebra, number, _rest(factors, below, above), (found, 1.0))
+    return None
+
+
+def _power_norm(algebra: Algebra, value: Value) -> Value | None:
+    """``sum(x ** p) ** (1 / p)``."""
+    number, factors = algebra.factors(value)
+    for base, e in factors.items():
+        if base.op not in ("sum", "mean") or base.args[0].op != "product" or len(base.args[0].args[0]) != 1:
+            continue
+        ((x, power),) = base.args[0].args[0]
+        if power > 1 and power != 2 and math.isclose(abs(e) * power, 1.0, rel_tol=1e-9) and not is_scaled(x):
+            kind = "power_norm" if base.op == "sum" else "power_mean"
+            found = algebra.make(kind, x, base.args[1], power)
+            return _with(algebra, number, _rest(factors, base), (found, math.copysign(1.0, e)))
     return None
 
 
@@ -359,6 +403,14 @@ QUOTIENTS = (
         "|x| > 44, where the gradient's square of sigmoid(-x) vanishes",
     ),
     Rule(
+        "sigmoid(x) sigmoid(-x) -> sech(x/2)^2 / 4",
+        "product",
+        _density,
+        "the same power of both",
+        "both are exp(+-x/2) / (2 cosh(x/2))",
+        "|x| < 1e-3, where the gradient is a difference",
+    ),
+    Rule(
         "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m",
         "product",
         _share,
@@ -405,6 +457,22 @@ QUOTIENTS = (
         "",
         "|c x| = |c| |x|, with c = 1 / max|x|",
         "squares that overflow or vanish; x = 0",
+    ),
+    Rule(
+        "exp(-x^2) / erfc(x) -> by the continued fraction of erfc for x > 3",
+        "product",
+        _tail,
+        "the same x",
+        "Laplace's continued fraction",
+        "x > 9, where both vanish",
+    ),
+    Rule(
+        "sum(x ** p) ** (1 / p) -> the same of x / max|x|",
+        "product",
+        _power_norm,
+        "p > 1",
+        "|c x| = |c| |x|, with c = 1 / max|x|",
+        "powers that overflow or vanish; x = 0",
     ),
     Rule(
         "sqrt(x^2 + y^2) -> hypot(x, y)",

@@ -54,6 +54,15 @@ ROWS = {
     "1 + erf(x) -> erfc(-x)": Row(
         lambda x: 0.5 * (1 + torch.erf(x / 2**0.5)), (X,), ([-10.0, -5.0, 0.5],), (lambda x: 2 + torch.erf(x),)
     ),
+    "elu(x) + 1 -> where(x > 0, x + 1, exp(x))": Row(
+        lambda x: torch.nn.functional.elu(x) + 1,
+        (X,),
+        ([-60.0, -20.0, -17.0],),
+        (lambda x: torch.nn.functional.elu(x) + 2, lambda x: torch.nn.functional.elu(x, alpha=0.5) + 1),
+    ),
+    "2 - erfc(x) -> erfc(-x)": Row(
+        lambda x: 1 - 0.5 * torch.erfc(-x), (X,), ([-2.0, 0.5, 3.0, 4.0],), (lambda x: 1 - torch.erfc(x),)
+    ),
     "exp(x) - 1 -> expm1(x)": Row(
         lambda x: torch.exp(x) - 1, (X,), ([-30.0, -2.0, *TINY, 20.0],), (lambda x: torch.exp(x) - 2, torch.expm1)
     ),

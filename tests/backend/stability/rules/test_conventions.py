@@ -24,6 +24,11 @@ CASES = {
         (lambda x: F.binary_cross_entropy(x.sigmoid(), Y.to(x), Q.to(x), reduction="sum"), X),
         (lambda x: F.binary_cross_entropy(x.sigmoid(), Y.to(x), reduction="none"), X),
     ],
+    "kl_div(log q, softmax) -> sum(p (log p - log q)), log p the log_softmax": [
+        (lambda x: F.kl_div(Q.to(x).clamp(min=0.1).log(), F.softmax(x, -1), reduction="batchmean"), X),
+        (lambda x: F.kl_div(F.log_softmax(x.flip(-1), -1), torch.softmax(x, -1), reduction="none"), X),
+        (lambda x: F.kl_div(x.sigmoid().log(), x.softmax(-1), reduction="sum"), X),
+    ],
     "p log(p) -> 0 where p = 0": [
         (lambda p: -(p * torch.log(p)).sum(-1), P),
         (lambda p: p * p.log2(), P),

@@ -2,8 +2,12 @@ import torch
 
 from tessera.backend.stability.rules.complements import COMPLEMENTS
 from tessera.backend.stability.rules.differences import DIFFERENCES
+from tessera.backend.stability.rules.moments import MOMENTS
+from tessera.backend.stability.rules.near_one import NEAR_ONE
+from tessera.backend.stability.rules.removable import REMAINDERS
 from tests.backend.stability.rows import Row, contract
 
+ELSEWHERE = (*COMPLEMENTS, *MOMENTS, *NEAR_ONE, *REMAINDERS)
 X = [-1.5, 0.3, 2.0]
 TINY = [-1e-9, 1e-12, 1e-3, 0.7]
 ROWS_FAR = [[200.0, 199.0, -200.0], [-300.0, -301.0, -310.0]]
@@ -55,6 +59,18 @@ ROWS = {
         ([-1e8, -3.0, 0.5, 40.0, 1e8],),
         (lambda x: torch.sqrt(x * x + 1) - 0.5 * x, lambda x: torch.sqrt(x + 9) - torch.sqrt(2 * x + 8)),
     ),
+    "sigmoid(a) - sigmoid(b) -> sigmoid(a) sigmoid(-b) (1 - exp(b - a))": Row(
+        lambda x: torch.sigmoid(x + 1) - torch.sigmoid(x - 1),
+        (X,),
+        ([-60.0, -3.0, 0.5, 17.0, 60.0],),
+        (lambda x: torch.sigmoid(x + 1) - torch.sigmoid(x * x), lambda x: torch.sigmoid(x) - 2 * torch.sigmoid(x + 1)),
+    ),
+    "erfc(x) - erfc(y) -> erfc(-y) - erfc(-x) where both are below 0": Row(
+        lambda x, y: 0.5 * (1 + torch.erf(x)) - 0.5 * (1 + torch.erf(y)),
+        (X, [0.5, -0.25, 1.0]),
+        ([5.0, -4.0, 1.0, 3.0], [4.0, -6.0, -1.0, 6.0]),
+        (lambda x, y: torch.erf(x) - 0.5 * torch.erf(y),),
+    ),
     "1/a - 1/b -> (b - a) / (a b)": Row(
         lambda x: 1 / x - 1 / (x + 1), (X,), ([1e-3, 30.0, 1e8],), (lambda x: 1 / x - 1 / (2 * x + 5),)
     ),
@@ -77,4 +93,4 @@ ROWS = {
     test_it_fires_and_keeps_what_was_right,
     test_it_mends_what_was_wrong,
     test_it_holds_back,
-) = contract(tuple(rule for rule in DIFFERENCES if rule not in COMPLEMENTS), ROWS)
+) = contract(tuple(rule for rule in DIFFERENCES if rule not in ELSEWHERE), ROWS)

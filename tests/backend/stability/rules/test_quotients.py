@@ -91,6 +91,24 @@ ROWS = {
         (VECTORS,),
         (lambda x: torch.sqrt((x**2).sum(-1) + 1e-6), lambda x: torch.sqrt((x**3).sum(-1))),
     ),
+    "exp(-x^2) / erfc(x) -> by the continued fraction of erfc for x > 3": Row(
+        lambda x: torch.exp(-x * x) / (1 - torch.erf(x)),
+        (X,),
+        ([30.0, 12.0, 5.0, 1.0, -0.5, -3.0],),
+        (lambda x: torch.exp(-x * x) / torch.erfc(2 * x), lambda x: torch.exp(-x) / torch.erfc(x)),
+    ),
+    "sigmoid(x) sigmoid(-x) -> sech(x/2)^2 / 4": Row(
+        lambda x: torch.sigmoid(x) * (1 - torch.sigmoid(x)),
+        (X,),
+        ([-1e-3, 1e-5, 2e-4],),
+        (lambda x: torch.sigmoid(x) * torch.sigmoid(-2 * x), lambda x: torch.sigmoid(x) / torch.sigmoid(-x)),
+    ),
+    "sum(x ** p) ** (1 / p) -> the same of x / max|x|": Row(
+        lambda x: (x.abs() ** 3).sum(-1) ** (1 / 3) + (x**4).mean(-1) ** 0.25,
+        (SCORES,),
+        (VECTORS,),
+        (lambda x: (x.abs() ** 3).sum(-1) ** 0.25, lambda x: (x**4).sum(-1) ** 0.5),
+    ),
     "sqrt(x^2 + y^2) -> hypot(x, y)": Row(
         lambda x, y: torch.sqrt(x * x + y * y),
         (X, [0.5, -1.0, 1.5]),
