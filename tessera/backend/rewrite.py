@@ -51,7 +51,6 @@ class Captured:
         abroad: whether what is compiled is for another device than the inputs are on.
         stabilise: whether unstable expressions may become stable ones.
         notes: what passes have to say, for the Report.
-        stabilised: the places where a stable form stands instead of what the user wrote, ``"model.py:12"``.
     """
 
     name: str
@@ -60,7 +59,6 @@ class Captured:
     abroad: bool = False
     stabilise: bool = True
     notes: list[str] = field(default_factory=list)
-    stabilised: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

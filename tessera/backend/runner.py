@@ -72,12 +72,12 @@ def _run(rewrite: Pass, program: Program, saved: fx.Graph) -> PassRecord:
 def run_before_autograd(captured: Captured, passes: Sequence[EarlyPass] = BEFORE_AUTOGRAD) -> list[PassRecord]:
     """Rewrite what was captured by every early pass; like ``run_pipeline``, but that its graph is replaced.
 
-    What is known to go wrong in the numbers of what results is warned about: no line that was made stable is.
+    What is known to go wrong in the numbers of what results is warned about, stable forms aside.
     """
     if torch_internals.transforms_inside(captured.graph_module.graph):
         return []  # nodes enter and leave levels of vmap and grad there: no part of it can be traced or moved
     records = [_run_early(rewrite, captured) for rewrite in passes]
-    captured.notes += warned_about(captured.graph_module, captured.inputs, captured.stabilised)
+    captured.notes += warned_about(captured.graph_module, captured.inputs)
     return records
 
 

@@ -16,7 +16,9 @@ from tessera.program.program import COPY as COPY
 from tessera.program.program import Program as Program
 from tessera.program.program import Value as Value
 from tessera.program.provenance import describe as describe
+from tessera.program.provenance import is_marked_as_stable as is_marked_as_stable
 from tessera.program.provenance import layer_path as layer_path
+from tessera.program.provenance import mark_as_stable as mark_as_stable
 from tessera.program.provenance import source_line as source_line
 from tessera.program.report import Compilation as Compilation
 from tessera.program.report import Mismatch as Mismatch

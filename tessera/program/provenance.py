@@ -9,6 +9,7 @@ from torch import fx
 from tessera.errors import SourceLine
 from tessera.users_code import is_library, is_tesseras, source_line_at
 
+_STABLE = "tessera_stable"  # the key of what a node is marked with, in what tracing copies from node to node
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -27,6 +28,16 @@ def line_of_trace(stack_trace: str) -> SourceLine | None:
     for file, line in reversed(own or frames):
         return source_line_at(file, line)
     return None
+
+
+def mark_as_stable(node: fx.Node) -> None:
+    """``node`` is part of a stable form that stands for what the user wrote; tracing it again keeps that."""
+    node.meta["custom"] = {**node.meta.get("custom", {}), _STABLE: True}
+
+
+def is_marked_as_stable(node: fx.Node) -> bool:
+    """Whether it was ``mark_as_stable`` that it was traced from."""
+    return _STABLE in (node.meta.get("custom") or {})
 
 
 def frames_of_trace(stack_trace: str) -> list[tuple[str, int]]:

@@ -18,7 +18,7 @@ from tessera.backend.ranges.guards import is_replaced
 from tessera.backend.ranges.hazard import Hazard, Subject
 from tessera.backend.ranges.interpret import interpret
 from tessera.backend.ranges.value_range import Range
-from tessera.program.provenance import frames_of_trace, source_line
+from tessera.program.provenance import frames_of_trace, is_marked_as_stable, source_line
 from tessera.users_code import is_library
 
 logger = logging.getLogger("tessera")
@@ -67,8 +67,12 @@ def _hazards(subject: Subject) -> Iterator[Hazard]:
 
 
 def _is_the_users(hazard: Hazard) -> bool:
-    """Whether the user wrote what goes wrong: not torch, inside of a loss or a distribution, nor a backward."""
-    return all(_wrote(node) for node in (hazard.node, hazard.hurts) if node is not None)
+    """Whether the user wrote what goes wrong: not torch, inside of a loss or a distribution, nor a backward.
+
+    Neither did they write a stable form, which is right where the analysis cannot prove it.
+    """
+    nodes = [node for node in (hazard.node, hazard.hurts) if node is not None]
+    return all(_wrote(node) and not is_marked_as_stable(node) for node in nodes)
 
 
 def _wrote(node: fx.Node) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
@@ -22,21 +21,15 @@ logger = logging.getLogger("tessera")
 _WARNED: dict[Any, Any] = {}  # what Python's own "once a line" remembers
 
 
-def warned_about(
-    graph_module: fx.GraphModule, inputs: Sequence[Any], stable: AbstractSet[str] = frozenset()
-) -> list[str]:
-    """Warn of what is known to go wrong in a graph that Dynamo captured; returns the same as lines for the Report.
-
-    At the places in ``stable`` (``"model.py:12"``) a stable form stands, which is more than the analysis can prove.
-    """
+def warned_about(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> list[str]:
+    """Warn of what is known to go wrong in a graph that Dynamo captured; returns the same as lines for the Report."""
     try:
         with torch.no_grad():
             traced = trace_captured(graph_module, inputs)
     except Exception:
         logger.debug("the numerics of a capture were left out", exc_info=True)
         return []
-    found = findings_of(traced.graph_module.graph, traced.given, traced.attribute)
-    findings = [one for one in found if one.where is None or f"{one.where.file}:{one.where.line}" not in stable]
+    findings = findings_of(traced.graph_module.graph, traced.given, traced.attribute)
     warn(findings)
     return [f"{finding.kind} at {finding.where}: {finding.message}" for finding in findings]
 

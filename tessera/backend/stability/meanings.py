@@ -11,6 +11,7 @@ from torch import Tensor, fx
 
 from tessera import torch_internals
 from tessera.backend.stability.algebra import Algebra, Value, scaled
+from tessera.backend.stability.facts import is_nonnegative
 from tessera.backend.stability.spelling import Call, Movement, call_of, example
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _unary(build: Callable[[Algebra, Value], Value]) -> Meaning:
 
 
 def _exp(algebra: Algebra, x: Value) -> Value:
-    if x.op == "log" and not _adds_exponentials(x.args[0]):
+    if x.op == "log" and x.args[0].op not in ("softmax", "sigmoid") and not _adds_exponentials(x.args[0]):
         algebra.note((x,))  # there and back: the rounding is what is wanted
     return algebra.make("exp", x)
 
@@ -74,6 +75,7 @@ def _itself(name: str) -> Meaning:
 
 MEANINGS |= {name: _itself(name) for name in (*UNARY, "relu")} | {
     "exp": _unary(_exp),
+    "abs": _unary(lambda algebra, x: x if is_nonnegative(x) else algebra.make("abs", x)),
     "exp2": _unary(lambda algebra, x: _exp(algebra, algebra.scale(x, math.log(2)))),
     "expm1": _unary(lambda algebra, x: algebra.add((1.0, algebra.make("exp", x)), (-1.0, algebra.number(1)))),
     "log": _unary(_log),

@@ -42,6 +42,13 @@ def power_minus_one(x: Any, exponent: float) -> Any:
     return torch.where(near, close, torch.pow(1 + torch.where(near, 1.0, x), exponent) - 1)
 
 
+def root_minus_one(x: Any, exponent: float) -> Any:
+    """X ** exponent - 1, with an exponent that is not whole."""
+    near = (x > 0.5) & (x < 2)
+    close = expm1(torch.log(torch.where(near, x, 1.0)) * exponent)
+    return torch.where(near, close, torch.pow(torch.where(near, 1.0, x), exponent) - 1)
+
+
 def prod_minus_one(x: Any, dims: tuple[int, ...]) -> Any:
     """prod(1 + x) - 1."""
     near = torch.all(torch.abs(x) < 0.5, dims[0], keepdim=True)

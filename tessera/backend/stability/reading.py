@@ -30,6 +30,7 @@ class Reader:
         self.delicate: set[fx.Node] = set()  # computed for its rounding errors
         self._aliases = Aliases(graph_module.graph)
         self._versions = 0
+        self._held: dict[fx.Node, list[Value]] = {}
         self._movements: dict[Any, Movement] = {}
 
     def read(self, node: fx.Node) -> Value | None:
@@ -56,8 +57,16 @@ class Reader:
         """``node`` holds ``value``, and so it is better understood."""
         self._hold(node, value)
 
+    def release(self, node: fx.Node) -> None:
+        """``node`` is taken out of the graph: whatever it held has to be computed anew."""
+        self.values.pop(node, None)
+        for value in self._held.pop(node, []):
+            if value.node is node:
+                value.node = None
+
     def _hold(self, node: fx.Node, value: Value) -> None:
         self.values[node] = value
+        self._held.setdefault(node, []).append(value)
         if value.node is None:
             value.node = node
         if value.shape is None and isinstance(tensor := example(node), Tensor):

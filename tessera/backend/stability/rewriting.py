@@ -19,7 +19,7 @@ from tessera.backend.stability.rules.low_precision import LOW_PRECISION, widened
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
 from tessera.backend.stability.writing import CannotWrite, Writer
-from tessera.program import source_line
+from tessera.program import mark_as_stable, source_line
 
 GUARDED = "where(c, f(x), y) -> where(c, f(where(c, x, 1)), y)"
 DIVIDED = "exp(a) / exp(b) -> exp(a - b)"
@@ -180,6 +180,8 @@ class _Sweep:
         if self._consumes_delicate(node, writer.read):
             writer.undo()
             return None
+        for one in writer.new_nodes():
+            mark_as_stable(one)
         # exp(log(x)) is x, but another tensor: whoever writes to it does not write to x.
         return new if new in writer.new_nodes() else writer.call(torch.clone, new)
 
@@ -221,9 +223,9 @@ class _Sweep:
             call = call_of(one)
             if one.users or call is None or (call.writes and one is not node):
                 continue
-            value = self._reader.values.pop(one, None)
-            if value is not None and value.node is one:
+            if (value := self._reader.values.get(one)) is not None and value.node is one:
                 value.node = None
+            self._reader.release(one)
             waiting |= dict.fromkeys(one.all_input_nodes)
             self._graph.erase_node(one)
 

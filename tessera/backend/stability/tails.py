@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tessera.backend.stability.forms import log_one_minus_exp
+from tessera.backend.stability.series import expm1_over
 
 
 def log_erfc(x: Any) -> Any:
@@ -15,6 +16,14 @@ def log_erfc(x: Any) -> Any:
     tail = torch.where(far, x, 1.0)
     close = torch.log1p(-torch.erf(torch.where(far, 0.0, x)))
     return torch.where(far, torch.log(torch.special.erfcx(tail)) - tail * tail, close)
+
+
+def log_one_minus_exp_of_exp(x: Any) -> Any:
+    """log(1 - exp(-exp(x))), which is x where exp(x) vanishes."""
+    far = x < 0
+    small = torch.where(far, x, 0.0)
+    close = log_one_minus_exp(-torch.exp(torch.where(far, 0.0, x)))
+    return torch.where(far, small + torch.log(expm1_over(-torch.exp(small))), close)
 
 
 def log_i0(x: Any) -> Any:

@@ -6,11 +6,13 @@ from tessera.backend.stability import tails
 
 WHOLE = {
     "log_erfc": lambda x: mpmath.log(mpmath.erfc(x)),
+    "log_one_minus_exp_of_exp": lambda x: mpmath.log(-mpmath.expm1(-mpmath.exp(x))),
     "log_i0": lambda x: mpmath.log(mpmath.besseli(0, x)),
 }
 
 POINTS = {
     "log_erfc": [-30.0, -2.0, 0.25, 0.49, 0.51, 3.0, 7.9, 8.1, 30.0],
+    "log_one_minus_exp_of_exp": [-300.0, -20.0, -0.5, 0.5, 2.0],
     "log_i0": [-30.0, -2.0, 1.5, 3.0, 7.9, 8.1, 30.0],
 }
 

@@ -26,6 +26,8 @@ from tessera.backend.stability.spelling import Movement, call_of
 
 REGULARISER = 1e-2  # a smaller number that two logarithms have in common keeps both from 0, and is all they share
 
+_WITH_LOGARITHMS = ("exp", "sigmoid", "softmax", "erfc")
+
 
 def _pairs(terms: Terms) -> Iterator[tuple[Value, Value, float]]:
     """Two terms with opposite coefficients, the positive one first."""
@@ -185,6 +187,24 @@ def _reciprocals(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _reciprocal_roots(algebra: Algebra, value: Value) -> Value | None:
+    """``1 / sqrt(a) - 1 / sqrt(b)``."""
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        under, other = (
+            term.args[0][0][0] if term.op == "product" and [e for _, e in term.args[0]] == [-0.5] else None
+            for term in (a, b)
+        )
+        if under is None or other is None:
+            continue
+        difference = _simpler(algebra, other, under)
+        if difference is not None:
+            roots = algebra.power(under, 0.5), algebra.power(other, 0.5)
+            below = (roots[0], -1.0), (roots[1], -1.0), (algebra.add((1.0, roots[0]), (1.0, roots[1])), -1.0)
+            return beside(algebra, constant, without(terms, a, b), c, algebra.multiply((difference, 1.0), *below))
+    return None
+
+
 def _logarithms(algebra: Algebra, value: Value) -> Value | None:
     constant, terms = algebra.terms(value)
     for a, b, c in _pairs(terms):
@@ -193,6 +213,8 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
         above, below = a.args[0], b.args[0]
         constant_a, terms_a = algebra.terms(above)
         constant_b, terms_b = algebra.terms(below)
+        if any(term.op in _WITH_LOGARITHMS for term in (*terms_a, *terms_b)):
+            continue  # each logarithm has a form of its own
         if constant_b == 1 and terms_b == {above: -1.0}:
             if is_guarded(above):
                 continue
@@ -412,6 +434,14 @@ DIFFERENCES = (
         _reciprocals,
         "b - a is simpler than a and b",
         "one denominator",
+        "a near b",
+    ),
+    Rule(
+        "1/sqrt(a) - 1/sqrt(b) -> (b - a) / (sqrt(a) sqrt(b) (sqrt(a) + sqrt(b)))",
+        "linear",
+        _reciprocal_roots,
+        "b - a is simpler than a and b",
+        "one denominator, and the third binomial formula",
         "a near b",
     ),
     Rule(

@@ -208,7 +208,7 @@ def _odds(algebra: Algebra, factors: dict[Value, float]) -> Value | None:
         return None
     above, below = sorted(factors, key=lambda base: -factors[base])
     constant, terms = algebra.terms(below)
-    if constant == 1 and terms == {above: -1.0} and above.op != "sigmoid" and not is_guarded(above):
+    if constant == 1 and terms == {above: -1.0} and above.op not in ("sigmoid", "exp") and not is_guarded(above):
         return algebra.make("logit", above)
     other, others = algebra.terms(above)
     if other == constant == 1 and len(terms) == 1 and others == {term: -c for term, c in terms.items()}:
@@ -296,7 +296,9 @@ def _difference_of_exponentials(algebra: Algebra, v: Value) -> Value | None:
     if is_shifted(a) or is_shifted(b):
         return None
     if a.number == 0:
-        found = algebra.make("log_one_minus_exp", b)
+        small = logarithm(algebra, algebra.negative(b))
+        known = small is not None and b.op in ("linear", "exp")
+        found = algebra.make("log_one_minus_exp_of_exp", small) if known else algebra.make("log_one_minus_exp", b)
     elif b.number == 0:
         found = algebra.make("log_exp_minus_one", a)
     else:

@@ -2,6 +2,7 @@
 
     1 - prod(sigmoid(-x))         -expm1(sum(logsigmoid(-x)))
     (1 + x) ** n - 1              expm1(n log1p(x)), near 0
+    x ** 0.01 - 1                 expm1(0.01 log(x)), near 1
     prod(1 - p) - 1               expm1(sum(log1p(-p))), near 0
 
 A factor 1 + x may be negative, and then so is what it was before.
@@ -49,6 +50,8 @@ def _less_one(algebra: Algebra, value: Value) -> Value | None:
         x = above_one(algebra, base)
         if x is not None and exponent != 0.5:  # whose difference from 1 has a form without a logarithm
             return algebra.make("power_minus_one", x, exponent)
+        if exponent % 0.5:
+            return algebra.make("root_minus_one", base, exponent)
     if value.op == "prod" and len(value.args[1]) == 1:
         x = above_one(algebra, value.args[0])
         return x and algebra.make("prod_minus_one", x, value.args[1])

@@ -2,7 +2,7 @@
 
     exp(x) / sum(exp(x))              softmax(x)         (e^x - e^-x) / (e^x + e^-x)       tanh(x)
     exp(x) / (1 + exp(x))             sigmoid(x)         sqrt(sum(x^2)), sqrt(x^2 + y^2)   scaled by the largest |x|
-    x / sqrt(sum(x^2))                x' / |x'|          sum(a b) / (|a| |b|)              sum(a' b'), with a' = a / |a|
+    x / sqrt(sum(x^2)), its square    x' / |x'|          sum(a b) / (|a| |b|)              sum(a' b'), with a' = a / |a|
 
 A length has the gradient 0 at 0, as torch.norm has, and so have a direction and a cosine there, with the value 0 of
 torch.nn.functional's. Squares do not overflow and do not vanish, for x is divided by its largest element first.
@@ -223,15 +223,16 @@ def _length(algebra: Algebra, base: Value, exponent: float) -> tuple[Value, floa
 def _direction(algebra: Algebra, value: Value) -> Value | None:
     number, factors = algebra.factors(value)
     for base, e in factors.items():
-        length = _length(algebra, base, e)
+        times = 2 if e == -1 and base.op in ("sum", "mean") else 1  # of x^2 / sum(x^2)
+        length = _length(algebra, base, e / times)
         if length is None or length[1] != -1:
             continue
         x, _, dims, kind = length
         _, wanted = algebra.factors(x)
-        if wanted and all(factors.get(b) == power for b, power in wanted.items()):
+        if wanted and all(factors.get(b) == power * times for b, power in wanted.items()):
             found = algebra.make("normalise" if kind == "norm" else "normalise_by_mean", x, dims)
-            factor = algebra.factors(x)[0]
-            return _with(algebra, number / factor, _rest(factors, base, *wanted), (found, 1.0))
+            factor = algebra.factors(x)[0] ** times
+            return _with(algebra, number / factor, _rest(factors, base, *wanted), (found, float(times)))
     return None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.facts import is_nonnegative, is_shifted
 from tessera.backend.stability.rule import Rule
+from tessera.backend.stability.rules.logarithms import logarithm
 
 DEEPEST = 6
 
@@ -32,8 +33,8 @@ class _Exponential:
 
 def _exponentials(algebra: Algebra, value: Value, depth: int = 0) -> list[_Exponential] | None:
     """Those that ``value`` is a sum of, with weights; None where it is something else."""
-    if value.op == "exp":
-        return [_Exponential(value.args[0], None, ())]
+    if (exponent := _exponent(algebra, value)) is not None:
+        return [_Exponential(exponent, None, ())]
     if value.op == "product":
         return _weighted(algebra, value)
     if value.op in ("sum", "mean"):
@@ -53,25 +54,38 @@ def _added(algebra: Algebra, value: Value, depth: int) -> list[_Exponential] | N
     return [*found, _Exponential(algebra.number(0), None, ())] if constant else found
 
 
+def _exponent(algebra: Algebra, value: Value) -> Value | None:
+    """The logarithm of an exponential, and of what is one: sigmoids, softmaxes, and what is shown of them."""
+    if value.op == "exp":
+        return value.args[0]
+    inner = value.args[0] if value.op == "move" else value
+    return logarithm(algebra, value) if inner.op in ("sigmoid", "softmax") else None
+
+
+def _parted(algebra: Algebra, value: Value) -> tuple[Value | None, dict[Value, float]]:
+    """A product as the exponent of its exponentials and its other factors."""
+    logs = {base: log for base, _ in value.args[0] if (log := _exponent(algebra, base)) is not None}
+    rest = {base: e for base, e in value.args[0] if base not in logs}
+    return (algebra.add(*((e, logs[base]) for base, e in value.args[0] if base in logs)) if logs else None), rest
+
+
 def _weighted(algebra: Algebra, value: Value) -> list[_Exponential] | None:
     """``w exp(x)``, where w is no exponential."""
-    factors = dict(value.args[0])
-    exponentials = [base for base, e in factors.items() if base.op == "exp" and e == 1]
-    if len(exponentials) != 1:
+    exponent, rest = _parted(algebra, value)
+    if exponent is None:
         return None
-    weight = algebra.product(1.0, {base: e for base, e in factors.items() if base is not exponentials[0]})
-    return [_Exponential(exponentials[0].args[0], weight, ())]
+    return [_Exponential(exponent, algebra.product(1.0, rest) if rest else None, ())]
 
 
 def _below(algebra: Algebra, value: Value, peak: Value) -> Value:
     """``value / exp(peak)``."""
-    if value.op == "exp":
-        return algebra.make("exp", algebra.minus(value.args[0], peak))
+    if (exponent := _exponent(algebra, value)) is not None:
+        return algebra.make("exp", algebra.minus(exponent, peak))
     if value.op == "product":
-        factors = dict(value.args[0])
-        (own,) = (base for base, e in factors.items() if base.op == "exp" and e == 1)
-        rest = {base: e for base, e in factors.items() if base is not own}
-        return algebra.product(1.0, {**rest, algebra.make("exp_below", own.args[0], peak): 1.0})
+        exponent, rest = _parted(algebra, value)
+        if exponent is not None and not rest:
+            return algebra.make("exp", algebra.minus(exponent, peak))
+        return algebra.product(1.0, {**rest, algebra.make("exp_below", exponent, peak): 1.0})
     if value.op in ("sum", "mean"):
         found = algebra.make(value.op, _below(algebra, value.args[0], peak), value.args[1])
         found.shape = value.shape
@@ -94,7 +108,10 @@ def _needs_it(each: list[_Exponential]) -> bool:
 def _is_at_most_0(value: Value) -> bool:
     if value.number is not None:
         return value.number <= 0
-    return value.op == "linear" and value.args[0] <= 0 and all(c <= 0 and is_nonnegative(t) for t, c in value.args[1])
+    if value.op == "linear":
+        each = (is_nonnegative(term) if c < 0 else _is_at_most_0(term) for term, c in value.args[1])
+        return value.args[0] <= 0 and all(each)
+    return value.op in ("log_sigmoid", "log_softmax") or (value.op == "move" and _is_at_most_0(value.args[0]))
 
 
 def _peak(algebra: Algebra, each: list[_Exponential]) -> Value | None:
@@ -124,10 +141,10 @@ def _rescaled(algebra: Algebra, value: Value) -> Value | None:
         return None
     new, exponents, peaks = dict[Value, float](), list[tuple[float, Value]](), list[tuple[set[Any], Value]]()
     for base, e in sorted(factors.items(), key=lambda item: item[1]):  # what is divided by comes first
-        if base.op == "exp":
-            if is_shifted(base.args[0]):
+        if (exponent := _exponent(algebra, base)) is not None:
+            if is_shifted(exponent):
                 return None
-            exponents.append((e, base.args[0]))
+            exponents.append((e, exponent))
         elif base not in sums:
             new[base] = e
         else:

@@ -74,6 +74,12 @@ ROWS = {
     "1/a - 1/b -> (b - a) / (a b)": Row(
         lambda x: 1 / x - 1 / (x + 1), (X,), ([1e-3, 30.0, 1e8],), (lambda x: 1 / x - 1 / (2 * x + 5),)
     ),
+    "1/sqrt(a) - 1/sqrt(b) -> (b - a) / (sqrt(a) sqrt(b) (sqrt(a) + sqrt(b)))": Row(
+        lambda x: 1 / torch.sqrt(x) - (x + 1) ** -0.5,
+        ([0.5, 3.0, 2.0],),
+        ([1e-3, 30.0, 1e8],),
+        (lambda x: 1 / torch.sqrt(x) - 1 / torch.sqrt(2 * x + 5),),
+    ),
     "log(a) - log(b) -> log1p((a - b) / b)": Row(
         lambda x: torch.log(x + 2) - torch.log(x),
         ([0.5, 3.0, 2.0],),
