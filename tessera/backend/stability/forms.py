@@ -199,14 +199,16 @@ def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:
 def peak(*parts: Any) -> Any:
     """The largest x that has a weight, of (x, its weight, the dimensions it is summed over), ...
 
-    It is no constant to autograd, though on paper its gradient is 0: where one exponential is nearly all of a sum, its
-    own gradient is what a difference leaves, and that of the largest takes the difference's rounding away.
+    Over one dimension it is no constant to autograd, though on paper its gradient is 0: where one exponential is nearly
+    all of a sum, its own gradient is what a difference leaves, and that of the largest takes the rounding away. Over
+    several that would be another pass through memory.
     """
     found: list[Any] = []
     for x, weight, dims in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         if isinstance(x, float):
             continue
         least = x if isinstance(weight, float) else torch.where(weight.detach() == 0, -math.inf, x)
+        least = least.detach() if len(dims) > 1 else least
         found.append(torch.amax(least, dims, keepdim=True) if dims else least)
     largest = functools.reduce(torch.maximum, found)
     largest = torch.clamp(largest, min=0.0) if 3 * len(found) < len(parts) else largest

@@ -19,6 +19,7 @@ from torch import Tensor, fx
 
 from tessera.backend.stability.meanings import MEANINGS
 from tessera.backend.stability.reading import Reader, changes_mode
+from tessera.backend.stability.results_of_calls import follow_results
 from tessera.backend.stability.rewriting import rewrite
 from tessera.backend.stability.spelling import call_of, example
 from tessera.program.graph_copy import copy_graph
@@ -50,6 +51,8 @@ def rewrite_all(graph_module: fx.GraphModule) -> list[str]:
     times = Counter(name for called in calls for name in called.names)
     for called in calls:
         once = all(times[name] == 1 for name in called.names)
+        if once and called.kind == "cond":
+            follow_results(graph_module, called.node, called.names, rewrite_all)
         if once and (with_operands := _with_operands(graph_module, called)) is not None:
             found += with_operands
             continue

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tessera.backend.stability.forms import expm1
+from tessera.backend.stability.series import expm1_over, log1p_over
 
 
 def log_prod(x: Any, size: Any, dims: tuple[int, ...]) -> Any:
@@ -35,11 +36,30 @@ def log_size_of_one_plus(x: Any) -> Any:
 
 def power_minus_one(x: Any, exponent: float) -> Any:
     """(1 + x) ** exponent - 1."""
-    if exponent == 2:
-        return x * (2 + x)
+    if exponent > 0 and exponent % 1 == 0:
+        return power_minus_one_over(x, exponent) * x
     near = torch.abs(x) < 0.5
     close = expm1(torch.log1p(torch.where(near, x, 0.0)) * exponent)
     return torch.where(near, close, torch.pow(1 + torch.where(near, 1.0, x), exponent) - 1)
+
+
+def power_minus_one_over(x: Any, exponent: float) -> Any:
+    """((1 + x) ** exponent - 1) / x."""
+    if exponent > 0 and exponent % 1 == 0:
+        return _by_doubling(1 + x, int(exponent))[0]
+    near = torch.abs(x) < 0.5
+    inner, far = torch.where(near, x, 0.0), torch.where(near, 1.0, x)
+    close = expm1_over(torch.log1p(inner) * exponent) * log1p_over(inner) * exponent
+    return torch.where(near, close, (torch.pow(1 + far, exponent) - 1) / far)
+
+
+def _by_doubling(base: Any, exponent: int) -> tuple[Any, Any]:
+    """``(base ** n - 1) / (base - 1)`` and ``base ** n``: no terms of these sums cancel for a positive base."""
+    if exponent == 1:
+        return torch.ones_like(base), base
+    quotient, power = _by_doubling(base, exponent // 2)
+    quotient, power = quotient * (power + 1), power * power
+    return (quotient * base + 1, power * base) if exponent % 2 else (quotient, power)
 
 
 def root_minus_one(x: Any, exponent: float) -> Any:

@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
-_COUNT = 20  # terms of a series in x, within 1
+_COUNT = 14  # terms of a series in x, within 1/2
 _DEPTH = 36  # of a continued fraction, from 3 on
-_EVEN = 11  # of one in x^2
+_EVEN = 8  # of one in x^2
+_LONG = 11  # of one in x^2 within 1, where a quotient by a power of x would cancel up to there
 
 
 def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
@@ -29,7 +30,7 @@ def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
 
 
 def _near_0(
-    x: Any, coefficients: Sequence[float], far: Callable[[Any], Any], *, even: bool, radius: float = 1.0
+    x: Any, coefficients: Sequence[float], far: Callable[[Any], Any], *, even: bool, radius: float = 0.5
 ) -> Any:
     near = torch.abs(x) < radius
     inner = torch.where(near, x, 0.0)
@@ -61,17 +62,17 @@ def inverse_expm1(x: Any) -> Any:
 
 def expm1_remainder(x: Any) -> Any:
     """exp(x) - 1 - x."""
-    return _near_0(x, _EXPM1_REMAINDER, lambda far: torch.expm1(far) - far, even=False)
+    return _near_0(x, _EXPM1_REMAINDER, lambda far: torch.expm1(far) - far, even=False, radius=1.0)
 
 
 def expm1_remainder_over(x: Any) -> Any:
     """(exp(x) - 1 - x) / x^2."""
-    return _near_0(x, _EXPM1_REMAINDER[2:], lambda far: (torch.expm1(far) - far) / far / far, even=False)
+    return _near_0(x, _EXPM1_REMAINDER[2:], lambda far: (torch.expm1(far) - far) / far / far, even=False, radius=1.0)
 
 
 def sin_over(x: Any) -> Any:
     """sin(x) / x."""
-    return _near_0(x, _SIN, lambda far: torch.sin(far) / far, even=True)
+    return _near_0(x, _SIN[:_EVEN], lambda far: torch.sin(far) / far, even=True)
 
 
 def sin_remainder(x: Any) -> Any:
@@ -84,17 +85,19 @@ def sin_remainder(x: Any) -> Any:
 
 def sin_remainder_over(x: Any) -> Any:
     """(x - sin(x)) / x^3."""
-    return _near_0(x, [-c for c in _SIN[1:]], lambda far: (far - torch.sin(far)) / far / far / far, even=True)
+    return _near_0(
+        x, [-c for c in _SIN[1:]], lambda far: (far - torch.sin(far)) / far / far / far, even=True, radius=1.0
+    )
 
 
 def cos_remainder_over(x: Any) -> Any:
     """(1 - cos(x)) / x^2."""
-    return _near_0(x, _COS, lambda far: (1 - torch.cos(far)) / far / far, even=True)
+    return _near_0(x, _COS, lambda far: (1 - torch.cos(far)) / far / far, even=True, radius=1.0)
 
 
 def sinh_over(x: Any) -> Any:
     """sinh(x) / x."""
-    return _near_0(x, [abs(c) for c in _SIN], lambda far: torch.sinh(far) / far, even=True)
+    return _near_0(x, [abs(c) for c in _SIN[:_EVEN]], lambda far: torch.sinh(far) / far, even=True)
 
 
 def erf_over(x: Any) -> Any:
@@ -140,14 +143,6 @@ def log1p_remainder(x: Any) -> Any:
     return torch.where(near, close, torch.log1p(far) - far)
 
 
-def power_minus_one_over(x: Any, exponent: float) -> Any:
-    """((1 + x) ** exponent - 1) / x."""
-    near = torch.abs(x) < 0.5
-    inner, far = torch.where(near, x, 0.0), torch.where(near, 1.0, x)
-    close = expm1_over(torch.log1p(inner) * exponent) * log1p_over(inner) * exponent
-    return torch.where(near, close, (torch.pow(1 + far, exponent) - 1) / far)
-
-
 def _quotient(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """The series of a quotient of two series."""
     found: list[float] = []
@@ -156,10 +151,10 @@ def _quotient(above: Sequence[float], below: Sequence[float]) -> list[float]:
     return found
 
 
-_SIN = [(-1) ** n / math.factorial(2 * n + 1) for n in range(_EVEN)]
-_COS = [(-1) ** n / math.factorial(2 * n + 2) for n in range(_EVEN)]
+_SIN = [(-1) ** n / math.factorial(2 * n + 1) for n in range(_LONG)]
+_COS = [(-1) ** n / math.factorial(2 * n + 2) for n in range(_LONG)]
 _ERF = [2 / math.sqrt(math.pi) * (-1) ** n / math.factorial(n) / (2 * n + 1) for n in range(_COUNT)]
-_EXPM1_REMAINDER = [0.0, 0.0, *(1 / math.factorial(n) for n in range(2, _COUNT))]
+_EXPM1_REMAINDER = [0.0, 0.0, *(1 / math.factorial(n) for n in range(2, 20))]
 _ATANH = [1 / (2 * n + 1) for n in range(18)]
 _SINH_OVER = [1 / math.factorial(2 * n + 1) for n in range(16)]
 _COSH = [1 / math.factorial(2 * n) for n in range(16)]

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 import tessera
+from tessera.backend.passes.stabilise import STABILISE
 from tessera.backend.ranges.warn import check_call, raise_errors, warn, warned_about
+from tessera.backend.runner import run_before_autograd
 from tessera.errors import NumericsError, NumericsWarning
+from tests.backend.attention.captures import capture
 from tests.backend.ranges.asking import X
 
 
@@ -89,3 +92,19 @@ def test_a_capture_is_warned_about_at_the_line(module, said):
 
 def test_a_capture_that_cannot_be_looked_at_has_no_lines():
     assert warned_about(torch.fx.GraphModule({}, torch.fx.Graph()), [object()]) == []
+
+
+def test_beside_what_was_made_stable_another_hazard_is_told():
+    def stable(x, y):
+        return torch.log(torch.softmax(x, -1)) + torch.exp(x) / (1 + torch.exp(x).sum(-1, keepdim=True)) + y
+
+    def hazardous(x, y):
+        return torch.log(torch.softmax(x, -1)) + torch.log(torch.relu(y))
+
+    for function, wanted in ((stable, []), (hazardous, ["domain"])):
+        captured = capture(function, X, X)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run_before_autograd(captured, [STABILISE])
+        assert any(note.startswith("stabilised") for note in captured.notes)
+        assert [str(one.message).partition(":")[0] for one in caught] == wanted

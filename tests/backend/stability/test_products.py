@@ -1,5 +1,6 @@
 import math
 
+import mpmath
 import pytest
 import torch
 
@@ -21,3 +22,21 @@ def test_a_running_product_of_any_sign():
     x = torch.tensor([2.0, -1.0, -3.0, 0.5])
     found = products.log_cumprod(x, x.abs().log(), 0)
     torch.testing.assert_close(found, torch.tensor([2.0, math.nan, 6.0, 3.0]).log(), equal_nan=True)
+
+
+@pytest.mark.parametrize("exponent", [12.0, 5.0, -30.0, 0.25, -1.5])
+@pytest.mark.parametrize("name", ["power_minus_one", "power_minus_one_over"])
+def test_powers_less_one(name, exponent):
+    x = torch.tensor([-0.9, -0.3, -1e-9, 1e-12, 1e-3, 0.6, 2.0], dtype=torch.float64, requires_grad=True)
+    found = getattr(products, name)(x, exponent)
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+
+    def whole(v):
+        power = (1 + v) ** mpmath.mpf(exponent) - 1
+        return power / v if name.endswith("over") else power
+
+    with mpmath.workprec(400):
+        wanted = [float(whole(mpmath.mpf(v))) for v in x.tolist()]
+        slopes = [float(mpmath.diff(whole, mpmath.mpf(v))) for v in x.tolist()]
+    torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64), rtol=1e-14, atol=0)
+    torch.testing.assert_close(gradient, torch.tensor(slopes, dtype=torch.float64), rtol=1e-13, atol=1e-15)

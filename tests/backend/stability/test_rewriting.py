@@ -23,8 +23,6 @@ OPEN = {
     "exp(-x) / (1 + exp(-x)) ** 2": "the gradient is a difference, and nearly 0 near x = 0",
     "p (1 - p)": "the same",
     "nce": "x - log(sum(exp(x))) of one column is rounded at the size of x",
-    "(exp(x) - 1) / x": "the gradient of a quotient with a removable singularity cancels",
-    "(1 - cos) / x^2": "the same",
     "log cumsum exp": "torch's backward of logcumsumexp takes the exponential of what was rounded at the size of x",
     "exp().cumsum().log()": "the same",
 }

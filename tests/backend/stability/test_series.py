@@ -21,7 +21,6 @@ WHOLE = {
     "inverse_erfcx": lambda x: mpmath.exp(-x * x) / mpmath.erfc(x),
     "log1p_over": lambda x: mpmath.log1p(x) / x,
     "log1p_remainder": lambda x: mpmath.log1p(x) - x,
-    "power_minus_one_over": lambda x: ((1 + x) ** 12 - 1) / x,
 }
 POINTS = (1e-9, -1e-5, 1e-3, -0.1, 0.34, 0.36, -0.49, 0.51, 0.69, 0.71, -0.8, 0.99, 1.01, 2.0, 2.99, 3.01, 5.0)
 ULP, ULP_OF_GRADIENT = 8, 128
@@ -31,9 +30,8 @@ ULP, ULP_OF_GRADIENT = 8, 128
 @pytest.mark.parametrize("name", WHOLE)
 def test_value_and_gradient_on_both_sides_of_the_radius(name, dtype):
     form, whole, epsilon = getattr(series, name), WHOLE[name], torch.finfo(dtype).eps
-    more = (12.0,) if name.startswith("power") else ()
     x = torch.tensor(POINTS, dtype=dtype, requires_grad=True)
-    value = form(x, *more)
+    value = form(x)
     (gradient,) = torch.autograd.grad(value.sum(), x)
     with mpmath.workprec(400):
         step = mpmath.mpf(2) ** -100

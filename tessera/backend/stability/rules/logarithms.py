@@ -171,6 +171,8 @@ def _product(algebra: Algebra, v: Value) -> Value | None:
         return algebra.add((1.0, odds), (1.0, algebra.number(math.log(number))))
     if len(factors) > 1 and all(map(_is_sum_of_squares, factors)):
         return _lengths(algebra, number, factors)
+    if (density := _density(algebra, number, factors)) is not None:
+        return density
     known = {base: logarithm(algebra, base) for base in factors}
     unsigned = [base for base in factors if not is_nonnegative(base)]
     sole = unsigned[0] if len(unsigned) == 1 and factors[unsigned[0]] % 2 else None  # NaN where it is negative
@@ -186,6 +188,15 @@ def _product(algebra: Algebra, v: Value) -> Value | None:
         left = algebra.product(1.0, rest)
         parts.append((1.0, logarithm(algebra, left) or algebra.make("log", left)))
     return algebra.add(*parts)
+
+
+def _density(algebra: Algebra, number: float, factors: dict[Value, float]) -> Value | None:
+    """Of ``sigmoid(x) sigmoid(-x)``, which is ``1 / (2 cosh(x / 2)) ** 2``."""
+    for base, e in factors.items() if len(factors) == 2 else ():
+        if base.op == "sigmoid" and factors.get(algebra.make("sigmoid", algebra.negative(base.args[0]))) == e:
+            half = algebra.make("log_cosh", algebra.scale(base.args[0], 0.5))
+            return algebra.add((-2 * e, half), (1.0, algebra.number(math.log(number) - 2 * e * math.log(2))))
+    return None
 
 
 def _lengths(algebra: Algebra, number: float, factors: dict[Value, float]) -> Value | None:

@@ -162,19 +162,6 @@ def _odds(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
-def _density(algebra: Algebra, value: Value) -> Value | None:
-    """``sigmoid(x) sigmoid(-x)``."""
-    number, factors = algebra.factors(value)
-    for base, e in factors.items():
-        if base.op != "sigmoid" or e <= 0:
-            continue
-        other = algebra.make("sigmoid", algebra.negative(base.args[0]))
-        if factors.get(other) == e:
-            found = algebra.make("sech_squared", algebra.scale(base.args[0], 0.5))
-            return _with(algebra, number * 0.25**e, _rest(factors, base, other), (found, e))
-    return None
-
-
 def _mixture(
     algebra: Algebra, below: list[tuple[Value, float]], base: Value, factors: dict[Value, float]
 ) -> tuple[Value, Value] | None:
@@ -402,14 +389,6 @@ QUOTIENTS = (
         "the same power above and below",
         "the logistic function is that of which x is the log of the odds",
         "|x| > 44, where the gradient's square of sigmoid(-x) vanishes",
-    ),
-    Rule(
-        "sigmoid(x) sigmoid(-x) -> sech(x/2)^2 / 4",
-        "product",
-        _density,
-        "the same power of both",
-        "both are exp(+-x/2) / (2 cosh(x/2))",
-        "|x| < 1e-3, where the gradient is a difference",
     ),
     Rule(
         "exp(x) / (exp(x) + exp(y) + exp(z)) -> the same of x - m, y - m, z - m",

@@ -14,7 +14,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from tessera.backend.stability.algebra import Algebra, Value
+from tessera.backend.stability.algebra import Algebra, Value, scaled
 from tessera.backend.stability.facts import is_nonnegative, is_shifted
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.logarithms import logarithm
@@ -137,7 +137,10 @@ def _is_one(size: Any) -> bool:
 def _rescaled(algebra: Algebra, value: Value) -> Value | None:
     number, factors = algebra.factors(value)
     sums = {base: each for base in factors if (each := _sum_of_exponentials(algebra, base))}
-    if not any(factors[base] < 0 for base in sums):
+    below = {scaled(one.exponent)[1] for base, each in sums.items() if factors[base] < 0 for one in each}
+    above = {scaled(one.exponent)[1] for base, each in sums.items() if factors[base] > 0 for one in each}
+    alone = {scaled(log)[1] for base in factors if (log := _exponent(algebra, base)) is not None}
+    if not below or not above | alone <= below:  # what has nothing in common with what it is divided by is as it is
         return None
     new, exponents, peaks = dict[Value, float](), list[tuple[float, Value]](), list[tuple[set[Any], Value]]()
     for base, e in sorted(factors.items(), key=lambda item: item[1]):  # what is divided by comes first

@@ -97,12 +97,6 @@ ROWS = {
         ([30.0, 12.0, 5.0, 1.0, -0.5, -3.0],),
         (lambda x: torch.exp(-x * x) / torch.erfc(2 * x), lambda x: torch.exp(-x) / torch.erfc(x)),
     ),
-    "sigmoid(x) sigmoid(-x) -> sech(x/2)^2 / 4": Row(
-        lambda x: torch.sigmoid(x) * (1 - torch.sigmoid(x)),
-        (X,),
-        ([-1e-3, 1e-5, 2e-4],),
-        (lambda x: torch.sigmoid(x) * torch.sigmoid(-2 * x), lambda x: torch.sigmoid(x) / torch.sigmoid(-x)),
-    ),
     "sum(x ** p) ** (1 / p) -> the same of x / max|x|": Row(
         lambda x: (x.abs() ** 3).sum(-1) ** (1 / 3) + (x**4).mean(-1) ** 0.25,
         (SCORES,),

@@ -36,7 +36,7 @@ ROWS = {
 
 SPELLINGS = {
     "two partial results": lambda x: (x[:, 0] * x[:, 1].exp() + 3 * x[:, 2].exp()) / (x[:, 1].exp() + x[:, 2].exp()),
-    "by the mean": lambda x: x.exp() / x.exp().mean(),
+    "by the mean": lambda x: x.exp() / x.exp().mean(-1, keepdim=True),
     "effective sample size": lambda x: x.exp().sum(-1) ** 2 / (2 * x).exp().sum(-1),
     "weights": lambda x: (x.exp() * torch.tensor([1.0, 0.0, 2.0])).sum(-1) / (x.exp().sum(-1) + 0.5),
     "one below": lambda x: 1 / (0.25 + x.exp().sum(-1)),
