@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tessera.check.budget import Budget
 from tessera.check.remade import how_made
 from tessera.check.text_repairs import edited_texts
 from tessera.check.visited import visited
@@ -62,7 +63,7 @@ def test_lines_behind_the_one_that_raised_are_left_alone():
 
 def test_a_constructor_is_edited_and_the_module_made_anew():
     stack = Stack()
-    made = how_made(stack, [])
+    made = how_made(stack, [], Budget())
     found = list(edited_texts(made.names, [], made.given))
     edit = next(one for one in found if one.edit.text == "size in place of size + 1")
     function, root = edit.applied(stack, stack)

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import tessera
 from tessera.backend.passes.stabilise import STABILISE
@@ -108,3 +109,24 @@ def test_beside_what_was_made_stable_another_hazard_is_told():
             run_before_autograd(captured, [STABILISE])
         assert any(note.startswith("stabilised") for note in captured.notes)
         assert [str(one.message).partition(":")[0] for one in caught] == wanted
+
+
+class _Codes(torch.nn.Module):
+    """Layers after each other whose weights are codes and a scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("codes", torch.randint(0, 16, (64, 64), dtype=torch.uint8))
+        self.register_buffer("scale", torch.full((64, 1), 0.01))
+
+    def forward(self, x):
+        weight = ((self.codes & 15).float() - 8) * self.scale
+        for _ in range(12):
+            x = x + F.silu(x @ weight.T) * (x @ weight.T)
+        return x.square().mean()
+
+
+def test_a_weight_of_codes_and_a_scale_is_of_the_size_of_weights(recwarn):
+    with torch.inference_mode():
+        tessera.compile(_Codes(), mode="inference")(torch.rand(4, 64))
+    assert [str(each.message) for each in recwarn] == []

@@ -87,7 +87,15 @@ def multiplied(a: Range, b: Range) -> Range:
             rows = Rows(length=x.rows.length)
         elif other.within(0, 1):
             rows = x.rows.bounds()
-    return Range(low, high, reached, product(a.size, b.size), integer=a.integer and b.integer, rows=rows)
+    size = product(a.size, b.size)
+    if _is_kept(a) and _is_kept(b) and not (a.bounded and b.bounded):
+        size = min(size, 1.0)  # codes and their scale, a gain and its weight: no larger than other weights
+    return Range(low, high, reached, size, integer=a.integer and b.integer, rows=rows)
+
+
+def _is_kept(x: Range) -> bool:
+    """Whether it is made of parameters and buffers alone."""
+    return not x.data and not x.constant
 
 
 def divided(a: Range, b: Range) -> Range:
