@@ -2065,13 +2065,8 @@ def view_of_memory(block: torch.Tensor, shape: Sequence[int], strides: Sequence[
     return torch._C._dynamo.guards._reinterpret_tensor(block, shape, strides, 0)
 
 
-def storage_handle(tensor: torch.Tensor) -> int:
-    """The identity of a tensor's memory, for ``storage_users``; valid while the tensor lives."""
-    return tensor.untyped_storage()._cdata
-
-
 def storage_users(handle: int) -> int:
-    """How many tensors and storages refer to the memory."""
+    """How many tensors and storages refer to the memory that ``memory_of`` named; its tensor lives still."""
     return torch._C._storage_Use_Count(handle)  # type: ignore[attr-defined]
 
 

@@ -70,7 +70,7 @@ def test_gradients_are_on_again_after_a_failure():
 
 def test_a_view_of_memory_counts_as_a_user_of_it():
     block = torch.arange(6.0)
-    handle = torch_internals.storage_handle(block)
+    handle = torch_internals.memory_of(block)
     before = torch_internals.storage_users(handle)
     view = torch_internals.view_of_memory(block, (2, 3), (3, 1))
     assert torch_internals.storage_users(handle) == before + 1

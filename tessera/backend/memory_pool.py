@@ -55,7 +55,7 @@ class _Block:
     def __init__(self, elements: int, dtype: torch.dtype) -> None:
         self.elements = elements
         self.memory = torch.empty(elements, dtype=dtype)
-        self._handle = torch_internals.storage_handle(self.memory)
+        self._handle = torch_internals.memory_of(self.memory)
         self._users_when_free = torch_internals.storage_users(self._handle)
 
     def is_free(self) -> bool:

@@ -84,7 +84,7 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
 
 def _of_closures(found: TracedFunctions) -> Iterator[str]:
     for cell in torch_internals.unseen_cells():
-        for owner in found.of_cell(cell):
+        for owner in sorted(found.of_cell(cell), key=lambda function: function.__code__.co_firstlineno):
             if not torch_internals.is_of_a_library(owner.__code__.co_filename):
                 yield UNSEEN_CLOSURE.format(owner.__qualname__)
 

@@ -51,12 +51,13 @@ def refused_by_autograd(graph_module: fx.GraphModule, inputs: Sequence[Any], *, 
 def _writes_to(graph_module: fx.GraphModule, those: Sequence[bool]) -> bool:
     """Whether a captured graph writes to one of those inputs, as far as it is known where a value lies."""
     inputs = graph_module.graph.find_nodes(op="placeholder")
-    named = {_memory(node) for node, is_one in zip(inputs, those, strict=True) if is_one}
-    written = {_memory(node) for each in graph_module.graph.nodes for node in written_nodes(each)}
+    named = {memory_of_node(node) for node, is_one in zip(inputs, those, strict=True) if is_one}
+    written = {memory_of_node(node) for each in graph_module.graph.nodes for node in written_nodes(each)}
     return bool(written & named) or 0 in written
 
 
-def _memory(node: Any) -> int:
+def memory_of_node(node: Any) -> int:
+    """A number that two nodes of a captured graph share if one is a view of the other; 0 where that is not known."""
     value = node.meta.get("example_value") if isinstance(node, fx.Node) else None
     if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
         return 0

@@ -118,7 +118,7 @@ class Arena:
 
     def _new(self, start: int, elements: int, dtype: torch.dtype, needed: int) -> _Place:
         memory = torch.frombuffer(self._pages, dtype=dtype, count=elements, offset=start)
-        handle = torch_internals.storage_handle(memory)
+        handle = torch_internals.memory_of(memory)
         place = _Place(start, start + needed, memory, handle, torch_internals.storage_users(handle))
         self._known[start, elements, dtype] = place
         return place

@@ -158,7 +158,7 @@ class _Ledger(torch_internals.DispatchMode):
 
 
 def _identity(tensor: torch.Tensor) -> int:
-    return torch_internals.storage_handle(tensor)
+    return torch_internals.memory_of(tensor)
 
 
 def _view(tensor: torch.Tensor, shape: Sequence[int], strides: Sequence[int], offset: int) -> torch.Tensor:

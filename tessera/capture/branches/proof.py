@@ -21,7 +21,7 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.unsafe_graphs import traced_wrongly, written_nodes
+from tessera.backend.unsafe_graphs import memory_of_node, traced_wrongly, written_nodes
 from tessera.capture.branches import choice
 from tessera.program.provenance import frames_of_trace
 
@@ -85,11 +85,6 @@ def _tensor(node: Any) -> torch.Tensor | None:
     return value if isinstance(value, torch.Tensor) else None
 
 
-def _memory(node: Any) -> int:
-    value = _tensor(node)
-    return 0 if value is None or value.layout is not torch.strided else torch_internals.memory_of(value)
-
-
 def _needs_gradient(node: fx.Node) -> bool:
     value = _tensor(node)
     return value is not None and value.requires_grad
@@ -143,7 +138,7 @@ class _Level:
 
     def memory(self, node: Any) -> int:
         """What memory a value lies in, as a number that two values share which may lie in the same; 0 for none."""
-        return self._root(_memory(node))
+        return self._root(memory_of_node(node))
 
     def unite(self, one: fx.Node, other: fx.Node) -> None:
         first, second = self.memory(one), self.memory(other)
@@ -239,7 +234,7 @@ class _Level:
     def _may_be_given(self, operand: fx.Node) -> bool:
         """Whether a value lies in the memory of an argument, or may be one by what was decided before."""
         chosen = (user for cond in self._branches for user in cond.users)
-        return any(_memory(operand) == _memory(node) for node in (*self.inputs, *chosen))
+        return any(memory_of_node(operand) == memory_of_node(node) for node in (*self.inputs, *chosen))
 
     # -- gradients ---------------------------------------------------------------------------------------------------
 
