@@ -120,7 +120,8 @@ def _byte_gpt(plan: Plan) -> Part:
         "fp32 compiled": _call(model, token, compiled=True),
     }
     outcomes = in_turns(ways, plan, rounds=_ROUNDS, units=1, warmup=2)
-    return part + faster(f"{text}, one token", outcomes, {"bf16 compiled": 1.0})
+    # Logits in int4 are others, by as much as the rows of the loss say; what is computed has to be the same.
+    return part + faster(f"{text}, one token", outcomes, {"bf16 compiled": 1.0}, same=0.1)
 
 
 _INT4 = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from benchmarks.measure import Absent, Outcome, Timing
 
 OURS = "Tessera"
-_SAME = 0.01  # answers further apart than this part of each other belong to different work
+SAME = 0.01  # answers further apart than this part of each other belong to different work
 _FLOOR = 1e-3  # below it, answers count as equal: a loss that has gone to zero
 
 
@@ -37,21 +37,29 @@ class Part:
         return Part(self.rows + other.rows, self.notes + other.notes)
 
 
-def faster(work: str, outcomes: Mapping[str, Outcome], least: Mapping[str, float]) -> Part:
+def faster(work: str, outcomes: Mapping[str, Outcome], least: Mapping[str, float], *, same: float = SAME) -> Part:
     """One row a peer, and what all of them returned and how long they took to begin as a note.
 
     Args:
         outcomes: Tessera's is under ``OURS``.
         least: peer -> how many times faster Tessera is to be; a peer without an entry is there for information.
+        same: how far apart the answers may be, as a part of them.
     """
     ours = outcomes[OURS]
     peers = {name: outcome for name, outcome in outcomes.items() if name != OURS}
-    rows = [compared(work, name, ours, theirs, least=least.get(name)) for name, theirs in peers.items()]
+    rows = [compared(work, name, ours, theirs, least=least.get(name), same=same) for name, theirs in peers.items()]
     return Part(rows, [_note(work, outcomes)])
 
 
 def compared(
-    work: str, peer: str, ours: Outcome, theirs: Outcome, *, least: float | None = None, most: float | None = None
+    work: str,
+    peer: str,
+    ours: Outcome,
+    theirs: Outcome,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    same: float = SAME,
 ) -> Row:
     """The ratio of two medians.
 
@@ -65,7 +73,7 @@ def compared(
         return replace(row, met=False if target else None)
     if isinstance(theirs, Absent):
         return row
-    if not same_answer(ours, theirs):
+    if not same_answer(ours, theirs, same):
         return replace(row, ratio="ANOTHER ANSWER", met=False if target else None)
     if most is not None:
         ratio = ours.median / theirs.median
@@ -79,9 +87,9 @@ def limited(work: str, peer: str, found: float, at_most: float, unit: str = "") 
     return Row(work, peer, f"{found:.3g} {unit}".strip(), target=f"<= {at_most:g}", met=found <= at_most)
 
 
-def same_answer(ours: Timing, theirs: Timing) -> bool:
+def same_answer(ours: Timing, theirs: Timing, same: float = SAME) -> bool:
     """Whether both computed the same thing, by what their first repetitions returned."""
-    return math.isclose(ours.answer, theirs.answer, rel_tol=_SAME, abs_tol=_FLOOR)
+    return math.isclose(ours.answer, theirs.answer, rel_tol=same, abs_tol=_FLOOR)
 
 
 def figure(outcome: Outcome) -> str:

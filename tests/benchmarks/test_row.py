@@ -46,6 +46,14 @@ def test_who_computes_something_else_is_not_compared():
     assert compared("w", "p", timing(1.0, answer=1e-5), timing(9.0, answer=2e-5), least=2.0).met is True
 
 
+def test_answers_may_be_further_apart_where_that_is_said():
+    outcomes = {OURS: timing(1.0, answer=1.0), "bf16": timing(2.0, answer=1.05)}
+    (row,) = faster("int4", outcomes, {"bf16": 1.0}).rows
+    assert row.ratio == "ANOTHER ANSWER"
+    (row,) = faster("int4", outcomes, {"bf16": 1.0}, same=0.1).rows
+    assert row.met
+
+
 def test_every_peer_has_a_row_and_all_have_a_note():
     outcomes = {OURS: timing(1.0), "eager": timing(3.0), "JAX": Absent("not installed")}
     part = faster("work", outcomes, {"eager": 2.0})
