@@ -160,6 +160,8 @@ class _Guard:
         return self.writer.again(node, (*new, *node.args[len(new) :]))
 
     def _singular(self, call: Call) -> tuple[int, float]:
+        if _is_square(call) and not _asks_what_is_finite(self._condition):
+            return -1, 0.0  # a Huber loss, whose derivative is finite with its operand
         if call.name != "pow":
             return _SINGULAR.get(call.name, (-1, 0.0))
         base, exponent = call.args[:2]
@@ -173,9 +175,9 @@ class _Guard:
         call, value = call_of(operand), self._reader.values.get(operand)
         if call is not None and self._chooses_already(call):
             return False
-        if not _is_trained(operand):
-            return False
         name = getattr(call_of(node), "name", "")
+        if not _is_trained(operand) and name != "div":  # what is divided has a gradient too
+            return False
         if value is None:
             return True
         if name.startswith("exp"):
@@ -196,6 +198,17 @@ class _Guard:
             or (other in values and values[other] is values.get(self._condition))
             or (isinstance(other, fx.Node) and _same_call(other, self._condition))
         )
+
+
+def _is_square(call: Call) -> bool:
+    return call.name == "square" or (call.name == "pow" and len(call.args) == 2 and call.args[1] in (1, 2))
+
+
+def _asks_what_is_finite(condition: fx.Node, depth: int = 0) -> bool:
+    name = getattr(call_of(condition), "name", "")
+    return name in ("isfinite", "isinf", "isnan") or (
+        depth < 3 and any(_asks_what_is_finite(one, depth + 1) for one in condition.all_input_nodes)
+    )
 
 
 def _same_call(a: fx.Node, b: fx.Node) -> bool:
