@@ -18,6 +18,7 @@ from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.low_precision import LOW_PRECISION, widened
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
+from tessera.backend.stability.wider import widen
 from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import mark_as_stable, source_line
 
@@ -46,7 +47,13 @@ _PLAIN = {*UNARY} - {"sinh"} | {
 def rewrite(graph_module: fx.GraphModule) -> list[str]:
     """Rewrite what is unstable; returns what was done, ``"log(softmax) -> log_softmax at model.py:12"``."""
     looked_at = _first_look(graph_module)
-    return [] if looked_at is None else _Sweep(graph_module, *looked_at).run()
+    done = [] if looked_at is None else _Sweep(graph_module, *looked_at).run()
+    reader, meant = Reader(graph_module), set[fx.Node]()
+    for node in graph_module.graph.nodes:
+        value = reader.read(node)
+        if value is not None:
+            meant.update(left_alone(node, value))
+    return done + widen(graph_module.graph, reader, meant)
 
 
 def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node]] | None:

@@ -23,11 +23,18 @@ class CannotWrite(Exception):
 class Writer:
     """Writes before one node of a graph; ``improve`` finds a stable form of what has to be computed anew, or None."""
 
-    def __init__(self, graph: fx.Graph, before: fx.Node, improve: Callable[[Value], Value | None]) -> None:
+    def __init__(
+        self,
+        graph: fx.Graph,
+        before: fx.Node,
+        improve: Callable[[Value], Value | None],
+        *,
+        like: fx.Node | None = None,  # whose line it is; `before` unless given
+    ) -> None:
         self.graph, self._before, self._improve = graph, before, improve
         self.tracer = fx.proxy.GraphAppendingTracer(graph)
-        self._last = before.prev
-        self._fake_mode = torch_internals.own_fake_mode(example(before))
+        self._last, self._like = before.prev, like or before
+        self._fake_mode = torch_internals.own_fake_mode(example(self._like))
         self.read: set[fx.Node] = set()  # what the graph held already
         self._written: dict[Value, Any] = {}
 
@@ -63,10 +70,17 @@ class Writer:
         self._evaluate()
         return made
 
-    def again(self, node: fx.Node, args: tuple[Any, ...]) -> fx.Node:
+    def again(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> fx.Node:
         """What ``node`` calls, with other arguments."""
         with self.graph.inserting_before(self._before):
-            made = self.graph.create_node(node.op, node.target, args, dict(node.kwargs))
+            made = self.graph.create_node(node.op, node.target, args, dict(node.kwargs) if kwargs is None else kwargs)
+        self._evaluate()
+        return made
+
+    def cast(self, node: fx.Node, dtype: torch.dtype) -> fx.Node:
+        """``node`` in another dtype."""
+        with self.graph.inserting_before(self._before):
+            made = self.graph.call_method("to", (node, dtype))
         self._evaluate()
         return made
 
@@ -92,7 +106,7 @@ class Writer:
                     result = getattr(args[0], str(node.target))(*args[1:], **kwargs)
                 else:
                     result = node.target(*args, **kwargs)  # type: ignore[operator]
-            kept = {k: v for k, v in self._before.meta.items() if k not in ("example_value", "unbacked_bindings")}
+            kept = {k: v for k, v in self._like.meta.items() if k not in ("example_value", "unbacked_bindings")}
             node.meta = kept | {"example_value": result}
 
     def value(self, value: Any) -> Any:

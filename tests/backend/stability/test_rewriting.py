@@ -59,15 +59,23 @@ def touched(name):
     return rewritten.notes
 
 
+# No rule is for these, and float32 is wrong for them: exponentials overflow, 1e-5 + (exp(-1e-5) - 1) cancels.
+WIDER = {"log1p + expm1", "exp / sum of other exp", "exp / sum of other dim", "detached denominator", "detached mean"}
+
+
+def check_untouched(name):
+    assert [note.split(" at ")[0] for note in touched(name)] == ["stabilised computed in float64"] * (name in WIDER)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL_UNTOUCHED)
 def test_what_must_not_be_touched_is_not(name):
-    assert not touched(name)
+    check_untouched(name)
 
 
 @pytest.mark.parametrize("name", [*list(UNTOUCHED)[::4], *LATER_UNTOUCHED])
 def test_some_of_what_must_not_be_touched_is_not(name):
-    assert not touched(name)
+    check_untouched(name)
 
 
 def test_the_report_names_the_line():

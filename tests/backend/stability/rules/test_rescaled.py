@@ -63,4 +63,4 @@ def test_rows_of_another_length_are_not_put_together():
     x, y = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, -1.0, 4.0]])
     rewritten = Rewritten(function)
     torch.testing.assert_close(rewritten.call(x, y), function(x, y))
-    assert not rewritten.notes
+    assert [note.split(" at ")[0] for note in rewritten.notes] == ["stabilised computed in float64"]

@@ -1,0 +1,193 @@
+"""What a result of a captured graph is made of, through operations on elements and reductions.
+
+An expression ends where it is given to anything else (a product of matrices, a layer, a result) and begins at what
+comes from anything else. What decides (comparisons) is part of it, so that it can be evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from tessera.backend.stability.left_alone import REGULARISER
+from tessera.backend.stability.reading import Reader, changes_mode
+from tessera.backend.stability.spelling import call_of, example
+from tessera.program import is_marked_as_stable
+
+LARGEST = 80  # operations in an expression; what is left of a larger one has inputs that belong together
+
+_MOVES = frozenset(
+    {
+        *("neg", "negative", "positive", "abs", "relu", "max", "min", "maximum", "minimum", "amax"),
+        *("amin", "fmax", "fmin", "clamp", "clamp_min", "clamp_max", "where", "masked_fill", "getitem"),
+        *("getattr", "unsqueeze", "squeeze", "expand", "expand_as", "transpose", "t", "permute"),
+        *("movedim", "view", "view_as", "reshape", "flatten", "unflatten", "flip", "roll", "stack"),
+        *("cat", "concat", "gather", "index_select", "take_along_dim", "narrow", "select", "chunk"),
+        *("split", "unbind", "diagonal", "diag", "tril", "triu", "clone", "contiguous", "detach"),
+        *("broadcast_to", "repeat", "float", "to", "type_as", "nan_to_num"),
+    }
+)
+_ROUNDED = frozenset(
+    {
+        *("add", "sub", "mul", "div", "reciprocal", "sqrt", "rsqrt", "square", "pow", "exp", "exp2"),
+        *("expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
+        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "sigmoid", "logsigmoid"),
+        *("softplus", "silu", "mish", "elu", "logaddexp", "hypot", "xlogy", "xlog1py", "logit", "lerp"),
+        *("addcmul", "addcdiv", "lgamma", "digamma", "sinc", "entr", "i0", "ndtr", "sum", "mean", "prod"),
+        *("var", "std", "norm", "vector_norm", "linalg_norm", "logsumexp", "softmax", "log_softmax"),
+        *("softmin", "cumsum", "cumprod", "logcumsumexp", "dot", "cosine_similarity"),
+    }
+)
+_DECIDES = frozenset(
+    {
+        *("gt", "ge", "lt", "le", "eq", "ne", "logical_and", "logical_or", "logical_not", "and", "or"),
+        *("invert", "isnan", "isinf", "isfinite", "floor", "ceil", "round", "trunc", "sign"),
+        *("xor", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "isclose"),
+        *("greater_equal", "less_equal", "not_equal", "signbit", "heaviside"),
+        *("zeros_like", "ones_like", "full_like", "argmax", "argmin"),
+    }
+)
+_WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
+_OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
+_LINEAR = frozenset({"add", "sub", "mul", "div", *_MOVES})
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A result, the operations that it is made by in their order, and what they are made of."""
+
+    result: fx.Node
+    nodes: tuple[fx.Node, ...]
+    leaves: tuple[fx.Node, ...]
+    mode: int  # how often gradients or autocast were switched before it
+
+    def is_trained(self) -> bool:
+        return bool(example(self.result).requires_grad)
+
+
+def expressions(graph: fx.Graph, reader: Reader, meant: set[fx.Node]) -> Iterator[Expression]:
+    """Every float32 expression of a graph that rounds more than once; ``reader`` has read it."""
+    parts = _Parts(graph, reader, meant)
+    for node in graph.nodes:
+        if parts.is_computed(node) and not all(parts.goes_on(node, user) for user in node.users):
+            found = parts.behind(node)
+            if found is not None:
+                yield found
+
+
+def is_kept(node: fx.Node) -> bool:
+    """Whether it decides something, and so is not to be computed otherwise than it was."""
+    return _name(node) in _DECIDES
+
+
+def is_conversion(node: fx.Node) -> bool:
+    """Whether it only says which dtype it is; in an expression it was float32 before."""
+    return _name(node) in ("float", "to", "type_as")
+
+
+def is_rounded(node: fx.Node) -> bool:
+    """Whether its result is not exact."""
+    return _name(node) in _ROUNDED
+
+
+def _name(node: fx.Node) -> str:
+    return getattr(call_of(node), "name", "")
+
+
+class _Parts:
+    def __init__(self, graph: fx.Graph, reader: Reader, meant: set[fx.Node]) -> None:
+        self._reader, self._meant = reader, meant
+        self._order, self._mode, mode = dict[fx.Node, int](), dict[fx.Node, int](), 0
+        for at, node in enumerate(graph.nodes):
+            mode += changes_mode(node)
+            self._order[node], self._mode[node] = at, mode
+
+    def is_computed(self, node: fx.Node) -> bool:
+        """Whether it is an operation on elements, or a reduction, whose result is float32."""
+        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and _is_float32(node)
+
+    def goes_on(self, node: fx.Node, user: fx.Node) -> bool:
+        """Whether ``node`` is only looked at as part of ``user``; what decides is never computed otherwise."""
+        return is_kept(user) or (self.is_computed(user) and self._mode[user] == self._mode[node])
+
+    def _is_own(self, node: fx.Node) -> bool:
+        call = call_of(node)
+        if call is None or call.writes or node in self._meant or "dtype" in call.kwargs:
+            return False
+        if is_conversion(node) and not (_is_float32(call.args[0]) and _same_device(node, call.args[0])):
+            return False
+        return not any(isinstance(one, torch.dtype) and one is not torch.float32 for one in call.args[1:])
+
+    def _belongs(self, node: fx.Node, mode: int) -> bool:
+        return self._mode[node] == mode and (
+            self.is_computed(node) or (is_kept(node) and self._is_own(node)) or _is_several(node)
+        )
+
+    def behind(self, result: fx.Node) -> Expression | None:
+        """The expression that ends in ``result``; None where it is not one to be looked at."""
+        found, waiting, mode = {result}, [result], self._mode[result]
+        while waiting:
+            for one in waiting.pop(0).all_input_nodes:
+                if one not in found and self._belongs(one, mode):
+                    found.add(one)
+                    waiting.append(one)
+            if len(found) > LARGEST:
+                return None
+        nodes = tuple(sorted(found, key=self._order.__getitem__))
+        leaves = tuple(dict.fromkeys(n for node in nodes for n in node.all_input_nodes if n not in found))
+        if sum(map(is_rounded, nodes)) < 2 or _is_layer(nodes) or not any(map(_is_float32, leaves)):
+            return None
+        if any(self._reader.is_written_later(n) for n in (*nodes, *leaves)) or self._is_meant(nodes, leaves):
+            return None
+        return Expression(result, nodes, leaves, mode)
+
+    def _is_meant(self, nodes: tuple[fx.Node, ...], leaves: tuple[fx.Node, ...]) -> bool:
+        """Whether it is about its rounding errors, about whole numbers, or has a gradient or a guard of its own.
+
+        ``hard - soft.detach() + soft`` is ``hard``, with the gradient of ``soft``; ``p.clamp(1e-6, 1 - 1e-6)`` keeps
+        a probability from where its logarithm ends.
+        """
+        detached = [n.all_input_nodes[0] for n in nodes if _name(n) == "detach" and not is_marked_as_stable(n)]
+        return (
+            any(n in self._reader.delicate for n in (*nodes, *leaves))
+            or any(_name(n) in _WHOLE for n in nodes)
+            or (any(map(_is_guard, nodes)) and not any(map(is_marked_as_stable, nodes)))
+            or any(user in nodes and _name(user) != "detach" for one in detached for user in one.users)
+        )
+
+
+def _is_several(node: fx.Node) -> bool:
+    """Whether it is several tensors of an operation that has several results."""
+    return _name(node) in ("max", "min", "chunk", "split", "unbind") and isinstance(example(node), tuple | list)
+
+
+def _is_layer(nodes: tuple[fx.Node, ...]) -> bool:
+    """Whether it is a softmax of what is scaled and masked: its gradient is torch's, as everywhere."""
+    rounded = [name for name in map(_name, nodes) if name in _ROUNDED]
+    return (
+        set(rounded) <= _LINEAR | _OWN_GRADIENT
+        and sum(name in _OWN_GRADIENT for name in rounded) <= 1
+        and all(name not in _OWN_GRADIENT for name in rounded[:-1])
+    )
+
+
+def _is_guard(node: fx.Node) -> bool:
+    """Whether it keeps what was computed a little away from 0."""
+    call = call_of(node)
+    if call is None or call.name not in ("clamp", "clamp_min", "maximum"):
+        return False
+    low = call.get(1, "other" if call.name == "maximum" else "min")
+    return isinstance(low, float) and 0 < low < REGULARISER
+
+
+def _same_device(node: Any, other: Any) -> bool:
+    return bool(example(node).device == example(other).device)
+
+
+def _is_float32(node: Any) -> bool:
+    value = example(node)
+    return isinstance(value, Tensor) and value.dtype is torch.float32

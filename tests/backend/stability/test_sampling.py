@@ -1,0 +1,89 @@
+import pytest
+import torch
+from torch import nn
+
+from tessera.backend.stability.expressions import expressions
+from tessera.backend.stability.reading import Reader
+from tessera.backend.stability.sampling import is_inaccurate
+from tests.backend.attention.captures import capture
+
+X, Y = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
+
+
+def tried(function, *inputs):
+    """Whether each expression of a function is inaccurate."""
+    captured = capture(function, *inputs)
+    reader = Reader(captured.graph_module)
+    for node in captured.graph_module.graph.nodes:
+        reader.read(node)
+    return [is_inaccurate(one) for one in expressions(captured.graph_module.graph, reader, set())]
+
+
+def layer_norm(x):
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + 1e-5)
+
+
+def safe_softmax(x):
+    e = (x - x.amax(-1, keepdim=True).detach()).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def rotary(x, y):
+    return x[:, :3] * y[:, :3].cos() - x[:, 3:] * y[:, :3].sin()
+
+
+def positions(x):
+    return torch.sin(x * 10.0 * 3.14159) + x
+
+
+WRONG = {
+    "small": lambda x: x.exp() - 1 - x,
+    "only its gradient": lambda x: (x.cos() + x * x / 2).sqrt(),
+    "large": lambda x: x / (x.exp() + 1) * (x.exp() + 3),
+    "of nearly equal ones": lambda x, y: x.tanh() - y.tanh(),
+    "of an offset": lambda x: (x**3).mean(-1) - 3 * x.mean(-1) * (x**2).mean(-1) + 2 * x.mean(-1) ** 3,
+    "of probabilities": lambda x: (1 - x.sigmoid().square()).log() * 2,
+}
+RIGHT = {
+    "layer norm": layer_norm,
+    "rms norm": lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6),
+    "softmax": safe_softmax,
+    "log-softmax and its exponential": lambda x: (x / 0.5).log_softmax(-1).exp(),
+    "polynomial": lambda x: x + x**2 + x**3,
+    "rotary": rotary,
+    "positions": positions,
+    "huber": lambda x, y: torch.where((x - y).abs() < 1, 0.5 * (x - y) ** 2, (x - y).abs() - 0.5),
+    "lerp": lambda x, y: x + 0.9 * (y - x),
+    "swish": lambda x: x * torch.sigmoid(1.7 * x),
+    "density": lambda x, y: torch.exp(-0.5 * ((x - y) / 0.7) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", [*WRONG, *RIGHT])
+def test_what_is_inaccurate(name):
+    function = (WRONG | RIGHT)[name]
+    assert any(tried(function, *(X, Y)[: function.__code__.co_argcount])) == (name in WRONG)
+
+
+def test_large_inputs_are_tried_in_small():
+    assert tried(lambda x: (x.atan() - x).sum(-1), torch.randn(300, 70)) == [True]
+
+
+def test_shapes_that_are_written_down_are_not_tried_otherwise():
+    assert tried(lambda x: (x.atan() - x).view(70, 300), torch.randn(300, 70)) == [False]
+
+
+def test_a_rounding_error_is_what_somebody_wants():
+    assert tried(lambda x: (x * x * x).sqrt() - x.abs() * x.abs().sqrt(), X.detach()) == [False]
+
+
+def test_a_weight_is_of_the_size_of_weights():
+    assert tried(WRONG["large"], X) == [True]
+    assert tried(WRONG["large"], nn.Parameter(torch.randn(4, 6))) == [False]
+
+
+def test_nobody_elses_random_numbers_are_drawn():
+    before = torch.get_rng_state()
+    tried(WRONG["small"], X)
+    assert torch.equal(before, torch.get_rng_state())
