@@ -51,6 +51,9 @@ _DECIDES = frozenset(
         *("zeros_like", "ones_like", "full_like", "argmax", "argmin"),
     }
 )
+_KEEPS_DIGITS = frozenset(
+    {"add", "mul", "div", "reciprocal", "sqrt", "rsqrt", "square", "pow", "sum", "mean", "prod", "norm", "vector_norm"}
+)
 _WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
 _OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
 _LINEAR = frozenset({"add", "sub", "mul", "div", *_MOVES})
@@ -139,7 +142,7 @@ class _Parts:
                 return None
         nodes = tuple(sorted(found, key=self._order.__getitem__))
         leaves = tuple(dict.fromkeys(n for node in nodes for n in node.all_input_nodes if n not in found))
-        if sum(map(is_rounded, nodes)) < 2 or _is_layer(nodes) or not any(map(_is_float32, leaves)):
+        if not _can_lose(nodes) or _is_layer(nodes) or not any(map(_is_float32, leaves)):
             return None
         if any(self._reader.is_written_later(n) for n in (*nodes, *leaves)) or self._is_meant(nodes, leaves):
             return None
@@ -165,8 +168,24 @@ def _is_several(node: fx.Node) -> bool:
     return _name(node) in ("max", "min", "chunk", "split", "unbind") and isinstance(example(node), tuple | list)
 
 
+def _can_lose(nodes: tuple[fx.Node, ...]) -> bool:
+    """Whether digits can be lost, beyond those of each rounding: not by sums of squares, products and roots alone."""
+    rounded = [node for node in nodes if is_rounded(node)]
+    return len(rounded) > 1 and any(
+        _name(node) not in _KEEPS_DIGITS
+        or (_name(node) == "add" and any(one in rounded and _name(one) != "add" for one in _terms(node)))
+        for node in (*rounded, *(n for n in nodes if _name(n) in ("neg", "negative")))
+    )
+
+
+def _terms(node: fx.Node) -> list[fx.Node]:
+    """What is added up, unless that is a number and something else."""
+    terms = node.all_input_nodes
+    return terms if len(terms) > 1 else []
+
+
 def _is_layer(nodes: tuple[fx.Node, ...]) -> bool:
-    """Whether it is a softmax of what is scaled and masked: its gradient is torch's, as everywhere."""
+    """Whether it is a softmax of scores, whose gradient is torch's, or a sum of products, as a rotary embedding is."""
     rounded = [name for name in map(_name, nodes) if name in _ROUNDED]
     return (
         set(rounded) <= _LINEAR | _OWN_GRADIENT

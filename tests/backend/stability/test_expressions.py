@@ -39,6 +39,19 @@ def test_one_rounding_is_no_expression():
     assert found(lambda x: (x.abs() + 1).relu(), X) == []
 
 
+def test_squares_that_are_added_up_lose_nothing():
+    def rms_norm(x, y):
+        x = x + y + y.abs()
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * y
+
+    assert found(rms_norm, X, Y) == []
+    assert found(lambda x: x + (x * x + 1).sqrt(), X) != []
+
+
+def test_sums_of_products_of_what_is_given_are_layers():
+    assert found(lambda x, y: x * y - y * x.flip(0) + 0.5 * (x - y), X, Y) == []
+
+
 def test_roundings_to_whole_numbers_are_meant():
     assert found(lambda x: (x / 0.1).round() * 0.1 - x, X) == []
 

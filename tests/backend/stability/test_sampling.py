@@ -39,7 +39,7 @@ def positions(x):
 
 WRONG = {
     "small": lambda x: x.exp() - 1 - x,
-    "only its gradient": lambda x: (x.cos() + x * x / 2).sqrt(),
+    "only its gradient": lambda x: x / (1 + (-x).exp()),
     "large": lambda x: x / (x.exp() + 1) * (x.exp() + 3),
     "of nearly equal ones": lambda x, y: x.tanh() - y.tanh(),
     "of an offset": lambda x: (x**3).mean(-1) - 3 * x.mean(-1) * (x**2).mean(-1) + 2 * x.mean(-1) ** 3,
