@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from tessera import torch_internals
 from tessera.backend.stability.left_alone import REGULARISER
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.spelling import call_of, example
@@ -111,7 +112,7 @@ class _Parts:
 
     def is_computed(self, node: fx.Node) -> bool:
         """Whether it is an operation on elements, or a reduction, whose result is float32."""
-        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and _is_float32(node)
+        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and is_float32(node)
 
     def goes_on(self, node: fx.Node, user: fx.Node) -> bool:
         """Whether ``node`` is only looked at as part of ``user``; what decides is never computed otherwise."""
@@ -121,7 +122,7 @@ class _Parts:
         call = call_of(node)
         if call is None or call.writes or node in self._meant or "dtype" in call.kwargs:
             return False
-        if is_conversion(node) and not (_is_float32(call.args[0]) and _same_device(node, call.args[0])):
+        if is_conversion(node) and not (is_float32(call.args[0]) and _same_device(node, call.args[0])):
             return False
         return not any(isinstance(one, torch.dtype) and one is not torch.float32 for one in call.args[1:])
 
@@ -142,7 +143,7 @@ class _Parts:
                 return None
         nodes = tuple(sorted(found, key=self._order.__getitem__))
         leaves = tuple(dict.fromkeys(n for node in nodes for n in node.all_input_nodes if n not in found))
-        if not _can_lose(nodes) or _is_layer(nodes) or not any(map(_is_float32, leaves)):
+        if not _can_lose(nodes) or _is_layer(nodes) or not any(map(is_float32, leaves)):
             return None
         if any(self._reader.is_written_later(n) for n in (*nodes, *leaves)) or self._is_meant(nodes, leaves):
             return None
@@ -207,6 +208,7 @@ def _same_device(node: Any, other: Any) -> bool:
     return bool(example(node).device == example(other).device)
 
 
-def _is_float32(node: Any) -> bool:
+def is_float32(node: Any) -> bool:
+    """Whether it is a float32 tensor, of torch's own kind."""
     value = example(node)
-    return isinstance(value, Tensor) and value.dtype is torch.float32
+    return isinstance(value, Tensor) and value.dtype is torch.float32 and torch_internals.is_fake(value)

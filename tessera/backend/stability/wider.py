@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from tessera import torch_internals
-from tessera.backend.stability.expressions import Expression, expressions, is_conversion, is_kept
+from tessera.backend.stability.expressions import Expression, expressions, is_conversion, is_float32, is_kept
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.sampling import STRICT, USUAL, Demand, arguments, is_inaccurate
 from tessera.backend.stability.spelling import example
@@ -112,8 +112,7 @@ class _Wide:
 
     def _operand(self, node: fx.Node, writer: Writer, mode: int) -> fx.Node:
         """``node`` in float64, if it is in float32."""
-        value = example(node)
-        if node in self._copies or not isinstance(value, Tensor) or value.dtype is not torch.float32:
+        if node in self._copies or not is_float32(node):
             return self._copies.get(node, node)
         if (node, mode) not in self._casts:
             self._casts[node, mode] = writer.cast(node, torch.float64)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+import tessera
 from tessera.backend.stability.expressions import expressions
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.sampling import is_inaccurate
@@ -87,3 +88,17 @@ def test_nobody_elses_random_numbers_are_drawn():
     before = torch.get_rng_state()
     tried(WRONG["small"], X)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_what_is_switched_on_around_does_not_matter(recwarn):
+    with torch.device("meta"), torch.autocast("cpu", torch.bfloat16):
+        assert tried(WRONG["small"], X) == [True]
+    assert not recwarn.list
+
+
+def test_weights_of_a_kind_of_their_own_stay():
+    codes = tessera.quantize(nn.Linear(32, 32), target="int8", measure=None)
+    function = tessera.compile(lambda x, w: (x.tanh() - x).sum() + (w * x).sum())
+    x, weight = torch.full((32, 32), 1e-3), codes.weight
+    wanted = (x.double().tanh() - x.double()).sum() + (weight * x).double().sum()
+    torch.testing.assert_close(function(x, weight), wanted.float(), rtol=1e-3, atol=0)
