@@ -232,7 +232,7 @@ class Traced:
 
     Attributes:
         frame: the code of the function that Dynamo met.
-        variables: the values of its variables, before it runs.
+        variables: its variables and their values, before it runs.
         codes: of functions, those made inside among them.
         capture: the same object for as long as the capture lasts.
         roots: what it met: the function that began it, its arguments, functions, classes, objects.
@@ -240,10 +240,11 @@ class Traced:
         draws: whether numbers are drawn from a ``random.Random`` that is not the module's.
         leaves: whether a generator is returned, or kept in an attribute.
         numbers: whether NumPy's own numbers are among what is returned or kept.
+        set_on_classes: the attributes of classes that are set.
     """
 
     frame: types.CodeType
-    variables: list[Any]
+    variables: dict[str, Any]
     codes: frozenset[types.CodeType]
     capture: Any
     roots: list[Any]
@@ -251,24 +252,28 @@ class Traced:
     draws: bool
     leaves: bool
     numbers: bool = False
+    set_on_classes: frozenset[str] = frozenset()
 
 
 def traced() -> Traced:
     """Ask Dynamo; only while it hands a graph to a backend."""
     from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables import UserDefinedClassVariable
     from torch._guards import TracingContext
 
     output = InstructionTranslator.current_tx().output
     codes = {code for code in TracingContext.get_traced_code() or () if not is_of_a_library(code.co_filename)}
     draws = any(draw not in _DRAWS for draw, _, _ in output.random_calls)
-    frame, variables = output.root_tx.f_code, list(output.root_tx.f_locals.values())
-    kept = [list(names.values()) for names in output.side_effects.store_attr_mutations.values()]
+    frame, variables = output.root_tx.f_code, dict(output.root_tx.f_locals)
+    stored = output.side_effects.store_attr_mutations.items()
+    kept = [list(names.values()) for _, names in stored]
+    of_classes = frozenset(n for owner, names in stored if isinstance(owner, UserDefinedClassVariable) for n in names)
     generators = [code for code in codes if code.co_flags & inspect.CO_GENERATOR]
     leaves = bool(generators) and _holds_iterator([output.root_tx.stack, kept])
     objects = list(output.side_effects.keepalive)
     numbers = _holds_numpy_number([output.root_tx.stack, kept])
     roots = [*_values_met(output), *objects]
-    return Traced(frame, variables, frozenset(codes), output, roots, objects, draws, leaves, numbers)
+    return Traced(frame, variables, frozenset(codes), output, roots, objects, draws, leaves, numbers, of_classes)
 
 
 def _values_met(output: Any) -> Iterator[Any]:
@@ -1594,6 +1599,8 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
     )
     for operator in (aten.index_add.default, aten.index_copy.default, aten.index_select.default):
         table[operator] = functools.partial(_with_places, table[operator])
+    for operator in (aten.remainder.Tensor, aten.remainder.Scalar, aten.remainder.Scalar_Tensor):
+        table[operator] = functools.partial(_remainder, table.get(operator))
     for operator, function in (more or {}).items():
         table[operator] = functools.partial(_first_of, function, table.get(operator))
     return table
@@ -1620,6 +1627,19 @@ def _index_put(
     if accumulate or mask is None or mask.dtype is not torch.bool or values.numel() != 1 or values.dtype != x.dtype:
         return NotImplemented
     return torch.where(mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())), values.reshape(()), x)
+
+
+def _remainder(otherwise: Callable[..., Any] | None, x: Any, y: Any) -> Any:
+    """By ``fmod``, which is exact, as eager; ``x - floor(x / y) * y`` in a C++ kernel is NaN where y is infinite."""
+    dtype = torch.result_type(x, y)
+    if not dtype.is_floating_point:
+        return NotImplemented if otherwise is None else otherwise(x, y)
+    wide = dtype if dtype in (torch.float32, torch.float64) else torch.float32
+    device = (x if isinstance(x, torch.Tensor) else y).device
+    both = (v if isinstance(v, torch.Tensor) else torch.full((), v, dtype=dtype, device=device) for v in (x, y))
+    x, y = (v.to(dtype).to(wide) for v in both)
+    rest = torch.fmod(x, y)
+    return torch.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest).to(dtype)
 
 
 def _native_dropout(otherwise: Callable[..., Any], signal: torch.Tensor, p: float, train: bool | None) -> Any:

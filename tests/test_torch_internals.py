@@ -39,6 +39,21 @@ def test_traced_dropout_draws_what_eager_draws(dtype):
     assert aten.bernoulli.default not in {node.target for node in traced.graph.nodes}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_remainder_is_exact_in_a_kernel(dtype):
+    inf, nan = float("inf"), float("nan")
+    x, y = (torch.randn(500) * 10 ** torch.randint(-3, high, (500,)) for high in (8, 3))
+    x[:8], y[:8] = torch.tensor([0, -0.0, inf, -inf, nan, 1, -1, 3]), torch.tensor([inf, 1, -inf, 2, 1, -inf, inf, 0])
+    x, y = x.to(dtype), y.to(dtype)
+
+    def function(x, y):
+        return x % y, torch.remainder(x, 0.1), torch.remainder(2.5, y)
+
+    for found, expected in zip(tessera.compile(function)(x, y), function(x, y), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+        assert torch.equal(found.signbit(), expected.signbit())
+
+
 def test_a_branch_on_a_symbol_leaves_a_guard():
     mode = torch_internals.new_fake_mode()
     number = torch_internals.symbolic_float(mode, "decay", 0.0)

@@ -46,7 +46,7 @@ def names_stored(code: types.CodeType, line: int) -> set[str]:
         name
         for instruction in dis.get_instructions(code)
         if begin(instruction)[0] == line and instruction.opname.startswith("STORE_")
-        for name in _variables(instruction)
+        for name in variables_of(instruction)
     }
 
 
@@ -58,7 +58,7 @@ def _is_single(instruction: dis.Instruction) -> bool:
 
 def _test(question: dis.Instruction, before: list[dis.Instruction]) -> IdentityTest:
     inside = [instruction for instruction in before if begin(instruction) >= begin(question)]
-    names = [name for each in inside if each.opname.startswith("LOAD_") for name in _variables(each)]
+    names = [name for each in inside if each.opname.startswith("LOAD_") for name in variables_of(each)]
     parts = [each.argval for each in inside if each.opname in _PARTS and isinstance(each.argval, str)]
     first = begin(question)[0]
     end = question.positions.end_lineno if question.positions else None
@@ -68,7 +68,7 @@ def _test(question: dis.Instruction, before: list[dis.Instruction]) -> IdentityT
 _PARTS = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_CONST")
 
 
-def _variables(instruction: dis.Instruction) -> tuple[str, ...]:
+def variables_of(instruction: dis.Instruction) -> tuple[str, ...]:
     """One, or two where Python made one instruction of two; none where it is about something else."""
     if not any(kind in instruction.opname for kind in ("FAST", "DEREF", "NAME")):
         return ()

@@ -21,13 +21,14 @@ import torch
 from torch import fx
 
 from tessera import torch_internals
-from tessera.backend.identity_tests import identity_tests, names_stored
+from tessera.backend.compared_elements import seeks_among_others
+from tessera.backend.identity_tests import begin, identity_tests, names_stored
 from tessera.backend.named_values import named_values
 from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
 from tessera.backend.searches import lines_of_search, searches_symbols
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
-from tessera.backend.unsafe_graphs import written_nodes
+from tessera.backend.unsafe_graphs import overlaps_itself, written_nodes
 from tessera.program.provenance import frames_of_trace, line_of_trace
 
 UNSEEN_CLOSURE = "Dynamo takes the closure of {} for constant, a function that it cannot name"
@@ -35,6 +36,8 @@ YIELD_FROM = "Dynamo loses what yield from returns in {}"
 OWN_DRAWS = "Dynamo takes the state of a random.Random for constant"
 CACHED = "Dynamo computes again what functools.lru_cache keeps of {}"
 METACLASS = "Dynamo passes over {} of the metaclass of {}"
+CLASS_ATTRIBUTE = "Dynamo does not find {} by an object once it is set on its class"
+WRITTEN_OVER = "{}() writes to one place of memory several times, which PyTorch refuses and Dynamo does not"
 OBJECT_KEYS = "Dynamo takes what a dict keeps under objects for constant"
 EQUAL_BY_METHOD = "Dynamo does not ask {}.__eq__ what is twice in a set"
 FUNCTION_OF_TENSORS = "Dynamo does not guard which function __torch_function__ is called for"
@@ -47,6 +50,7 @@ NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
 FORMATTED = "Dynamo loses the format of a number in format()"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 COMPARED = "Dynamo makes a tensor of whether, where or how often a tensor is in a list"
+NEVER_EQUAL = "Dynamo finds no constant that equals a tensor in a list, or an object with an __eq__ of its own"
 SAME_DROPOUT = "Dynamo takes dropout that does nothing for another tensor than its input, and is asked"
 RESHAPED = "Dynamo takes a tensor for as large as before {}()"
 SOUGHT = "Dynamo finds no number among sizes and numbers that change from call to call"
@@ -76,6 +80,9 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
             yield YIELD_FROM.format(code.co_qualname)
         if "format" in _builtins_of(code):
             yield FORMATTED
+    for name in sorted(traced.set_on_classes):
+        if any(_reads_of_object(code, name) for code in traced.codes):
+            yield CLASS_ATTRIBUTE.format(name)
     called = {name for code in traced.codes for name in code.co_names}
     for function in found.functions:
         yield from _of_function(function, found.holders.get(id(function), []), called)
@@ -137,11 +144,15 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
         compares = isinstance(node.meta.get("example_value"), torch.Tensor)  # and not two symbols
         if compares and where is not None and (where.file, where.line) in searched:
             yield COMPARED
+    if seeks_among_others(graph_module, traced):
+        yield NEVER_EQUAL
     for node in graph_module.graph.nodes:
         if node.op == "call_method" and node.target in _RESHAPING:
             yield RESHAPED.format(node.target)
         if any(isinstance(value, complex) for value in node.args) and written_nodes(node):
             yield COMPLEX_WRITTEN
+        if any(map(_has_one_place_twice, written_nodes(node))):
+            yield WRITTEN_OVER.format(getattr(node.target, "__name__", node.target))
         if node.target is operator.is_:
             yield SAME_NUMBER
         if drops_nothing(node) and any(_asks_about(node, code) for code in traced.codes):
@@ -155,6 +166,12 @@ _OF_BUILTINS: dict[str, tuple[Callable[..., Any], ...]] = {
     "max": (torch.maximum, torch.clamp),
     "min": (torch.minimum, torch.clamp),
 }
+
+
+def _has_one_place_twice(node: Any) -> bool:
+    """Whether a tensor has several elements in one place, as an expanded one has."""
+    value = node.meta.get("example_value") if isinstance(node, fx.Node) else None
+    return isinstance(value, torch.Tensor) and node.op != "placeholder" and overlaps_itself(value)
 
 
 def _lines_of_builtin(code: types.CodeType, name: str) -> set[tuple[str, int]]:
@@ -211,6 +228,19 @@ def _reads_arguments(code: types.CodeType) -> bool:
             return True
         before = instruction.argval if instruction.opname == "LOAD_FAST" else None
     return "BINARY_SUBSCR" in {i.opname for i in dis.get_instructions(code)}
+
+
+def _reads_of_object(code: types.CodeType, name: str) -> bool:
+    """Whether a function may read an attribute of an object: of what has a name of its own, and not to count it up."""
+    instructions = list(dis.get_instructions(code))
+    stores = [begin(i) for i in instructions if i.opname == "STORE_ATTR" and i.argval == name]
+    return any(
+        i.opname in ("LOAD_ATTR", "LOAD_METHOD")
+        and i.argval == name
+        and before.opname not in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME")
+        and begin(i) not in stores
+        for before, i in itertools.pairwise(instructions)
+    )
 
 
 def _of_metaclass(kind: type, called: set[str]) -> Iterator[str]:

@@ -71,15 +71,18 @@ def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     if shares_memory(inputs):
         # AOTAutograd would compile for inputs that overlap just so, and nothing guards that the next ones do.
         return SHARED_MEMORY
-    return OVERLAPPING if any(_overlaps_itself(t) for t in inputs if isinstance(t, torch.Tensor)) else ""
+    return OVERLAPPING if any(overlaps_itself(t) for t in inputs if isinstance(t, torch.Tensor)) else ""
 
 
-def _overlaps_itself(tensor: torch.Tensor) -> bool:
-    """Whether two indices may be one place in memory."""
+def overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether two indices may be one place in memory; of symbolic sizes, as far as that is plain."""
     if tensor.layout is not torch.strided:
         return False
+    known = list(zip(tensor.stride(), tensor.shape, strict=True))
+    if any(isinstance(number, torch.SymInt) for both in known for number in both):  # which a comparison would guard
+        return any(isinstance(s, int) and s == 0 and not (isinstance(n, int) and n <= 1) for s, n in known)
     reach = 0
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+    for stride, size in sorted(known):
         if size > 1:
             if stride <= reach:
                 return True

@@ -155,7 +155,7 @@ class Dispatch:
         self.misses, self.in_pieces = 0, 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
-        self._made_under: dict[types.CodeType, Circumstances] = {}
+        self._made_under: dict[int, Circumstances] = {}  # by the ids of their codes, of which some cannot be hashed
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         self._unfit = ""  # why nothing is captured
         self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
@@ -193,15 +193,15 @@ class Dispatch:
         with torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._captured(*args)
         self._names.settle()
-        read = {guarded.code: floats for guarded, _, _, floats in self._hits}
+        read = {id(guarded.code): floats for guarded, _, _, floats in self._hits}
         self._hits = [
-            self._hit(guarded, read.get(guarded.code, self._floats))
+            self._hit(guarded, read.get(id(guarded.code), self._floats))
             for guarded in torch_internals.guarded_codes(self._function.__code__)
             if torch_internals.is_whole(guarded.code)
         ]
         known = self._made_under
         self._made_under = {
-            guarded.code: known.get(guarded.code) or Circumstances(self._assumptions, process, args[self._data :])
+            id(guarded.code): known.get(id(guarded.code)) or Circumstances(self._assumptions, process, args[self._data :])
             for guarded, *_ in self._hits
         }
         return result
@@ -209,7 +209,7 @@ class Dispatch:
     def _captured(self, *args: Any) -> Any:
         if self._whole:
             return self._branches.capture(lambda: self._in_one_piece(*args))
-        if self._branches.hopeful:
+        if self._branches.hopeful and not self._known_in_pieces(*args):
             self._guarded = False
             try:
                 with torch_internals.capturing(whole=True):
@@ -222,6 +222,14 @@ class Dispatch:
             self.take_back()
         self.in_pieces += 1
         return self._broken_up(*args)
+
+    def _known_in_pieces(self, *args: Any) -> bool:
+        """Whether Dynamo would run the first of some pieces that it has, and only then say that they are several."""
+        values = self._bind(*args) if self.in_pieces else {}
+        return bool(values) and any(
+            guarded.code is not None and not torch_internals.is_whole(guarded.code) and guarded.check(values)
+            for guarded in torch_internals.guarded_codes(self._function.__code__)
+        )
 
     def _in_one_piece(self, *args: Any) -> Any:
         token = _whole_only.set(True)
@@ -246,7 +254,7 @@ class Dispatch:
             self._largest, self._has_graph = largest_float(graph_module), True
             self._asks |= names_asked_about(traced.codes)
             piece = traced.frame is not self._function.__code__
-            if piece and self._asks and may_be_one(traced.variables):  # no guards are shown of it
+            if piece and self._asks and may_be_one(list(traced.variables.values())):  # no guards are shown of it
                 self._leave_alone(OTHER_OBJECTS)
             given_back, both_ways = self._branches.check(graph_module)
             if given_back:
@@ -293,7 +301,7 @@ class Dispatch:
         """All captured versions that hold still, the latest used first."""
         names = self._function.__globals__
         return [
-            Capture(guarded.code, names, self._made_under[guarded.code], only_calls)
+            Capture(guarded.code, names, self._made_under[id(guarded.code)], only_calls)
             for guarded, _, only_calls, _ in self._hits
             if guarded.wrapper.cache_entry is not None
         ]

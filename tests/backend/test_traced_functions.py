@@ -21,7 +21,7 @@ class Capture:
 
 
 def traced(codes, roots):
-    return Traced(codes[0], [], frozenset(codes), Capture(), list(roots), [], draws=False, leaves=False)
+    return Traced(codes[0], {}, frozenset(codes), Capture(), list(roots), [], draws=False, leaves=False)
 
 
 def _helper(x):

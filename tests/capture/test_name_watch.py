@@ -58,7 +58,7 @@ def test_only_what_was_used_is_watched():
     names, code = dict(globals()), _shadowed.__code__
     function = types.FunctionType(code, names)
     watch = NameWatch()
-    watch.see(torch_internals.Traced(code, [], frozenset({code}), watch, [function], [], draws=False, leaves=False))
+    watch.see(torch_internals.Traced(code, {}, frozenset({code}), watch, [function], [], draws=False, leaves=False))
     assert watch.holds()
     names["min"] = 1
     assert watch.holds()
