@@ -69,6 +69,7 @@ class BoundStep:
         self._kept = [slot.tensor for update in self.updates for slot in update.slots]
         self._kept += [t for update in self.updates for t in update.hyper_parameters.tensors]
         self._kept += self.scaling.tensors if self.scaling is not None else ()
+        self._written = [i for i in self.mutated if i in self.given]
         for optimizer in self.job.optimizers:
             torch_internals.mark_stepped(optimizer)
 
@@ -93,6 +94,8 @@ class BoundStep:
         executable, extra = self.variants[True]
         results = executable.call([*inputs, *self._kept])
         torch_internals.mark_written(self.trained)
+        if self._written:
+            torch_internals.mark_written([inputs[i] for i in self._written])
         if not extra and not self.same:
             return results
         return self._returned(results, extra, inputs)
@@ -124,6 +127,8 @@ class BoundStep:
                 sums[index] = job.accumulators[parameter] = torch.zeros_like(parameter)
         executable, extra = self.variants[final]
         results = executable.call([*inputs, *self._kept, *sums])
+        if self._written:
+            torch_internals.mark_written([inputs[i] for i in self._written])
         if final:
             torch_internals.mark_written(self.trained)
         job.micro_step = 0 if final else job.micro_step + 1

@@ -11,6 +11,9 @@ from tests.contracts.odd import (
     arithmetic,  # noqa: F401
     attributes,  # noqa: F401 - each module puts its programs on the list
     belongings,  # noqa: F401
+    breaks_control,  # noqa: F401
+    breaks_library,  # noqa: F401
+    breaks_objects,  # noqa: F401
     containers,  # noqa: F401
     control,  # noqa: F401
     decisions_effects,  # noqa: F401
@@ -30,6 +33,8 @@ from tests.contracts.odd import (
     library,  # noqa: F401
     memory,  # noqa: F401
     modules,  # noqa: F401
+    modules_around,  # noqa: F401
+    modules_changing,  # noqa: F401
     mutation,  # noqa: F401
     names,  # noqa: F401
     numbers,  # noqa: F401
@@ -39,9 +44,13 @@ from tests.contracts.odd import (
     protocols,  # noqa: F401
     recipes,  # noqa: F401
     shared_memory,  # noqa: F401
+    sharp_bits,  # noqa: F401
+    sharp_values,  # noqa: F401
     slopes,  # noqa: F401
     surprises,  # noqa: F401
     surroundings,  # noqa: F401
+    tensors_edges,  # noqa: F401
+    tensors_kinds,  # noqa: F401
     tools,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
@@ -50,12 +59,10 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 KNOWN = {
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
-    "division_rounds_down": "the remainder of a division by infinity is NaN in a kernel",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
     "kernel_warns_of_what_it_is_given": "what a kernel of torch warns of, a kernel of ours does not",
-    "number_sought_among_tensors": "Dynamo finds no number in a list of tensors",
     "warnings_of_losses": "what a loss of torch warns of is told once, when it is captured",
     "zip_that_is_strict": "Dynamo words the error of zip(strict=True) itself where it is caught inside",
 }
