@@ -1601,6 +1601,8 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
         table[operator] = functools.partial(_with_places, table[operator])
     for operator in (aten.remainder.Tensor, aten.remainder.Scalar, aten.remainder.Scalar_Tensor):
         table[operator] = functools.partial(_remainder, table.get(operator))
+    for operator in (aten.mul.Tensor, aten.mul.Scalar):
+        table[operator] = functools.partial(_first_of, _times_zero, table.get(operator))
     for operator, function in (more or {}).items():
         table[operator] = functools.partial(_first_of, function, table.get(operator))
     return table
@@ -1627,6 +1629,12 @@ def _index_put(
     if accumulate or mask is None or mask.dtype is not torch.bool or values.numel() != 1 or values.dtype != x.dtype:
         return NotImplemented
     return torch.where(mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())), values.reshape(()), x)
+
+
+def _times_zero(x: Any, y: Any) -> Any:
+    """``x * 0`` as ``x * 0.0``: of the whole number Inductor makes a zero, also where x is NaN or infinite."""
+    zero = type(y) is int and y == 0 and (x.is_floating_point() or x.is_complex())
+    return torch.mul(x, 0.0) if zero else NotImplemented
 
 
 def _remainder(otherwise: Callable[..., Any] | None, x: Any, y: Any) -> Any:

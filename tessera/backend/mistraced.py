@@ -81,7 +81,9 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
         if "format" in _builtins_of(code):
             yield FORMATTED
     for name in sorted(traced.set_on_classes):
-        if any(_reads_of_object(code, name) for code in traced.codes):
+        named = [value for function in found.functions for value, read in named_values(function) if read == name]
+        of_named = any(not issubclass(type(value), type | types.ModuleType) for value in named)
+        if of_named or any(_reads_of_object(code, name) for code in traced.codes):
             yield CLASS_ATTRIBUTE.format(name)
     called = {name for code in traced.codes for name in code.co_names}
     for function in found.functions:
@@ -231,7 +233,7 @@ def _reads_arguments(code: types.CodeType) -> bool:
 
 
 def _reads_of_object(code: types.CodeType, name: str) -> bool:
-    """Whether a function may read an attribute of an object: of what has a name of its own, and not to count it up."""
+    """Whether a function may read an attribute of an object that is no name around it, and not to count it up."""
     instructions = list(dis.get_instructions(code))
     stores = [begin(i) for i in instructions if i.opname == "STORE_ATTR" and i.argval == name]
     return any(

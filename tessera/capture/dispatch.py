@@ -201,7 +201,8 @@ class Dispatch:
         ]
         known = self._made_under
         self._made_under = {
-            id(guarded.code): known.get(id(guarded.code)) or Circumstances(self._assumptions, process, args[self._data :])
+            id(guarded.code): known.get(id(guarded.code))
+            or Circumstances(self._assumptions, process, args[self._data :])
             for guarded, *_ in self._hits
         }
         return result

@@ -68,7 +68,8 @@ class NameWatch:
         for name in torch_internals.imported_names(traced.codes):
             self._imports[name] = sys.modules.get(name)
         self._still = [
-            (get := operator.itemgetter(*functions), scope, get(functions)) for scope, functions in self._of_torch.values()
+            (get := operator.itemgetter(*functions), scope, get(functions))
+            for scope, functions in self._of_torch.values()
         ]
         self._classes.see(kinds, traced.codes)
 

@@ -171,6 +171,33 @@ def _held_weakly(x):
     return y[:1], weakref.ref(y)
 
 
+class Counts:
+    """How often, for all of them."""
+
+    total = 0
+
+
+_counts = Counts()
+
+
+def _counted(x):
+    type(_counts).total += 1
+    return x * _counts.total
+
+
+def _counted_by_the_class(x):
+    Counts.total += 1
+    return x * Counts.total
+
+
+def _written_over(x):
+    try:
+        x[:1].expand(4).add_(1)
+    except RuntimeError:
+        return x * 2
+    return x * 3
+
+
 def _asked_of_others(x):
     y = torch.nn.functional.dropout(x, 0.5, training=False)
     z = x * 2
@@ -194,6 +221,8 @@ WRONG = {
     _first_row: mistraced.UNCLOSED.format("_rows"),
     _formatted: mistraced.FORMATTED,
     _numpy_number: mistraced.NUMPY_NUMBER,
+    _counted: mistraced.CLASS_ATTRIBUTE.format("total"),
+    _written_over: mistraced.WRITTEN_OVER.format("add_"),
 }
 
 
@@ -206,7 +235,8 @@ def test_runs_as_plain_python(function):
 
 
 @pytest.mark.parametrize(
-    "function", [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context, _asked_of_others]
+    "function",
+    [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context, _asked_of_others, _counted_by_the_class],
 )
 def test_what_is_captured_well_is_captured(function):
     compiled, x = tessera.compile(function), torch.arange(3.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import tessera
 from tessera import torch_internals
 from tessera.backend.inductor import Executable
 from tessera.capture.bound_step import BoundStep, StaleProgram
@@ -50,6 +51,16 @@ def test_outputs_are_put_where_they_belong():
     version = model.weight._version
     step(model.weight, batch)
     assert model.weight._version > version
+
+
+def test_a_write_to_the_batch_is_counted():
+    model = torch.nn.Linear(3, 1)
+    step = tessera.train_step(model, lambda y, t: (y - t.zero_()).square().mean(), torch.optim.SGD(model.parameters()))
+    x, target = torch.ones(2, 3), torch.ones(2, 1)
+    step(x, target)
+    assert step.report.rung == "whole step in one Program"
+    assert not target.any()
+    assert (x._version, target._version > 0) == (0, True)
 
 
 def test_another_parameter_or_a_hook_makes_it_stale():

@@ -141,3 +141,54 @@ def test_what_dynamo_leaves_alone_is_done_once():
     for calls in (1, 2, 3):
         assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 2.0))
         assert done == ["in", "body", "out"] * calls
+
+
+def test_captured_code_that_cannot_be_hashed():
+    kept = []
+
+    def function(x, k):
+        def later(z=x * k):
+            return z + k
+
+        kept.append(later)
+        return later()
+
+    compiled, x = tessera.compile(function), torch.ones(2)
+    for k in (2, 3.0):
+        assert torch.equal(compiled(x, k), x * k + k)
+        assert torch.equal(kept[-1](), x * k + k)
+
+
+class Log:
+    """Notes what is set."""
+
+    def __init__(self):
+        self.done = []
+
+    def __setattr__(self, name, value):
+        if name != "done":
+            self.done.append(name)
+        if isinstance(value, float) and value < 0:
+            raise ValueError(name)
+        super().__setattr__(name, value)
+
+
+def test_pieces_are_not_begun_in_vain():
+    log = Log()
+
+    def function(x, value):
+        log.mean = (x * 2).mean().item()
+        log.value = value
+        return x + log.mean
+
+    def run(called):
+        log.done.clear()
+        for value in (2.0, -1.0, torch.tensor(1.0), 3):
+            try:
+                called(torch.ones(2), value)
+            except ValueError as error:
+                log.done.append(str(error))
+        return list(log.done)
+
+    expected = run(function)
+    assert run(tessera.compile(function)) == expected
