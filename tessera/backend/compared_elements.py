@@ -48,7 +48,7 @@ class _Search:
 
 
 def seeks_among_others(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> bool:
-    """Whether a capture has ``constant in container`` where an element may be a tensor, or an object with an ``__eq__``."""
+    """Whether a capture has ``constant in container`` with a tensor in it, or an object with an ``__eq__``."""
     searches = [search for code in traced.codes for search in _searches(code)]
     if not searches:
         return False
@@ -147,7 +147,7 @@ def _stored(code: types.CodeType, computed: _Lines) -> set[str]:
 
 
 def _elements_met(traced: torch_internals.Traced) -> tuple[bool, bool]:
-    """Whether a list or tuple that the capture met has a tensor in it, and an object that says itself what it equals."""
+    """Whether a list or tuple that the capture met has a tensor in it, and an object with an ``__eq__``."""
     ours = is_library(traced.frame.co_filename)  # which is given the arguments in a tuple and a dict
     own = {id(value) for value in traced.variables.values() if ours}
     given = [each for value in traced.variables.values() for each in _elements(value)]

@@ -149,18 +149,22 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
     if seeks_among_others(graph_module, traced):
         yield NEVER_EQUAL
     for node in graph_module.graph.nodes:
-        if node.op == "call_method" and node.target in _RESHAPING:
-            yield RESHAPED.format(node.target)
-        if any(isinstance(value, complex) for value in node.args) and written_nodes(node):
-            yield COMPLEX_WRITTEN
-        if any(map(_has_one_place_twice, written_nodes(node))):
-            yield WRITTEN_OVER.format(getattr(node.target, "__name__", node.target))
-        if node.target is operator.is_:
-            yield SAME_NUMBER
-        if drops_nothing(node) and any(_asks_about(node, code) for code in traced.codes):
-            yield SAME_DROPOUT
-        if str(node.target).startswith("<Wrapped method <original __setitem__"):
-            yield NUMPY_WRITES
+        yield from _of_node(node, traced)
+
+
+def _of_node(node: fx.Node, traced: torch_internals.Traced) -> Iterator[str]:
+    if node.op == "call_method" and node.target in _RESHAPING:
+        yield RESHAPED.format(node.target)
+    if any(isinstance(value, complex) for value in node.args) and written_nodes(node):
+        yield COMPLEX_WRITTEN
+    if any(map(_has_one_place_twice, written_nodes(node))):
+        yield WRITTEN_OVER.format(getattr(node.target, "__name__", node.target))
+    if node.target is operator.is_:
+        yield SAME_NUMBER
+    if drops_nothing(node) and any(_asks_about(node, code) for code in traced.codes):
+        yield SAME_DROPOUT
+    if str(node.target).startswith("<Wrapped method <original __setitem__"):
+        yield NUMPY_WRITES
 
 
 _RESHAPING = {"t_", "transpose_", "swapaxes_", "swapdims_", "unsqueeze_", "squeeze_", "as_strided_", "resize_as_"}

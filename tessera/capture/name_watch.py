@@ -5,18 +5,17 @@
 - A variable may be set in ``os.environ``.
 - A function, or a module, may get an attribute that it did not have.
 - A module that is imported inside may be replaced in ``sys.modules``.
-- A function of torch may be replaced (``torch.nn.functional.scaled_dot_product_attention = mine``).
+- A function of torch may be replaced: see ``torch_watch``.
 - A class may get other methods: see ``class_watch``.
 """
 
 from __future__ import annotations
 
 import builtins
-import operator
 import os
 import sys
 import types
-from collections.abc import Callable, KeysView, Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,13 +24,14 @@ from tessera import torch_internals
 from tessera.backend.named_values import named_values
 from tessera.backend.traced_functions import functions_of
 from tessera.capture.class_watch import ClassWatch
+from tessera.capture.torch_watch import TorchWatch
 
 
 class NameWatch:
     """Whether what captures were told is still so."""
 
     def __init__(self) -> None:
-        self._classes = ClassWatch()
+        self._classes, self._torch = ClassWatch(), TorchWatch()
         self.forget()
 
     def forget(self) -> None:
@@ -41,8 +41,7 @@ class NameWatch:
         self._attributes: dict[int, tuple[dict[str, Any], set[str]]] = {}
         self._imports: dict[str, types.ModuleType | None] = {}
         self._environment: Mapping[str, str] | None = None
-        self._of_torch: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
-        self._still: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any], Any]] = []
+        self._torch.forget()
         self._classes.forget()
 
     def see(self, traced: torch_internals.Traced) -> None:
@@ -59,18 +58,11 @@ class NameWatch:
                 if type(value) is types.ModuleType and asks:
                     _, names = self._names.setdefault(id(vars(value)), (vars(value).keys(), set()))
                     names.update(c for c in function.__code__.co_consts if isinstance(c, str) and c not in vars(value))
-                if type(value) is types.ModuleType and attribute and value.__name__.partition(".")[0] == "torch":
-                    found = vars(value).get(attribute)
-                    if callable(found) and not isinstance(found, type):
-                        _, functions = self._of_torch.setdefault(id(vars(value)), (vars(value), {}))
-                        functions.setdefault(attribute, found)
+                self._torch.see(value, attribute)
                 kinds.add(value if issubclass(type(value), type) else type(value))
         for name in torch_internals.imported_names(traced.codes):
             self._imports[name] = sys.modules.get(name)
-        self._still = [
-            (get := operator.itemgetter(*functions), scope, get(functions))
-            for scope, functions in self._of_torch.values()
-        ]
+        self._torch.settle()
         self._classes.see(kinds, traced.codes)
 
     def settle(self) -> None:
@@ -100,12 +92,6 @@ class NameWatch:
         for name, module in self._imports.items():
             if sys.modules.get(name) is not module:
                 return False
-        try:
-            for get, scope, functions in self._still:  # one call for all names: there may be many
-                if get(scope) != functions:
-                    return False
-        except KeyError:  # one is gone
-            return False
-        if not self._classes.holds():
+        if not (self._torch.holds() and self._classes.holds()):
             return False
         return self._environment is None or self._environment == os.environ

@@ -40,7 +40,7 @@ def among_arguments(x, k):
 
 def among_what_was_computed(x, k):
     y = k + 1
-    return x * 2, 2.0 in [y], 2.0 not in (k * 1, 7)
+    return x * 2, 2.0 in [y, 9], 2.0 not in (k * 1, 7)
 
 
 def among_what_was_gathered(x, k):
@@ -60,6 +60,7 @@ def holds(a, number):
     return number in (a, a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function", [among_arguments, among_what_was_computed, among_what_was_gathered, among_the_rest, of_a_helper]
 )

@@ -36,21 +36,6 @@ def test_a_builtin_that_becomes_a_global(monkeypatch):
     assert compiled(x)[0] == 3
 
 
-def _of_torch(x):
-    return torch.relu(x) + torch.nn.functional.silu(x) * 0
-
-
-def test_a_function_of_torch_that_is_replaced(monkeypatch):
-    compiled, x = tessera.compile(_of_torch), torch.ones(3)
-    assert compiled(x)[0] == 1
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "relu", lambda x: x * 7)
-        assert compiled(x)[0] == 7
-        patch.setattr(torch.nn.functional, "silu", lambda x: x + float("inf"))
-        assert compiled(x)[0].isnan()
-    assert compiled(x)[0] == 1
-
-
 def test_a_variable_of_the_environment(monkeypatch):
     compiled, x = tessera.compile(_environment), torch.ones(3)
     for value in ("1", "3", "5", "3"):
