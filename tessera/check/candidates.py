@@ -76,7 +76,11 @@ def candidates(
     """
     root = base.root if has_layers else None
     made = how_made(root, _sizes(base), work) if root is not None else None
-    found = [*_of_calls(base, work), *_of_layers(base, made, root), *_of_text(base, gone_through, contract, made)]
+    found = [
+        *_of_calls(base, work),
+        *_of_layers(base, made, root, contract),
+        *_of_text(base, gone_through, contract, made),
+    ]
     return sorted(found, key=lambda one: (one.cost, -one.position))
 
 
@@ -91,7 +95,7 @@ def _of_text(
     owner = next((place for place in gone_through if place[:2] == begins), None)
     edits = [*edited_texts(gone_through, sizes, error=base.error, sliced=_one_apart(base), returned=(owner, ways))]
     if made is not None:
-        edits += edited_texts(made.names, sizes, made.given)
+        edits += edited_texts(made.names, sizes, made)
     for edit in edits:
         before = [at for one, at in last.items() if one.file == edit.where.file and one.line < edit.where.line]
         position = last.get(edit.where, max(before, default=0))
@@ -144,7 +148,9 @@ def _of_calls(base: Outcome, work: Budget) -> Iterator[Candidate]:
                 yield Candidate(cost, call.where, rewrite.text, (site, rewrite), position)
 
 
-def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None) -> Iterator[Candidate]:
+def _of_layers(
+    base: Outcome, made: Remade | None, root: torch.nn.Module | None, contract: Contract
+) -> Iterator[Candidate]:
     if root is None:
         return
     calls = base.history.calls
@@ -153,7 +159,9 @@ def _of_layers(base: Outcome, made: Remade | None, root: torch.nn.Module | None)
     if base.place is not None and base.place.layer:  # it may have raised before it called anything
         used.append(root.get_submodule(base.place.layer))
     declared = base.plan.examples.values()
-    fixed = [size for size in _sizes(base) if all(size % one for one in declared)]  # no layer is made for any size
+    fixed = [
+        size for size in sorted({*_sizes(base), *_declared(contract)}) if all(size % one for one in declared)
+    ]  # no layer is made for any size
     lines, names = (made.lines, made.names) if made is not None else ({}, {})
     known = frozenset(value for one in names.values() for value in one.values() if type(value) is int)
     for edit in layer_edits(root, base.world.mode, used, fixed, lines, known):
@@ -195,5 +203,10 @@ def _sizes(base: Outcome) -> list[int]:
     found = {base.world.number(size) for tensor in tensors for size in tensor.shape}
     if call is not None and call.name in ("view", "reshape", "unflatten"):  # what one number would have to be
         leaves, _ = torch_internals.flattened((call.args, call.kwargs))
-        found.add(math.prod(leaf for leaf in leaves if type(leaf) is int and leaf > 0))
+        written = [leaf for leaf in leaves if type(leaf) is int and leaf > 0]
+        found.add(math.prod(written))
+        whole = base.world.number(call.tensors[0].numel()) if call.tensors else None
+        for at in range(len(written)) if whole is not None else ():
+            size, left = divmod(whole, math.prod(written[:at] + written[at + 1 :]))
+            found |= {size} if not left else set()
     return sorted(size for size in found | set(base.plan.examples.values()) if size is not None and size > 1)

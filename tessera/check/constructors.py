@@ -70,6 +70,18 @@ def _values(tree: ast.AST, name: str) -> Iterator[ast.expr]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Attribute) and target.attr == name for target in targets):
                 yield node.value
+        elif isinstance(node, ast.Call) and _registers(node, name):
+            yield node.args[1]
+
+
+def _registers(call: ast.Call, name: str) -> bool:
+    """Whether it is ``self.register_buffer("name", value)`` or the like."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    first = call.args[0] if len(call.args) > 1 and called in _REGISTERS else None
+    return isinstance(first, ast.Constant) and first.value == name
+
+
+_REGISTERS = ("register_buffer", "register_parameter", "register_module", "add_module")
 
 
 def _appended(tree: ast.AST, name: str) -> list[ast.expr]:

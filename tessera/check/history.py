@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from tessera import torch_internals
 from tessera.check.call import Call, refuse
 from tessera.check.constructors import running_module
+from tessera.check.recurrent import shortened
 from tessera.check.rewrites import Rewrite
 from tessera.check.world import TakesTooLong, World
 from tessera.errors import SourceLine
@@ -74,7 +75,7 @@ class History(TorchFunctionMode):
         self._world.reading_data = call.name in _READ_DATA
         self._world.takes_numbers = call.name.startswith("fft_")
         try:
-            result = func(*args, **kwargs)
+            result = shortened(func, args, kwargs)(*args, **kwargs)
         finally:
             self._world.reading_data = False
         if rewrite is not None:
@@ -191,12 +192,18 @@ class History(TorchFunctionMode):
             if id(one) in seen or (call := self.made_by(one)) is None:
                 continue
             seen.add(id(one))
-            if len(call.tensors) > 1 and call.name in _ELEMENTWISE:
-                twice = [s for n, s in enumerate(one.shape) if any(self._world.same(s, t) for t in one.shape[:n])]
-                if any(all(self._times(s, t) < self._times(s, one) for t in call.tensors) for s in twice):
-                    return call
+            if self.spreads(call):
+                return call
             waiting += call.tensors
         return None
+
+    def spreads(self, call: Call) -> bool:
+        """Whether the result of a call has a size twice that neither of the tensors it was made of has twice."""
+        if len(call.tensors) < 2 or call.name not in _ELEMENTWISE or not isinstance(call.result, torch.Tensor):
+            return False
+        made = call.result
+        twice = [s for n, s in enumerate(made.shape) if any(self._world.same(s, t) for t in made.shape[:n])]
+        return any(all(self._times(s, t) < self._times(s, made) for t in call.tensors) for s in twice)
 
     def _times(self, size: Any, tensor: torch.Tensor) -> int:
         return sum(self._world.same(size, other) for other in tensor.shape)

@@ -19,7 +19,7 @@ from tessera.check.finding import Finding
 from tessera.check.run import Outcome, Place
 from tessera.errors import ShapeError, SourceLine
 from tessera.shapes.message import describe
-from tessera.shapes.signature import Contract
+from tessera.shapes.signature import Contract, specs_in
 from tessera.shapes.spec import AnySize, OneOr, Several, TensorSpec, shape_text
 from tessera.shapes.unify import Bindings, Mismatch, tensors_of, unify
 from tessera.users_code import source_line_at
@@ -127,7 +127,7 @@ def _blamed(outcome: Outcome, contract: Contract, place: Place, call: Call, foun
         born = history.born(clash.tensor, clash.axis, clash.size)
         candidates.append((-1 if born is None else history.position(born), clash, born))
     _, clash, born = max(candidates, key=lambda candidate: candidate[0])
-    outcome.tied = _tie(outcome, found, [one for _, _, one in candidates])
+    outcome.tied = _tie(outcome, contract, found, [one for _, _, one in candidates])
     if call.module is not None and clash.of_layer and not isinstance(clash.tensor.shape[clash.axis], torch.SymInt):
         born = call  # a layer of another size than it is given; no layer is made for a size that may be any
     received = shape_text(world.texts(clash.tensor.shape))
@@ -147,7 +147,7 @@ def _moved(finding: Finding, born: Call | None, outcome: Outcome) -> Finding:
     return replace(finding, where=where, hurts=finding.where, columns=None)
 
 
-def _tie(outcome: Outcome, found: list[Clash], born: list[Call | None]) -> tuple[str, int] | None:
+def _tie(outcome: Outcome, contract: Contract, found: list[Clash], born: list[Call | None]) -> tuple[str, int] | None:
     """The name and the number, where all that is wrong is that a size an argument came with should be a number."""
     for clash, made in zip(found, born, strict=True):
         name = outcome.world.text(clash.tensor.shape[clash.axis])
@@ -155,8 +155,18 @@ def _tie(outcome: Outcome, found: list[Clash], born: list[Call | None]) -> tuple
         if any(_is_cut(other, clash.size, outcome) for other in found):  # a table that ends there is no such size
             continue
         if came_in and isinstance(clash.size, int) and name in outcome.plan.examples:
-            return name, clash.size
+            of_layer = outcome.failing is not None and outcome.failing.module is not None
+            return (name, clash.size) if of_layer or not _is_of_batches(name, contract) else None
     return None
+
+
+def _is_of_batches(name: str, contract: Contract) -> bool:
+    """Whether a name comes first in all that it is in, arguments and results: no size of a module's is there."""
+    given = [spec for one in contract.parameters.values() for spec in specs_in(one)]
+    made = specs_in(contract.returns) if contract.returns is not None else []
+    places = [[str(place) for place in spec.places or ()] for spec in (*given, *made)]
+    first = [row[0] == name and len(row) > 1 and name not in row[1:] for row in places if name in row]
+    return all(first) and any(name in row for row in places[len(given) :])
 
 
 def _is_cut(clash: Clash, size: Any, outcome: Outcome) -> bool:

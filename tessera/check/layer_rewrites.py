@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import functools
 import inspect
 import linecache
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,15 @@ import torch
 from torch import nn
 
 from tessera.check.constructors import constructor, constructor_line
+from tessera.check.written import argument, is_computed, size_of_parameter
 from tessera.errors import SourceLine
 from tessera.users_code import source_line_at
 
 _SIZE, _SWITCH = 1.0, 1.0
 _ELSEWHERE = 0.5  # more, where the line only hands on what was made
 _NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stands for it
+_COMPUTED = 0.35  # more, for a number in place of what is computed there, or of a name that was
+_BEHIND_THE_FIRST = 0.3  # more, where all layers of a list are made otherwise but the first
 _ALIKE = 0.1  # more, where the line beside makes one just so
 
 
@@ -51,8 +54,8 @@ class LayerEdit:
         root = _copy(root, {})
         for path, name, value in made:
             owner = root.get_submodule(path)
-            kept = owner._parameters if isinstance(value, nn.Parameter) else owner._modules  # noqa: SLF001
-            kept[name] = value
+            tables = vars(owner)
+            tables[next(kind for kind in ("_parameters", "_buffers", "_modules") if name in tables[kind])][name] = value
         return root
 
 
@@ -61,6 +64,7 @@ def _copy(module: nn.Module, copies: dict[int, nn.Module]) -> nn.Module:
     if id(module) not in copies:
         new = copies[id(module)] = copy.copy(module)
         vars(new)["_parameters"] = dict(module._parameters)  # noqa: SLF001
+        vars(new)["_buffers"] = dict(module._buffers)  # noqa: SLF001
         parts = module._modules.items()  # noqa: SLF001
         vars(new)["_modules"] = {name: part and _copy(part, copies) for name, part in parts}
     return copies[id(module)]
@@ -87,8 +91,13 @@ def layer_edits(
     names = {id(module): name for name, module in root.named_modules()}
     by_line: dict[tuple[str, int, int, type], list[tuple[str, nn.Module]]] = {}
     calls = {id(module) for module in used}
+    columns: dict[str, int] = {}
     for path, module in root.named_modules():
-        if path and _is_torchs(type(module)) and (made := lines.get(path) or constructor(root, path)):
+        if not path or not _is_torchs(type(module)):
+            continue
+        if (seen := constructor(root, path)) is not None:
+            columns[path] = seen[2]
+        if (made := lines.get(path) or seen) is not None:
             by_line.setdefault((*made, type(module)), []).append((path, module))
     for (file, line, *_), layers in by_line.items():
         where = source_line_at(file, line)
@@ -101,19 +110,32 @@ def layer_edits(
             kind = type(layers[0][1]).__name__
             cost = _SWITCH if isinstance(value, bool) else _SIZE
             cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
-            cost += _NOT_AT_HAND * _is_named(where, kind, name, value, known)
+            cost += _of_writing(where, layers[0][1], name, value, known, columns.get(layers[0][0]))
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
+        for name, value in _inputs(layers[0][1], sizes) if alike and len(layers) > 1 else ():
+            make = functools.partial(_made_with, root, mode, layers[1:], name, value)
+            text = f"{type(layers[0][1]).__name__}({name}={value}) behind the first"
+            yield LayerEdit(_SIZE + _BEHIND_THE_FIRST, where, text, last, make)
     yield from _of_parameters(root, mode, names, used, sizes)
 
 
-def _is_named(where: SourceLine, kind: str, name: str, value: Any, known: frozenset[int]) -> bool:
-    """Whether a name is given for a size, and none stands for ``value`` or a part of it."""
-    given = re.search(rf"\b{kind}\(([\w.]+), *([\w.]+)[,)]", where.code)
-    if given is None or name not in _SIZES or type(value) is not int:
-        return False
-    text = given[2 if name.startswith("out") or name == "hidden_size" else 1]
+def _inputs(layer: nn.Module, sizes: Sequence[int]) -> Iterator[tuple[str, int]]:
+    """What a layer may take instead: of a list often only the first takes what comes from outside."""
+    for name in _SIZES_OF_INPUTS & _arguments(layer).keys():
+        yield from ((name, size) for size in sizes if size != vars(layer)[name])
+
+
+def _of_writing(
+    where: SourceLine, layer: nn.Module, name: str, value: Any, known: frozenset[int], column: int | None
+) -> float:
+    """What a number costs more than where a number is written: in place of a name, or of what is computed."""
+    if name not in _SIZES or type(value) is not int:
+        return 0.0
+    written = argument(where, type(layer), name, column)
+    if is_computed(written, where):
+        return _COMPUTED
     at_hand = any(value % by == 0 and value // by in known for by in (1, 2, 3, 4))
-    return bool(known) and not text.isdigit() and not at_hand
+    return _NOT_AT_HAND * (isinstance(written, (ast.Name, ast.Attribute)) and bool(known) and not at_hand)
 
 
 def _is_alike(where: SourceLine) -> bool:
@@ -130,22 +152,28 @@ def _of_parameters(
         if id(module) not in names or _is_torchs(type(module)):
             continue
         prefix = names[id(module)]
-        for name, parameter in module._parameters.items():  # noqa: SLF001 - its own alone
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001 - its own alone
             where = constructor_line(root, f"{prefix}.{name}".lstrip("."))
-            if parameter is None or where is None:
+            if tensor is None or where is None:
                 continue
-            shape = [int(size) for size in parameter.shape]
+            shape = [int(size) for size in tensor.shape]
             for at, old in enumerate(shape):
+                cost = _SIZE + _COMPUTED * is_computed(size_of_parameter(where, len(shape), at), where)
                 for size in sizes:
                     if size != old:
                         other = [*shape[:at], size, *shape[at + 1 :]]
-                        make = functools.partial(_parameter, mode, prefix, name, other)
-                        yield LayerEdit(_SIZE, where, f"{name} of {other}", module, make)
+                        make = functools.partial(_remade, mode, prefix, name, tensor, other)
+                        yield LayerEdit(cost, where, f"{name} of {other}", module, make)
 
 
-def _parameter(mode: Any, owner: str, name: str, shape: Sequence[int]) -> list[Made]:
+def _remade(mode: Any, owner: str, name: str, tensor: torch.Tensor, shape: Sequence[int]) -> list[Made]:
     with mode:
-        return [(owner, name, nn.Parameter(torch.empty(shape)))]
+        other = torch.empty(shape, dtype=tensor.dtype)
+        return [(owner, name, _like(tensor, other))]
+
+
+def _like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return nn.Parameter(other, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else other
 
 
 def _is_torchs(kind: type) -> bool:
@@ -224,4 +252,5 @@ _SIZES = {
     *("in_features", "out_features", "in_channels", "out_channels", "num_features", "num_channels", "embedding_dim"),
     *("input_size", "hidden_size", "embed_dim", "in1_features", "in2_features", "groups"),
 }
+_SIZES_OF_INPUTS = {"in_features", "in_channels", "input_size"}
 _SIZES_OF_LAYERS = _SIZES | {"normalized_shape"}

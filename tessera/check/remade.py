@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from tessera import torch_internals
 from tessera.check.budget import Budget
 from tessera.check.run import put_back
 from tessera.check.visited import Place, visited
+from tessera.check.world import TakesTooLong
 
 _MOST = 40  # times that it is tried
 _OF_EACH = 100  # operations that this takes, about
+_MOST_CALLS = 20_000  # of torch in one constructor: a number of layers may be guessed too large
+_TIMES = 3  # as many as the module itself took, where that is known
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,35 @@ class Remade:
         given: the arguments of its constructor.
         names: of the functions that this goes through, the local names of each.
         lines: the file, line and instruction that made each part, by its path.
+        calls: of torch in the constructor.
     """
 
     given: dict[str, Any]
     names: Mapping[Place, Mapping[str, Any]]
     lines: Mapping[str, tuple[str, int, int]]
+    calls: int = 0
+
+    def again(self, kind: Any) -> nn.Module | None:
+        """A module of ``kind`` made with the same arguments; None where that raises, or takes much longer."""
+        return remade(kind, dict(self.given), _Counted(_TIMES * self.calls + _MOST_CALLS // 10))
+
+
+class _Counted(TorchFunctionMode):
+    """While it is entered, ends what calls torch too often.
+
+    Attributes:
+        left: calls.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise TakesTooLong
+        return func(*args, **(kwargs or {}))
 
 
 def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | None:
@@ -45,9 +73,10 @@ def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | 
     """
     if (given := arguments_of(module, sizes, work)) is None:
         return None
+    counted = _Counted(_MOST_CALLS)
     with visited() as seen:
-        made = remade(type(module), given)
-    return None if made is None else Remade(given, seen.names, seen.made_by(made))
+        made = remade(type(module), given, counted)
+    return None if made is None else Remade(given, seen.names, seen.made_by(made), _MOST_CALLS - counted.left)
 
 
 def arguments_of(module: nn.Module, sizes: Sequence[int], work: Budget) -> dict[str, Any] | None:
@@ -79,12 +108,12 @@ def arguments_of(module: nn.Module, sizes: Sequence[int], work: Budget) -> dict[
     return None
 
 
-def remade(kind: Any, given: dict[str, Any]) -> nn.Module | None:
-    """A module without memory; None where its constructor raises."""
+def remade(kind: Any, given: dict[str, Any], counted: _Counted | None = None) -> nn.Module | None:
+    """A module without memory; None where its constructor raises, or calls torch too often."""
     try:
-        with put_back(None), torch_internals.new_fake_mode():
+        with put_back(None), torch_internals.new_fake_mode(), counted or _Counted(_MOST_CALLS):
             made = kind(**given)
-    except Exception:  # noqa: BLE001 - the user's constructor may raise anything
+    except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructor may raise anything
         return None
     return made if isinstance(made, nn.Module) else None
 

@@ -31,6 +31,7 @@ _NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be wh
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
 _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
 _PROVES_NOTHING = 2.0  # an edit of this price lets anything pass: no line is blamed for it
+_SPREAD = 0.4  # more, where tensors are laid out against each other that are not with another edit
 _MOST_OTHERS = 2
 _MOST_RIGHT = 2  # other ways through the code that are gone again with each edit that mends
 
@@ -92,13 +93,13 @@ def _repairs(
         ran = attempt(plan, None, work)
     if ran is None or ran[1] is None:
         return []
-    base, good = ran[0], list[Candidate]()
+    base, good, spreads, further = ran[0], list[Candidate](), list[int](), 0.0
     others = [replace(one, in_numbers=True) for one in right[:_MOST_RIGHT]]
     others = [one for one in others if _is_right(attempt(one, None, work))]
     looking = Budget(_MOST_WORK / 2, work)
     for candidate in candidates(base, gone.names, contract, has_layers=has_layers, work=looking):
         declared = isinstance(candidate.edit, AnnotationEdit)
-        if good and candidate.cost > good[0].cost + (_ALSO_DECLARED if declared else _ALSO):
+        if good and candidate.cost > good[0].cost + further + (_ALSO_DECLARED if declared else _ALSO):
             continue
         if work.is_over(_MORE_FOR_DECLARED * declared):
             continue
@@ -110,11 +111,20 @@ def _repairs(
             continue
         if all(_is_right(attempt(one, candidate.edit, work)) for one in others):
             good.append(candidate)
-    return good
+            spreads.append(_spreads(again[0]))
+            further = _SPREAD * (min(spreads) > _spreads(base))
+    dearer = [_SPREAD * (more > min(spreads)) for more in spreads]
+    good = [replace(one, cost=one.cost + more) for one, more in zip(good, dearer, strict=True)]
+    return sorted(good, key=lambda one: one.cost)
 
 
 def _is_right(ran: tuple[Outcome, Finding | None] | None) -> bool:
     return ran is not None and ran[0].error is None and ran[1] is None
+
+
+def _spreads(outcome: Outcome) -> int:
+    """How many lines lay two tensors out against each other: [B, D] - [B] is [B, D, B] where one has a 1 too many."""
+    return len({call.where for call in outcome.history.calls if outcome.history.spreads(call)})
 
 
 def _has_empty(outcome: Outcome) -> bool:

@@ -6,6 +6,7 @@ fit tells which line was wrong, and what to write there.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ KEEPS = 0.95  # its dimension; the same numbers all the same
 AXIS = LETTER = 1.0
 USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
+UNLIKE = 0.15  # more, to turn round what meets a tensor of another number of dimensions
 ELSEWHERE = 0.1  # more, for a dimension of size 1 where nothing is broadcast
 AT_ONCE = 0.05  # less, for a dimension that is added in the line that takes an item, a sum or numbers in a row
 FORGOTTEN = 1.15  # to transpose a factor
@@ -35,7 +37,7 @@ INDEX = SWAPPED = 1.2
 SIZE = OTHER_FUNCTION = TURNED = 1.3
 LEFT_OUT = SEVERAL_MORE = 1.4
 TAKEN = 1.45  # one item of a dimension, or a sum over it, that was forgotten
-_MOST_LETTERS = 4
+_MOST_LETTERS, _MOST_EQUATIONS = 4, 120
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,15 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         yield Rewrite(SWAPPED, f"{call.name} with {', '.join(str(shifted[at]) for at in axes)}", _with_leaves(shifted))
     if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
         yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
+    yield from _of_one_function(call, rank)
+
+
+def _of_one_function(call: Call, rank: int) -> Iterator[Rewrite]:
+    """What only some functions of torch can be told."""
+    if call.name in _OF_SEVERAL:
+        yield from _of_axes(call, rank)
+    if call.name == "arange":
+        yield Rewrite(AXIS + USUAL, "arange of every second number", after=operator.itemgetter(slice(None, None, 2)))
     if call.name == "pad":
         yield from (Rewrite(AXIS, text, pieces) for text, pieces in _of_pads())
     if call.name == "meshgrid":
@@ -119,6 +130,26 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
         yield Rewrite(AXIS, f'indexing="{other}"', _with_keyword("indexing", other))
     if call.name == "pad_sequence":
         yield Rewrite(AXIS, "batch_first", _with_keyword("batch_first", not call.kwargs.get("batch_first")))
+
+
+def _of_axes(call: Call, rank: int) -> Iterator[Rewrite]:
+    """A reduction over one axis more or less."""
+    named = "dim" in call.kwargs
+    given = call.kwargs["dim"] if named else call.args[1] if len(call.args) > 1 else None
+    axes = [given] if type(given) is int else list(given) if isinstance(given, (tuple, list)) else []
+    if not axes or rank < 2:
+        return
+    known = {axis % rank for axis in axes}
+    for axis in range(rank):
+        other = tuple(sorted(known ^ {axis}))
+        if other:
+            change = functools.partial(_with_axes, named, other)
+            yield Rewrite(AXIS + USUAL * (axis not in known), f"{call.name} with {other}", change)
+
+
+def _with_axes(named: bool, axes: tuple[int, ...], given: Pieces) -> Pieces:
+    function, args, kwargs = given
+    return (function, args, {**kwargs, "dim": axes}) if named else (function, (args[0], axes, *args[2:]), kwargs)
 
 
 def _of_pads() -> Iterator[tuple[str, Callable[[Pieces], Pieces]]]:
@@ -197,9 +228,17 @@ def _of_letters(call: Call) -> Iterator[Rewrite]:
             inside.append("".join(swapped))
         inside += [letters.replace(old, new) for old in letters for new in known if new not in letters]
         equations += [",".join([*written[:at], other, *written[at + 1 :]]) + arrow + out for other in inside]
+    far = [f"{inputs}->{''.join(order)}" for order in itertools.permutations(known, len(out))] if arrow else []
+    if len(far) <= _MOST_EQUATIONS:
+        equations += [text for text in far if text not in equations and text != f"{inputs}->{out}"]
     for text in equations:
         cost = LETTER if text.startswith(inputs) else SWAPPED
+        cost += USUAL * (text in far and _letters_apart(text.rpartition(">")[2], out) > 1)
         yield Rewrite(cost, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
+
+
+def _letters_apart(one: str, other: str) -> int:
+    return sum(a != b for a, b in itertools.zip_longest(one, other))
 
 
 def _of_index(call: Call) -> Iterator[Rewrite]:
@@ -269,6 +308,8 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
             for cost, text, turn in (*turns(leaf), *_items(leaf)):
                 if call.name in PRODUCTS and text == ".transpose(-2, -1)":
                     cost = FORGOTTEN  # noqa: PLW2901 - the usual slip
+                elif cost == TURNED and call.name in _ELEMENTWISE and any(t.dim() != leaf.dim() for t in call.tensors):
+                    cost += UNLIKE  # noqa: PLW2901
                 elif adds(text) and call.name not in _BROADCASTS:
                     cost += ELSEWHERE  # noqa: PLW2901
                 yield Rewrite(cost, f"{text} of an operand of {call.name}", _turned_leaf(at, turn), operand=leaf)
@@ -278,13 +319,21 @@ def _afterwards(call: Call) -> Iterator[Rewrite]:
     if isinstance(call.result, torch.Tensor):
         for cost, text, turn in (*turns(call.result), *_items(call.result)):
             more = 0.0
-            if call.name in _ELEMENTWISE:  # it was so before; nothing was born here
+            if call.name in _ELEMENTWISE and cost == TAKEN and len(call.tensors) > 1:
+                more = -AT_ONCE  # where two were put together a sum over what they are made of was forgotten
+            elif call.name in _ELEMENTWISE:  # it was so before; nothing was born here
                 more = 1.0
             elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
                 more = -0.1
             elif adds(text):  # what is missing, where it is used
-                more = -AT_ONCE if call.name in FRESH else 0.05
+                more = -AT_ONCE if call.name in FRESH or lays_out(call) else 0.05
             yield Rewrite(cost + more, f"{text} behind {call.name}", after=turn)
+
+
+def lays_out(call: Call) -> bool:
+    """Whether a call gave its result dimensions of size 1: who does that means them to fit what it meets."""
+    shape = call.result.shape if isinstance(call.result, torch.Tensor) else ()
+    return call.name in _SHAPES and any(type(size) is int and size == 1 for size in shape)
 
 
 def adds(text: str) -> bool:
@@ -360,6 +409,7 @@ def _swapped(one: int, other: int) -> Callable[[Pieces], Pieces]:
 
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _CASTS = {"float", "to", "half", "bfloat16", "double", "type", "type_as"}
+_SHAPES = {"view", "reshape", "unsqueeze"}
 _LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
 _REDUCTIONS = {
     *(
@@ -380,6 +430,7 @@ _REDUCTIONS = {
     ),
     *("all", "vector_norm", "median"),
 }
+_OF_SEVERAL = {"sum", "mean", "amax", "amin", "std", "var", "logsumexp", "norm"}  # axes at once
 _OF_AXES = _REDUCTIONS | {
     *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),

@@ -11,13 +11,26 @@ import copy
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from tessera.check.rewrites import LAST, turns
+from tessera.check.elsewhere import as_elsewhere
+from tessera.check.rewrites import LAST, TAKEN, turns
+from tessera.check.statement_edits import statement_edits
+from tessera.check.text_edit import (
+    TextEdit,
+    attributes,
+    edited,
+    is_number,
+    is_torchs,
+    loaded,
+    makes_layer,
+    parsed,
+    stands_for,
+)
 
 # In edits of one number, as in ``rewrites``.
 NUMBER = 1.0
@@ -36,6 +49,7 @@ COMPUTED = 1.2  # a name that becomes two times itself or the half, or one more;
 SHAPED = 1.4  # what is returned, in the shape that is declared, or cut to it
 POINTLESS = 0.5  # more, for a slice from 0 on: who writes one means to leave something out
 SWAPPED_SLICES = 0.1  # more, of an index
+AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
@@ -52,51 +66,6 @@ _SIGNS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.FloorDiv: (ast.Mult,),
     ast.Div: (ast.FloorDiv,),
 }
-
-
-@dataclass(frozen=True)
-class TextEdit:
-    """One expression of a function, written otherwise.
-
-    Attributes:
-        cost: in edits of one number.
-        line: of the expression.
-        text: what is written there instead.
-        old, new: the expressions.
-    """
-
-    cost: float
-    line: int
-    text: str
-    old: ast.expr
-    new: ast.expr
-
-    def applied(self, statement: ast.stmt) -> ast.stmt:
-        """The statement with it; ``old`` is in it."""
-        tree = copy.copy(statement)
-        return _Replaced(self.old, self.new).visit(tree)
-
-
-class _Replaced(ast.NodeTransformer):
-    """Copies what is above the expression, and nothing else."""
-
-    def __init__(self, old: ast.expr, new: ast.expr) -> None:
-        self._old, self._new = old, new
-
-    def visit(self, node: ast.AST) -> Any:
-        if node is self._old:
-            return self._new
-        if isinstance(node, (ast.stmt, ast.expr)) and not node.lineno <= self._old.lineno <= (node.end_lineno or 0):
-            return node
-        return self.generic_visit(_shallow(node))
-
-
-def _shallow(node: ast.AST) -> ast.AST:
-    other = copy.copy(node)
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, list):
-            setattr(other, name, list(value))
-    return other
 
 
 def text_edits(
@@ -127,12 +96,19 @@ def text_edits(
     likes = {id(node.args[0]) for node in ast.walk(function) if isinstance(node, ast.Call) and _asks_for_a_shape(node)}
     starts = {id(node.lower) for node in ast.walk(function) if isinstance(node, ast.Slice)}
     of_shapes = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript) and _is_shape(node)}
-    for node in _own_nodes(function):
+    own = list(_own_nodes(function))
+    calls = [node for node in own if isinstance(node, ast.Call)]
+    for call, new, oftener in as_elsewhere(calls):
+        yield edited(AS_ELSEWHERE - 0.15 * oftener, call, new)
+    yield from statement_edits(own, names, sizes)
+    for node in own:
+        if not isinstance(node, ast.expr):
+            continue
         more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
         more += LAST * (id(node) in last) + SWAPPED_SLICES * (id(node) in indices and isinstance(node, ast.Tuple))
         more -= (TENSOR - OF_LIKE) * (id(node) in likes)
         if id(node) in beside:
-            yield _edit(BESIDE, node, beside[id(node)])
+            yield edited(BESIDE, node, beside[id(node)])
         for edit in _of_expression(node, names, sizes, loads):
             pointless = id(node) in starts and isinstance(edit.new, ast.Constant) and not edit.new.value
             yield replace(edit, cost=edit.cost + more + POINTLESS * pointless)
@@ -147,7 +123,7 @@ def text_edits(
             if not isinstance(statement.value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
                 written = f"({written})"
             for told, code in returned:
-                edit = _edit(SHAPED, statement.value, ast.parse(f"{written}{code}", mode="eval").body)
+                edit = edited(SHAPED, statement.value, parsed(f"{written}{code}", statement.value))
                 yield replace(edit, text=f"{written}{told}")
 
 
@@ -201,7 +177,7 @@ def _of_expression(
             yield from _of_squares(node, names)
             yield from _of_receiver(node, names)
             yield from _of_factors(node)
-            if _makes_layer(node):
+            if makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():
             yield from _of_sum(node, names)
@@ -210,12 +186,13 @@ def _of_expression(
         case ast.Slice():
             yield from _of_bounds(node)
         case ast.Constant(value=int() as number) if not isinstance(number, bool):
-            yield from (_edit(cost, node, ast.Constant(other)) for other, cost in _other_numbers(number, sizes))
+            yield from (edited(cost, node, ast.Constant(other)) for other, cost in _other_numbers(number, sizes))
         case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()):
             yield from _of_name(node, names, loads)
 
 
-def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.expr]:
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Statements and expressions, but for functions inside, annotations and what reaches outside."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop(0)
@@ -223,18 +200,12 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.expr]:
             continue
         if isinstance(node, ast.Call) and ast.unparse(node.func).partition(".")[0] in _OUTSIDE:
             continue
-        if isinstance(node, ast.expr):
-            yield node
+        yield node
         waiting += [child for name, value in ast.iter_fields(node) if name != "annotation" for child in _nodes(value)]
 
 
 def _nodes(value: Any) -> list[ast.AST]:
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, ast.AST)]
-
-
-def _edit(cost: float, old: ast.expr, new: ast.expr) -> TextEdit:
-    new = ast.fix_missing_locations(ast.copy_location(new, old))
-    return TextEdit(cost, old.lineno, f"{ast.unparse(new)} in place of {ast.unparse(old)}", old, new)
 
 
 def _of_call(node: ast.Call) -> Iterator[TextEdit]:
@@ -246,26 +217,26 @@ def _of_call(node: ast.Call) -> Iterator[TextEdit]:
             continue
         swapped = list(args)
         swapped[one], swapped[other] = swapped[other], swapped[one]
-        cost = SWAPPED_SIZES if _is_torchs(node.func) and not _makes_numbers(node.func) else SWAPPED
-        yield _edit(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
+        cost = SWAPPED_SIZES if is_torchs(node.func) and not _makes_numbers(node.func) else SWAPPED
+        yield edited(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
 
 
 def _of_receiver(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
     """``y.scatter(1, index, x)`` for ``x.scatter(1, index, y)``."""
-    if not isinstance(node.func, ast.Attribute) or not isinstance(_value(node.func.value, names)[1], torch.Tensor):
+    if not isinstance(node.func, ast.Attribute) or not isinstance(stands_for(node.func.value, names)[1], torch.Tensor):
         return
     for at, arg in enumerate(node.args):
         if isinstance(arg, ast.Name) and isinstance(names.get(arg.id), torch.Tensor):
             args = [*node.args[:at], node.func.value, *node.args[at + 1 :]]
-            yield _edit(SWAPPED, node, ast.Call(ast.Attribute(arg, node.func.attr, ast.Load()), args, node.keywords))
+            yield edited(SWAPPED, node, ast.Call(ast.Attribute(arg, node.func.attr, ast.Load()), args, node.keywords))
 
 
 def _of_squares(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
     """``x.view(-1, w * w)`` for ``x.view(-1, w)``; of a number that is counted with, a square grows without end."""
     shapes = isinstance(node.func, ast.Attribute) and node.func.attr in ("view", "reshape", "unflatten")
-    for arg in node.args if shapes or _makes_layer(node) else ():
-        if isinstance(arg, (ast.Name, ast.Attribute)) and type(_value(arg, names)[1]) is int:
-            yield _edit(COMPUTED + 0.1, arg, ast.BinOp(_loaded(arg), ast.Mult(), _loaded(arg)))
+    for arg in node.args if shapes or makes_layer(node) else ():
+        if isinstance(arg, (ast.Name, ast.Attribute)) and type(stands_for(arg, names)[1]) is int:
+            yield edited(COMPUTED + 0.1, arg, ast.BinOp(loaded(arg), ast.Mult(), loaded(arg)))
 
 
 def _of_factors(node: ast.Call) -> Iterator[TextEdit]:
@@ -280,13 +251,7 @@ def _of_factors(node: ast.Call) -> Iterator[TextEdit]:
             pair = [ast.BinOp(one, ast.Mult(), other.left), other.right]
         if pair:
             args = [*node.args[:at], *pair, *node.args[at + 2 :]]
-            yield _edit(SWAPPED, node, ast.Call(node.func, args, node.keywords))
-
-
-def _is_torchs(function: ast.expr) -> bool:
-    """Whether what is called is a function of torch, a layer or a method of a tensor, by how it looks."""
-    first = ast.unparse(function).partition(".")[0]
-    return isinstance(function, ast.Attribute) and first != "self"
+            yield edited(SWAPPED, node, ast.Call(node.func, args, node.keywords))
 
 
 def _asks_for_a_shape(node: ast.Call) -> bool:
@@ -304,20 +269,15 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _makes_layer(node: ast.Call) -> bool:
-    called = ast.unparse(node.func)
-    return called.rpartition(".")[2][:1].isupper()
-
-
 def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
     """Of a layer: what is joined to its input was forgotten."""
     numbers = [name for name, value in names.items() if type(value) is int]
     parts = [(part, part is arg) for arg in node.args[:2] for part in ast.walk(arg)]
     for part, whole in parts:
-        if isinstance(part, (ast.Name, ast.Attribute)) and type(_value(part, names)[1]) is int:
+        if isinstance(part, (ast.Name, ast.Attribute)) and type(stands_for(part, names)[1]) is int:
             for name in numbers[:_MOST_NAMES]:
                 sign: ast.operator = ast.Add() if whole else ast.Mult()
-                yield _edit(COMPUTED + 0.1, part, ast.BinOp(ast.Name(name, ast.Load()), sign, copy.copy(part)))
+                yield edited(COMPUTED + 0.1, part, ast.BinOp(ast.Name(name, ast.Load()), sign, copy.copy(part)))
 
 
 def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
@@ -325,24 +285,31 @@ def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
         if ast.dump(node.elts[one]) != ast.dump(node.elts[other]) and not isinstance(node.elts[one], ast.Starred):
             items = list(node.elts)
             items[one], items[other] = items[other], items[one]
-            yield _edit(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
+            yield edited(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
     for at in range(len(node.elts)) if isinstance(node, ast.List) and len(node.elts) > 1 else ():
-        yield _edit(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
+        yield edited(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
 
 
 def _of_bounds(node: ast.Slice) -> Iterator[TextEdit]:
     """Where it starts was forgotten: ``x[a : a + n]`` for ``x[a:n]``."""
     if isinstance(node.lower, (ast.Name, ast.Attribute)) and isinstance(node.upper, (ast.Name, ast.Attribute)):
-        yield _edit(COMPUTED, node.upper, ast.BinOp(copy.copy(node.lower), ast.Add(), copy.copy(node.upper)))
+        yield edited(COMPUTED, node.upper, ast.BinOp(copy.copy(node.lower), ast.Add(), copy.copy(node.upper)))
 
 
 def _of_sum(node: ast.BinOp, names: Mapping[str, Any]) -> Iterator[TextEdit]:
-    if not _is_number(node, names):
+    if not is_number(node, names):
         return
     for sign in _SIGNS.get(type(node.op), ()):
-        yield _edit(SIGN, node, ast.BinOp(node.left, sign(), node.right))
-    yield _edit(SIGN, node, node.left)
-    yield _edit(SIGN, node, node.right)
+        yield edited(SIGN, node, ast.BinOp(node.left, sign(), node.right))
+    yield edited(SIGN, node, node.left)
+    yield edited(SIGN, node, node.right)
+    if not _is_one(node.right):
+        for by in (ast.Add(), ast.Sub()):
+            yield edited(COMPUTED - 0.05, node, ast.BinOp(node, by, ast.Constant(1)))
+
+
+def _is_one(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 1
 
 
 def _other_numbers(value: int, sizes: Sequence[int]) -> Iterator[tuple[int, float]]:
@@ -356,39 +323,39 @@ def _other_numbers(value: int, sizes: Sequence[int]) -> Iterator[tuple[int, floa
 
 
 def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Mapping[str, int]) -> Iterator[TextEdit]:
-    known, value = _value(node, names)
+    known, value = stands_for(node, names)
     if not known and not isinstance(node, ast.Attribute):
         return
     if type(value) is int:
         for op, by in ((ast.Add(), 1), (ast.Sub(), 1)):
-            yield _edit(COMPUTED, node, ast.BinOp(_loaded(node), op, ast.Constant(by)))
+            yield edited(COMPUTED, node, ast.BinOp(loaded(node), op, ast.Constant(by)))
         for by in (2, 3, 4):
-            yield _edit(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), _loaded(node)))
-        yield _edit(COMPUTED + 0.1, node, ast.BinOp(_loaded(node), ast.FloorDiv(), ast.Constant(2)))
+            yield edited(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), loaded(node)))
+        yield edited(COMPUTED + 0.1, node, ast.BinOp(loaded(node), ast.FloorDiv(), ast.Constant(2)))
     if isinstance(node, ast.Name):
         alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
             cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
             cost += TENSOR * isinstance(value, torch.Tensor)
-            yield _edit(cost, node, ast.Name(name, ast.Load()))
-        kept = _attributes(names.get("self")) if type(value) is int else {}
+            yield edited(cost, node, ast.Name(name, ast.Load()))
+        kept = attributes(names.get("self")) if type(value) is int else {}
         for name in [name for name, other in kept.items() if _alike(value, other) and name[0] != "_"][:_MOST_NAMES]:
             self = ast.Name("self", ast.Load())
-            yield _edit(COMPUTED, node, ast.Attribute(self, name, ast.Load()))
+            yield edited(COMPUTED, node, ast.Attribute(self, name, ast.Load()))
     else:
-        if node.attr in ("T", "mT", "H") and isinstance(_value(node.value, names)[1], torch.Tensor):
-            yield _edit(LEFT_OUT, node, node.value)
-        owner = _value(node.value, names)[1]
-        kept = {**getattr(owner, "_modules", {}), **{k: v for k, v in _attributes(owner).items() if k[0] != "_"}}
+        if node.attr in ("T", "mT", "H") and isinstance(stands_for(node.value, names)[1], torch.Tensor):
+            yield edited(LEFT_OUT, node, node.value)
+        owner = stands_for(node.value, names)[1]
+        kept = {**getattr(owner, "_modules", {}), **{k: v for k, v in attributes(owner).items() if k[0] != "_"}}
         alike = [name for name, other in kept.items() if name != node.attr and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
             cost = NAME + UNUSED * (loads[f".{node.attr}"] == 1 and isinstance(value, nn.Module))
-            yield _edit(cost, node, ast.Attribute(node.value, name, ast.Load()))
+            yield edited(cost, node, ast.Attribute(node.value, name, ast.Load()))
 
 
 def _slices(node: ast.Name, cost: float) -> Iterator[TextEdit]:
     for bounds in ("1:", ":-1", ":, 1:", ":, :-1"):
-        yield _edit(cost, node, ast.parse(f"{node.id}[{bounds}]", mode="eval").body)
+        yield edited(cost, node, parsed(f"{node.id}[{bounds}]", node))
 
 
 def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> Iterator[TextEdit]:
@@ -399,31 +366,9 @@ def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> 
     value = names.get(node.id)
     if isinstance(value, torch.Tensor):
         for cost, code, _ in turns(value):
-            new = ast.parse(f"{node.id}{code}", mode="eval").body
-            yield _edit(cost + (-0.1 if alone else 0.1), node, new)
-
-
-def _loaded(node: ast.Name | ast.Attribute) -> ast.expr:
-    return copy.copy(node)
-
-
-def _attributes(value: Any) -> Mapping[str, Any]:
-    try:
-        return vars(value)
-    except TypeError:
-        return {}
-
-
-def _value(node: ast.expr, names: Mapping[str, Any]) -> tuple[bool, Any]:
-    """Whether it is known what a name or ``self.name`` stood for, and that."""
-    if isinstance(node, ast.Name):
-        return node.id in names, names.get(node.id)
-    if isinstance(node, ast.Attribute):
-        known, owner = _value(node.value, names)
-        if known and not isinstance(owner, torch.Tensor):
-            kept = {**_attributes(owner), **getattr(owner, "_modules", {})}
-            return node.attr in kept, kept.get(node.attr)
-    return False, None
+            yield edited(cost + (-0.1 if alone else 0.1), node, parsed(f"{node.id}{code}", node))
+        for index in ("-1", ":, -1") if alone and value.dim() > 1 else ():
+            yield edited(TAKEN - 0.1, node, parsed(f"{node.id}[{index}]", node))
 
 
 def _alike(value: Any, other: Any) -> bool:
@@ -437,14 +382,3 @@ def _alike(value: Any, other: Any) -> bool:
 
 def _looks(tensor: torch.Tensor) -> tuple[str, torch.dtype]:
     return str(list(tensor.shape)), tensor.dtype  # as text: sizes that depend on data cannot be compared
-
-
-def _is_number(node: ast.expr, names: Mapping[str, Any]) -> bool:
-    if isinstance(node, ast.Constant):
-        return type(node.value) is int
-    if isinstance(node, ast.BinOp):
-        return _is_number(node.left, names) and _is_number(node.right, names)
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        known, value = _value(node, names)
-        return type(value) is int or not known
-    return isinstance(node, ast.Subscript)

@@ -13,8 +13,9 @@ from typing import Any
 from torch import nn
 
 from tessera.check.edited_code import Copies, compiled
-from tessera.check.remade import remade
-from tessera.check.text_edits import TextEdit, text_edits
+from tessera.check.remade import Remade
+from tessera.check.text_edit import TextEdit
+from tessera.check.text_edits import text_edits
 from tessera.check.visited import Place, place_of_code
 from tessera.errors import SourceLine
 from tessera.nn.function import Function
@@ -43,12 +44,12 @@ class EditedText:
     Attributes:
         text: of the function.
         edit: of it.
-        constructor: arguments to make the module anew with, where the function made it.
+        constructor: how to make the module anew, where the function made it.
     """
 
     text: Text
     edit: TextEdit
-    constructor: Mapping[str, Any] | None = None
+    constructor: Remade | None = None
 
     @property
     def where(self) -> SourceLine:
@@ -63,7 +64,7 @@ class EditedText:
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
         copies = Copies(compiled(self.edit.applied(self.text.statement), self.text.file, flags))
         if self.constructor is not None:
-            made = remade(copies.of(type(root)), dict(self.constructor))
+            made = self.constructor.again(copies.of(type(root)))
             return None if made is None else (made, made)
         if function is root and root is not None:
             made = copies.module(root)
@@ -80,7 +81,7 @@ class EditedText:
 def edited_texts(
     gone_through: Mapping[Place, Mapping[str, Any]],
     sizes: Sequence[int],
-    constructor: Mapping[str, Any] | None = None,
+    constructor: Remade | None = None,
     error: Exception | None = None,
     *,
     sliced: bool = False,
@@ -91,7 +92,7 @@ def edited_texts(
     Args:
         gone_through: their local names, see ``visited``.
         sizes: numbers that may be what should stand where another does.
-        constructor: arguments of the constructor that it was.
+        constructor: how the module was made, where its constructor is what was gone through.
         error: what ended the run.
         sliced: whether one item at an end of a tensor may be too many.
         returned: the function that was checked, and code that makes of what it returns what it should return.

@@ -127,14 +127,17 @@ def read_size(text: str) -> Size:
     return _size(tree, text)
 
 
-def _size(tree: ast.expr, text: str) -> Size:
+def _size(tree: ast.expr, text: str, *, part: bool = False) -> Size:
+    """A size; as ``part`` of another one it may have a minus before it: ``-S % 16`` is what ``S`` lacks."""
     match tree:
         case ast.Constant(value=int() as number) if not isinstance(number, bool):
             return number
         case ast.Name(id=name):
             return Dim(name)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _READ:
-            return Operation(_READ[type(op)], _size(left, text), _size(right, text))
+            return Operation(_READ[type(op)], _size(left, text, part=True), _size(right, text, part=True))
+        case ast.UnaryOp(op=ast.USub(), operand=operand) if part:
+            return Operation("-", 0, _size(operand, text, part=True))
     raise unreadable(text)
 
 

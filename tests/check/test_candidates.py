@@ -37,6 +37,22 @@ def test_calls_layers_text_and_annotations_are_edited_the_cheapest_first():
     assert layer.where.code == "self.inner = nn.Linear(8, 6)"
 
 
+def test_what_each_place_of_a_view_would_have_to_be_is_a_size():
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(8, 36)
+
+        def parts(self, x, last):
+            return x.view(x.shape[0], 9, last)
+
+        def forward(self, x: Tensor["B", 8]) -> Tensor["B", 9, 4]:
+            classes = 20
+            return self.parts(self.inner(x), classes)
+
+    assert "4 in place of classes" in {one.text for one in found(Parts())}
+
+
 def test_once_the_work_is_done_no_call_is_tried():
     some = found(Net(), most=0)
     assert "tuple" not in {type(one.edit).__name__ for one in some}

@@ -4,6 +4,7 @@ import inspect
 import sys
 
 import pytest
+import torch
 from torch import nn
 
 from tessera.check.constructors import constructor_line, running_module
@@ -53,9 +54,20 @@ def test_the_line_that_made_a_layer(path, code):
     assert found.file == inspect.getsourcefile(Net)
 
 
-def test_there_is_none_for_torchs_own_and_for_what_is_made_another_way():
+def test_what_is_registered_under_a_name():
+    class Registered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.zeros(3))
+
+    assert constructor_line(Registered(), "table").code == 'self.register_buffer("table", torch.zeros(3))'
+    assert constructor_line(Registered(), "other") is None
+    assert constructor_line(Net(), "hidden").code == 'self.add_module("hidden", nn.Linear(2, 2))'
+
+
+def test_there_is_none_for_torchs_own_and_for_what_is_not_there():
     assert constructor_line(nn.TransformerEncoderLayer(4, 2), "self_attn") is None
-    assert constructor_line(Net(), "hidden") is None
+    assert constructor_line(Net(), "absent") is None
     assert constructor_line(Net(), "") is None
 
 

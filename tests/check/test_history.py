@@ -49,6 +49,11 @@ def test_a_rank_is_blamed_on_the_last_call_that_changed_it():
     assert history.rank_born(result).name == "mean"
 
 
+def test_who_lays_two_tensors_out_against_each_other():
+    _, history, _ = traced(lambda x: (x[:, 0, 0].unsqueeze(1) - x[:, 0, 0]) * 2)
+    assert [call.name for call in history.calls if history.spreads(call)] == ["sub"]
+
+
 def test_lineage():
     world, history, result = traced(lambda x: x.relu().neg())
     assert history.position(history.made_by(result)) == 1

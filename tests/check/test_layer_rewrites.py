@@ -47,6 +47,33 @@ def test_parameters_switches_and_paddings_are_edited():
     assert made(module, "Conv1d(padding=2)")[1].convolution.padding == (2,)
 
 
+def test_buffers_are_of_another_size_too():
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("rows", torch.zeros(3, 8, dtype=torch.int64))
+
+    module = Table()
+    edit, other = made(module, "rows of [3, 12]")
+    assert edit.where.code.startswith("self.register_buffer")
+    assert (other.rows.shape, other.rows.dtype) == ((3, 12), torch.int64)
+    assert module.rows.shape == (3, 8)
+
+
+def test_a_number_in_place_of_what_is_computed_is_dearer_still():
+    class Computed(nn.Module):
+        def __init__(self, size: int = 8) -> None:
+            super().__init__()
+            inner = 2 * size
+            self.layer = nn.Linear(inner, 5)
+            self.weight = nn.Parameter(torch.zeros(inner, 3))
+
+    module = Computed()
+    cost = {edit.text: edit.cost for edit in edits(module)}
+    assert cost["Linear(in_features=12)"] > cost["Linear(out_features=12)"]
+    assert cost["weight of [12, 3]"] > cost["weight of [16, 12]"]
+
+
 def test_layers_of_one_line_and_many_sizes_take_that_of_the_layer_beside():
     class Block(nn.Module):
         def __init__(self, size) -> None:

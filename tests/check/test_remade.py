@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tessera.check.budget import Budget
-from tessera.check.remade import arguments_of, how_made, remade
+from tessera.check.remade import Remade, arguments_of, how_made, remade
 
 
 @dataclass
@@ -42,6 +42,12 @@ def test_how_it_was_made_names_lines_and_local_names():
         "out": 4,
     }
     assert made.names[__file__, start, "Net.__init__"]["size"] == 8
+
+
+def test_a_constructor_that_calls_torch_without_end_makes_none():
+    made = how_made(Net(8, Config()), [8], Budget())
+    assert made.again(Net).depth == 2
+    assert Remade({**made.given, "depth": 100_000}, {}, {}, made.calls).again(Net) is None
 
 
 def test_what_is_remade_holds_no_memory_and_a_constructor_that_raises_makes_none():

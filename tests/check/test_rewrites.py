@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
@@ -53,6 +55,14 @@ def results(function, *args, sizes=(), **kwargs):
         (lambda: results(torch.cumsum, torch.ones(2, 3), 1), (3,)),
         (lambda: results(torch.einsum, "bi,bj->bj", torch.ones(2, 3), torch.ones(2, 3)), (2, 3)),
         (lambda: results(torch.Tensor.__getitem__, torch.ones(5), (slice(None), None)), (5, 1, 1)),
+        (lambda: results(torch.sum, torch.ones(2, 3, 4, 5), dim=(2, 3)), (2,)),
+        (lambda: results(torch.sum, torch.ones(2, 3, 4, 5), (1, 2, 3)), (2, 5)),
+        (lambda: results(torch.Tensor.amax, torch.ones(2, 3, 4), 2), (2,)),
+        (lambda: results(torch.arange, 0, 8), (4,)),
+        (
+            lambda: results(torch.einsum, "bchw,bchv->bchv", torch.ones(2, 3, 4, 5), torch.ones(2, 3, 4, 6)),
+            (2, 4, 5, 6),
+        ),
     ],
 )
 def test_what_is_usually_meant_is_among_the_edits(made, shape):
@@ -98,6 +108,33 @@ def test_another_axis_than_the_last_is_less_likely():
     written_last = results(torch.sum, torch.ones(2, 3), -1)[(3,)]
     written_first = results(torch.sum, torch.ones(2, 3), -2)[(2,)]
     assert written_first < written_last
+
+
+def cost_of(text: str, function, *args) -> float:
+    tensors = [value for value in args if isinstance(value, torch.Tensor)]
+    call = Call(function, args, {}, None, tensors)
+    with contextlib.suppress(RuntimeError):
+        call.result = function(*args)
+    return min(one.cost for one in rewrites(call, [], WORLD) if one.text == text)
+
+
+def test_who_lays_out_a_tensor_to_fit_others_adds_the_dimension_that_is_missing():
+    shaped = cost_of(".unsqueeze(1) behind view", torch.Tensor.view, torch.ones(4), -1, 1, 1)
+    used = cost_of(".unsqueeze(1) of an operand of mul", torch.mul, torch.ones(4, 1, 1), torch.ones(4, 3, 5, 5))
+    assert shaped < used
+    assert cost_of(".unsqueeze(1) behind view", torch.Tensor.view, torch.ones(4), 2, 2) > shaped
+
+
+def test_what_meets_a_tensor_of_another_rank_is_seldom_turned_round():
+    text = ".transpose(-2, -1) of an operand of sub"
+    assert cost_of(text, torch.sub, torch.ones(4, 4), torch.ones(4)) > cost_of(
+        text, torch.sub, torch.ones(4, 4), torch.ones(4, 4)
+    )
+
+
+def test_a_sum_is_forgotten_where_two_tensors_were_put_together():
+    text = "[:, 0] behind sub"
+    assert cost_of(text, torch.sub, torch.ones(2, 3), torch.ones(2, 3)) < cost_of(text, torch.sub, torch.ones(2, 3), 1)
 
 
 def test_a_dimension_is_added_where_things_are_broadcast():

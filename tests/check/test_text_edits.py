@@ -40,6 +40,18 @@ def test_a_size_is_computed_otherwise():
     assert "m in place of n" in found
 
 
+def test_constants_are_those_of_another_call_of_the_same():
+    found = edits("def f(a, b):\n    x = a.view(-1, 1, 1)\n    return x * b.view(-1, 1)")
+    assert "b.view(-1, 1, 1) in place of b.view(-1, 1)" in found
+
+
+def test_all_of_what_is_written_anew_is_in_the_line_of_what_was_there():
+    (function,) = ast.parse("def f(x):\n    y = 1\n    return x").body
+    some = list(text_edits(function, {"x": torch.zeros(2, 3)}, [7], returned=[(".reshape(B)", ".reshape(6)")]))
+    lines = {node.lineno for edit in some if "reshape" in edit.text for node in ast.walk(edit.new) if node._attributes}
+    assert lines == {3}
+
+
 def test_a_layer_may_have_forgotten_what_is_joined():
     found = edits("def f(before, width):\n    return nn.Linear(before, width)", {"before": 3, "width": 4})
     assert "width + before in place of before" in found

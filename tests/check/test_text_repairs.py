@@ -64,7 +64,7 @@ def test_lines_behind_the_one_that_raised_are_left_alone():
 def test_a_constructor_is_edited_and_the_module_made_anew():
     stack = Stack()
     made = how_made(stack, [], Budget())
-    found = list(edited_texts(made.names, [], made.given))
+    found = list(edited_texts(made.names, [], made))
     edit = next(one for one in found if one.edit.text == "size in place of size + 1")
     function, root = edit.applied(stack, stack)
     assert function is root

@@ -38,6 +38,14 @@ def test_random_arithmetic_computes_what_python_computes():
         assert evaluate(read_size(str(size)), numbers) == evaluate(size, numbers), "brackets are kept where they matter"
 
 
+def test_a_part_of_a_size_may_have_a_minus_before_it():
+    assert evaluate(read_size("S + -S % 16"), {"S": 37}) == 48
+    assert evaluate(read_size("2*(-S + T)"), {"S": 3, "T": 5}) == 4
+    assert evaluate(read_size(str(read_size("S + -S % 16"))), {"S": 37}) == 48
+    with pytest.raises(AnnotationError):
+        read_size("-1")
+
+
 def test_names_are_in_order_and_what_is_not_bound_has_no_number():
     assert names(read_size("2*H + B*H")) == ("H", "B", "H")
     assert evaluate(read_size("B + 1"), {}) is None

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import ast
+
+import torch
+
+from tessera.check.text_edits import text_edits
+
+
+def edits(text: str, names=None, **options):
+    (function,) = ast.parse(text).body
+    return {edit.text: edit for edit in text_edits(function, names or {}, [7], **options)}
+
+
+def after(text: str, shown: str, names=None, **options) -> str:
+    (function,) = ast.parse(text).body
+    edit = next(edit for edit in text_edits(function, names or {}, [7], **options) if edit.text == shown)
+    changed = ast.unparse(edit.applied(function))
+    assert ast.unparse(function) == ast.unparse(ast.parse(text).body[0])
+    return changed
+
+
+def test_a_count_is_one_more_grows_from_turn_to_turn_or_goes_along_two_sides():
+    names = {"n": 8, "step": 2, "i": 3}
+    text = "def f(n, step):\n    count = n // step\n    return [g(n + step) for i in range(3)]"
+    found = edits(text, names)
+    assert {"n // step + 1 in place of n // step", "i * step in place of step"} <= set(found)
+    assert (
+        after(text, "(n // step) ** 2 in place of n // step", names).splitlines()[1] == "    count = (n // step) ** 2"
+    )
+    assert "n + 1 + 1 in place of n + 1" not in edits("def f(n):\n    return g(n + 1)", names)
+
+
+def test_what_a_function_of_the_users_is_given_may_be_a_number():
+    found = edits("def f(self, n):\n    return self.parts(n) + torch.zeros(n)", {"n": 3})
+    assert found["7 in place of n"].line == 2
+    assert "7 in place of n" not in edits("def f(n):\n    return torch.zeros(n)", {"n": 3})
+
+
+def test_what_an_object_gave_is_summed_in_the_line_that_asked_it():
+    policy = torch.distributions.Normal(torch.zeros(2, 3), torch.ones(3))
+    text = "def f(policy, x):\n    p = policy.log_prob(\n        x)\n    return p"
+    names = {"policy": policy, "p": torch.zeros(2, 3), "x": torch.zeros(2, 3)}
+    found = edits(text, names)
+    assert found["policy.log_prob(x).sum(-1) in place of policy.log_prob(x)"].line == 2
+    assert not any(".sum(" in shown for shown in edits("def f(x, y):\n    p = x.add(y)\n    return p", names))
