@@ -205,8 +205,8 @@ def _sizes(base: Outcome) -> list[int]:
         leaves, _ = torch_internals.flattened((call.args, call.kwargs))
         written = [leaf for leaf in leaves if type(leaf) is int and leaf > 0]
         found.add(math.prod(written))
-        whole = base.world.number(call.tensors[0].numel()) if call.tensors else None
-        for at in range(len(written)) if whole is not None else ():
+        whole = (base.world.number(call.tensors[0].numel()) if call.tensors else None) or 0
+        for at in range(len(written)):
             size, left = divmod(whole, math.prod(written[:at] + written[at + 1 :]))
             found |= {size} if not left else set()
     return sorted(size for size in found | set(base.plan.examples.values()) if size is not None and size > 1)

@@ -26,12 +26,13 @@ def as_elsewhere(calls: Iterable[ast.Call]) -> Iterator[tuple[ast.Call, ast.Call
         times = Counter(_constants(call) for call in alike)
         if len(times) < 2:
             continue
+        named = Counter(_keywords(call) for call in alike if call.keywords)
         for call in alike:
             mine = _constants(call)
             others = {_constants(other): other for other in alike if _constants(other) != mine}
             for text, other in list(others.items())[:_MOST]:
                 if (new := _with_constants_of(call, other)) is not None:
-                    yield call, new, times[text] > times[mine]
+                    yield call, new, times[text] > times[mine] or named[_keywords(other)] > named[_keywords(call)]
 
 
 def _name(call: ast.Call) -> str:
@@ -45,6 +46,10 @@ def _constants(call: ast.Call) -> str:
     written = [ast.unparse(arg) if _is_constant(arg) else "_" for arg in call.args]
     written += [ast.unparse(keyword) for keyword in call.keywords]
     return ", ".join(written) if any(text != "_" for text in written) else ""
+
+
+def _keywords(call: ast.Call) -> str:
+    return ", ".join(map(ast.unparse, call.keywords))
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -116,6 +116,6 @@ def makes_layer(node: ast.Call) -> bool:
     return called.rpartition(".")[2][:1].isupper()
 
 
-def loaded(node: ast.Name | ast.Attribute) -> ast.expr:
+def loaded(node: ast.expr) -> ast.expr:
     """A copy, to be read."""
     return copy.copy(node)

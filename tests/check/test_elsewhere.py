@@ -23,6 +23,12 @@ def test_what_most_calls_have_is_said():
     assert ("a.sum(dim=(1, 2))", "a.sum(dim=1)", False) in found
 
 
+def test_keywords_alone_may_be_what_most_calls_have():
+    found = others("return f(a, 4, pad=1) + f(3, b, pad=1) + f(c, 4, pad=0)")
+    assert ("f(c, 4, pad=0)", "f(c, 4, pad=1)", True) in found
+    assert ("f(a, 4, pad=1)", "f(a, 4, pad=0)", False) in found
+
+
 def test_what_is_no_constant_stays():
     assert ("torch.cat([c, d], 0)", "torch.cat([c, d], 1)", False) in others(
         "return torch.cat([a, b], 1) + torch.cat([c, d], 0)"

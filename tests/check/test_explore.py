@@ -122,6 +122,18 @@ def test_a_name_may_stand_for_a_number_that_the_module_was_made_with():
     assert not explored(turned, own_numbers=(192,)).ok, "what was moved into the wrong place is no such size"
 
 
+def test_what_comes_first_in_arguments_and_results_is_no_size_of_the_modules():
+    def experts(x: Tensor["N", 16]) -> Tensor["N", 16]:
+        each = torch.einsum("nd,edf->enf", x, torch.zeros(8, 16, 16))
+        return torch.einsum("ne,ned->nd", x[:, :8], each)
+
+    def given(x: Tensor["D", 16]) -> Tensor[16]:
+        return torch.einsum("di,d->i", x, torch.zeros(8))
+
+    assert not explored(experts, own_numbers=(8,)).ok
+    assert explored(given, own_numbers=(8,)).ok
+
+
 def test_an_argument_that_cannot_be_made_is_a_note():
     def f(x: Tensor[B], model) -> Tensor[B]:
         return model(x)

@@ -47,6 +47,16 @@ def test_parameters_switches_and_paddings_are_edited():
     assert made(module, "Conv1d(padding=2)")[1].convolution.padding == (2,)
 
 
+def test_all_of_a_list_but_the_first_take_what_the_one_before_gives():
+    class Cells(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = nn.ModuleList([nn.LSTMCell(8, 12) for _ in range(3)])
+
+    other = made(Cells(), "LSTMCell(input_size=12) behind the first")[1]
+    assert [cell.input_size for cell in other.cells] == [8, 12, 12]
+
+
 def test_buffers_are_of_another_size_too():
     class Table(nn.Module):
         def __init__(self) -> None:

@@ -40,6 +40,18 @@ def test_a_size_is_computed_otherwise():
     assert "m in place of n" in found
 
 
+def test_the_last_of_what_is_only_given_another_name():
+    found = edits("def f(state):\n    last = state\n    return g(last)", {"state": torch.zeros(2, 3)})
+    assert "state[-1] in place of state" in found
+
+
+def test_numbers_of_a_class_stand_for_each_other():
+    class Owner(nn.Module):
+        wide, deep = 3, 4
+
+    assert "self.deep in place of self.wide" in edits("def f(self):\n    return g(self.wide)", {"self": Owner()})
+
+
 def test_constants_are_those_of_another_call_of_the_same():
     found = edits("def f(a, b):\n    x = a.view(-1, 1, 1)\n    return x * b.view(-1, 1)")
     assert "b.view(-1, 1, 1) in place of b.view(-1, 1)" in found

@@ -17,6 +17,7 @@ class Net(nn.Module):
         self.plain = nn.Linear(8, dim)
         self.computed = nn.Linear(in_features=dim + heads, out_features=3)
         self.named = nn.Sequential(nn.Linear(inner, 4), nn.ReLU(), nn.Linear(4, 2 * dim))
+        self.image = nn.Linear(3 * 4 * 4, 3)
         self.rnn = nn.GRU(dim, heads)
         self.table = nn.Parameter(torch.zeros(1, dim + 1, dim))
 
@@ -51,6 +52,7 @@ def test_arithmetic_and_names_for_it_are_computed_and_arguments_are_not():
         ("self.plain", nn.Linear, "in_features", False),
         ("self.computed", nn.Linear, "in_features", True),
         ("self.named", nn.Linear, "in_features", True),
+        ("self.image", nn.Linear, "in_features", False),
     ):
         where = line(code)
         assert is_computed(argument(where, kind, name), where) is computed, (code, name)
