@@ -20,6 +20,7 @@ from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.onnx_kernels import widen
 from tessera.export.onnx_operators import UNKNOWN_TO_ONNX
 from tessera.export.onnx_places import check_places
+from tessera.export.onnx_sizes import sizes_as_tensors
 from tessera.export.onnx_turned import turn_late
 from tessera.export.onnx_values import from_runtime, to_runtime
 from tessera.export.plain_operators import in_plain_operators
@@ -29,7 +30,7 @@ from tessera.quantize.linear import integer_products_written
 _LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph itself
 _OLDEST_OPSET = 18  # what torch's translations are written for
 _OPSET = 20
-_OPERATOR = re.compile(r"op='\w+\.(\w+)'")
+_OPERATOR = re.compile(r"(?:op='\w+\.|target=torch\.ops\.\w+\.)(\w+)")
 
 
 def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
@@ -41,7 +42,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
     opset = _checked_opset(options.opset)
     with integer_products_written():
         program = traced(flat, example)
-    program = in_plain_operators(program, UNKNOWN_TO_ONNX)
+    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX))
     say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     with torch.no_grad():
         answers = flat.output_names(*example.tensors)
@@ -111,9 +112,9 @@ def _checked_opset(opset: int | None) -> int:
 
 
 def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answers: list[str], opset: int) -> Any:
-    try:
+    def translated(*, optimized: bool) -> Any:
         with quiet(), torch.no_grad():
-            translated = torch.onnx.export(
+            return torch.onnx.export(
                 program,
                 dynamo=True,
                 verbose=False,
@@ -122,15 +123,46 @@ def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answ
                 output_names=answers,
                 dynamic_shapes=(tuple(dict(axes) for axes in example.dims),),
                 custom_translation_table={torch_internals.INT8_PRODUCT: _integer_product},
+                optimize=optimized,
             )
+
+    try:
+        try:
+            return translated(optimized=True)
+        except Exception as error:
+            if not _is_of_the_optimizer(error):
+                raise
+            return translated(optimized=False)  # what is not simplified is right all the same
     except Exception as error:
+        operator = _named_operator(error)
+        at = f" (at aten.{operator})" if operator and operator not in cause(error) else ""
         raise ExportError(
-            f"{type(flat.module).__name__} could not be written as ONNX: {cause(error)}.",
+            f"{type(flat.module).__name__} could not be written as ONNX: {cause(error)}{at}.",
             "A file is written when every operator of the model exists in ONNX.",
             "Write that part with other operators, or see which formats take it with tessera export --try-all.",
-            _line_of_operator(cause(error), program) or line_of(error),
+            _line_of_operator(operator, program) or line_of(error),
         ) from error
-    return translated
+
+
+def _is_of_the_optimizer(error: BaseException | None) -> bool:
+    """Whether it was raised by what simplifies a finished translation."""
+    from onnxscript import ir
+
+    while error is not None:
+        if isinstance(error, ir.passes.PassError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _named_operator(error: BaseException | None) -> str:
+    """The operator that an error of the translation, or one that it came of, names; innermost first."""
+    found = ""
+    while error is not None:
+        if named := _OPERATOR.search(str(error)):
+            found = named[1]
+        error = error.__cause__
+    return found
 
 
 def _integer_product(a: Any, b: Any) -> Any:
@@ -140,14 +172,11 @@ def _integer_product(a: Any, b: Any) -> Any:
     return opset18.MatMulInteger(a, b)
 
 
-def _line_of_operator(words: str, program: ExportedProgram) -> SourceLine | None:
-    """The user's line of the operator that an error of the translation names, such as ``op='aten._linalg_eigh'``."""
-    named = _OPERATOR.search(words)
-    if named is None:
-        return None
-    for each in (program, program.run_decompositions()):
+def _line_of_operator(operator: str, program: ExportedProgram) -> SourceLine | None:
+    """The user's line of the first such operator of the model; of what it is decomposed into, where it has none."""
+    for each in (program, program.run_decompositions()) if operator else ():
         for node in each.graph.nodes:
-            if node.op == "call_function" and named[1] in str(node.target):
+            if node.op == "call_function" and operator in str(node.target):
                 return line_of_node(node)
     return None
 

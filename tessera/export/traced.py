@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,11 @@ from tessera.export.weights_alone import fold_decompositions
 from tessera.users_code import is_library, source_line_at
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+# Installed packages are the user's, as models are; these are not.
+_CONVERTERS = re.compile(
+    r"/site-packages/(onnx|onnx_ir|onnxscript|onnxruntime|executorch|openvino|litert_torch|torchax)/"
+)
+_LOUD = ("torch.onnx", "torch.export", "torch.fx", "torch._guards", "torch._dynamo", "onnxscript")
 
 
 def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False) -> ExportedProgram:
@@ -41,11 +46,14 @@ def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False)
         {axis: _symbol(example, name) for axis, name in axes.items()} for axes in example.dims
     )
 
-    def export() -> ExportedProgram:
+    def export(*, by_capture: bool = False) -> ExportedProgram:
         bounds = _bounded(module, example) if all_rows else nullcontext()
+        plain = _transformers_written_out()
         modes = RecurrentAsScan(all_rows=all_rows), GroupedWrittenOut(), SizesStayOpen()
-        with torch.no_grad(), bounds, modes[0], modes[1], modes[2], torch_internals.values_unchecked():
-            program = torch.export.export(module, example.traceable().tensors, dynamic_shapes=(shapes,))
+        with torch.no_grad(), bounds, plain, modes[0], modes[1], modes[2], torch_internals.values_unchecked():
+            program = torch.export.export(
+                module, example.traceable().tensors, dynamic_shapes=(shapes,), strict=by_capture
+            )
             program = in_plain_operators(program)
         fold_decompositions(program)
         return program
@@ -55,6 +63,9 @@ def traced(module: torch.nn.Module, example: Example, *, all_rows: bool = False)
             return export()
         except Exception as error:
             if fixed := fixed_sizes(error, example):
+                # Python makes an int of what `len` and `float` are asked; Dynamo, which reads the code, a symbol.
+                with suppress(Exception):
+                    return export(by_capture=True)
                 raise size_error(_name(module), fixed, export) from error
             raise ExportError(
                 f"{_name(module)} could not be traced: {cause(error)}.",
@@ -98,7 +109,7 @@ def line_of(error: BaseException) -> SourceLine | None:
             frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
             trace = trace.tb_next
         for file, line in reversed(frames):
-            if not is_library(file) and Path(file).exists():
+            if _is_the_users(file):
                 return source_line_at(file, line)
         each = each.__cause__ or each.__context__
     return None
@@ -115,7 +126,7 @@ def cause(error: BaseException) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """The exporters' deprecations and remarks on packages that are not there concern nobody who exports a model."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in _LOUD]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
@@ -133,6 +144,17 @@ def _symbol(example: Example, name: str) -> Any:
     largest, smallest = example.most(name), example.smallest.get(name)
     bounds = {key: value for key, value in (("min", smallest), ("max", largest)) if value is not None}
     return Dim.DYNAMIC(**bounds) if bounds else Dim.DYNAMIC
+
+
+@contextmanager
+def _transformers_written_out() -> Iterator[None]:
+    """Within, torch's Transformer layers are no operator of their own, which no format has."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -161,9 +183,13 @@ def _graphs(module: torch.fx.GraphModule) -> Iterator[torch.fx.Graph]:
 def line_in(text: str) -> SourceLine | None:
     """The innermost of the user's lines in a stack trace that was printed."""
     for file, line in reversed(_FRAME.findall(text)):
-        if not is_library(file) and Path(file).exists():
+        if _is_the_users(file):
             return source_line_at(file, int(line))
     return None
+
+
+def _is_the_users(file: str) -> bool:
+    return not is_library(file) and not _CONVERTERS.search(file) and Path(file).exists()
 
 
 def _name(module: torch.nn.Module) -> str:

@@ -200,3 +200,31 @@ def test_a_position_that_sees_nothing_is_zeros_as_in_torch(tmp_path, dtype):
     answer = run(report.path, q, mask)
     assert answer[0, :, 1].abs().max() == 0.0
     torch.testing.assert_close(answer, Attention()(q, mask))
+
+
+def test_what_breaks_the_optimizer_is_written_without_it(tmp_path, monkeypatch):
+    from onnxscript import ir
+
+    whole = torch.onnx.export
+
+    def breaking(*args, optimize, **kwargs):
+        if optimize:
+            raise RuntimeError("step 3 of 3") from ir.passes.PassError("folding failed")
+        return whole(*args, optimize=optimize, **kwargs)
+
+    monkeypatch.setattr(torch.onnx, "export", breaking)
+    assert export(Tied(), tmp_path / "m.onnx", torch.randint(0, 50, (2, 3)), measure=False).accepted
+
+
+def test_an_operator_whose_translation_breaks_is_named_with_its_line(tmp_path, monkeypatch):
+    from onnxscript.function_libs.torch_lib.ops import core
+
+    def broken(*_):
+        raise TypeError("that is no number")
+
+    monkeypatch.setattr(core.op, "CumSum", broken)
+    with pytest.raises(ExportError) as error:
+        export(Tied(), tmp_path / "m.onnx", torch.randint(0, 50, (2, 3)), measure=False)
+    assert error.value.received == "Tied could not be written as ONNX: that is no number (at aten.cumsum)."
+    assert error.value.where is not None
+    assert error.value.where.code == "return self.head(self.embedding(ids).cumsum(1))"

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from tessera.errors import ExportError
 from tessera.export import load_model
+from tessera.export import traced as traced_module
 from tessera.export.asked import read_example
 from tessera.export.export import export
 from tessera.export.traced import cause, line_of_node, operators, traced
@@ -77,3 +80,36 @@ def test_the_innermost_cause_is_told():
     outer.__cause__ = inner
     assert cause(outer) == "what is wrong"
     assert cause(ValueError()) == "ValueError"
+
+
+class Numbers(torch.nn.Module):
+    """Sizes that Python makes an int or a float of, in front of a layer that torch would run as one operator."""
+
+    def __init__(self):
+        super().__init__()
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+    def forward(self, x):
+        first = torch.zeros(len(x), 1, 8)
+        y = self.encoder(torch.cat([first, x * float(x.shape[1])], 1))
+        return y[:, 0] / math.sqrt(x.shape[1])
+
+
+def test_len_and_float_of_a_size_stay_open():
+    module = Numbers().eval()
+    flat, example = read_example(module, torch.randn(3, 5, 8), {"x": {0: "B", 1: "S"}})
+    program = traced(flat, example)
+    assert not [node for node in program.graph.nodes if "_transformer_encoder_layer_fwd" in str(node.target)]
+    assert torch.backends.mha.get_fastpath_enabled()
+    for shape in ((1, 2, 8), (4, 9, 8)):
+        x = torch.randn(shape)
+        torch.testing.assert_close(program.module()(x)[0], module(x))
+
+
+def test_a_converters_own_lines_are_not_the_users():
+    model = 'File "/somewhere/site-packages/transformers/models/x.py", line 1'
+    converter = model.replace("transformers", "onnxscript")
+    assert traced_module._is_the_users(__file__)
+    assert not traced_module._CONVERTERS.search(model)
+    assert traced_module._CONVERTERS.search(converter)
