@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
+from tessera.export.complex_pairs import in_real_numbers
 from tessera.export.empty_rows import say_zeros
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
@@ -42,15 +43,19 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
     opset = _checked_opset(options.opset)
     with integer_products_written():
         program = traced(flat, example)
-    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX))
-    say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     with torch.no_grad():
         answers = flat.output_names(*example.tensors)
-    translated = _translated(flat, program, example, answers, opset)
+    try:
+        translated = _translated(flat, _prepared(program), example, answers, opset)
+    except ExportError:
+        real = in_real_numbers(program, example)  # ONNX has transforms of its own, and few other complex operators
+        if real is program:
+            raise
+        translated = _translated(flat, _prepared(real), example, answers, opset)
     model = translated.model
     for name, tensor in list(model.graph.initializers.items()):  # under the model's own names
-        if name.startswith("module."):
-            tensor.name = name.removeprefix("module.")
+        if name.startswith(("module.", "traced.module.")):
+            tensor.name = name.removeprefix("traced.").removeprefix("module.")
     model.metadata_props.update(options.metadata or {})
     notes = [
         f"onnxruntime has no {name} kernels on processors for {', '.join(operators)}: those compute between casts."
@@ -109,6 +114,13 @@ def _checked_opset(opset: int | None) -> int:
             f"Write opset={_OPSET}, or leave it out.",
         )
     return _OPSET if opset is None else opset
+
+
+def _prepared(program: ExportedProgram) -> ExportedProgram:
+    """In operators that torch.onnx translates."""
+    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX))
+    say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
+    return program
 
 
 def _translated(flat: FlatCall, program: ExportedProgram, example: Example, answers: list[str], opset: int) -> Any:
