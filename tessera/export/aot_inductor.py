@@ -7,9 +7,12 @@ user wrote on this machine, or whose hash was passed; see ``signed_package``.
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 
 from tessera import torch_internals
 from tessera.errors import ExportError
@@ -17,7 +20,9 @@ from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.signed_package import check_package, sign_package
-from tessera.export.traced import operators, quiet, traced
+from tessera.export.traced import line_of_node, operators, quiet, traced
+
+_LOST_SIZE = re.compile(r"KeyError: (s\d+)$", re.MULTILINE)
 
 
 def write_package(flat: FlatCall, example: Example, path: Path, options: Options) -> Written:
@@ -44,12 +49,39 @@ def compile_package(flat: FlatCall, example: Example, path: Path, options: Optio
             "Write target='cpu', or export on a machine with that device; tessera.emit shows the code for one.",
         )
     program = traced(flat, example)
-    with quiet(), torch.no_grad():
-        torch_internals.write_package(program, str(path), dict(options.metadata or {}))
+    try:
+        with quiet(), torch.no_grad():
+            torch_internals.write_package(program, str(path), dict(options.metadata or {}))
+    except Exception as error:
+        lost, scan = _LOST_SIZE.search(str(error)), torch_internals.scan_operator()
+        loop = next((node for node in program.graph.nodes if node.target is scan), None)
+        if lost is None or loop is None:
+            raise
+        raise ExportError(
+            f"{type(flat.module).__name__} could not be written as AOTInductor: it runs a recurrent layer over a time "
+            f"that is computed from {_called(lost[1], program, example)}.",
+            "Inductor compiles a loop whose length is that of an input's dimension.",
+            "Fix that size by leaving it out of dims, or export to .onnx or .pte.",
+            line_of_node(loop),
+        ) from error
     return Written(
         operators=operators(program),
         notes=[f"Compiled for {_processor()}, to run with torch {torch.__version__.partition('+')[0]}."],
     )
+
+
+def _called(symbol: str, program: ExportedProgram, example: Example) -> str:
+    """What a size is called that torch has a symbol for."""
+    inputs = [node for node in program.graph.find_nodes(op="placeholder") if node.name in _inputs(program)]
+    for node, axes in zip(inputs, example.dims, strict=True):
+        for axis, name in axes.items():
+            if str(node.meta["val"].shape[axis]) == symbol:
+                return name
+    return "another size"
+
+
+def _inputs(program: ExportedProgram) -> list[str]:
+    return [each.arg.name for each in program.graph_signature.input_specs if each.kind is InputKind.USER_INPUT]
 
 
 def load_package(path: Path, trust: str | None = None) -> Runner:

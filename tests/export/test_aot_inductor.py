@@ -41,3 +41,21 @@ def test_another_device_than_this_one(tmp_path):
     with pytest.raises(ExportError, match="target='h200' was passed") as error:
         export(torch.nn.Linear(3, 2), tmp_path / "m.pt2", X, target="h200")
     assert "target='cpu'" in error.value.fix
+
+
+def test_a_loop_over_a_computed_time_is_named(tmp_path):
+    class Reader(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.look = torch.nn.Conv1d(1, 4, 3, 2, 1)
+            self.read = torch.nn.GRU(4, 5)
+
+        def forward(self, x):
+            return self.read(self.look(x).permute(2, 0, 1))[0]
+
+    size = {"x": {0: "B", 2: torch.export.Dim("W", min=8, max=64)}}
+    with pytest.raises(ExportError, match="a recurrent layer over a time that is computed from W") as error:
+        export(Reader(), tmp_path / "m.pt2", torch.randn(2, 1, 20), size, measure=False)
+    assert error.value.where is not None
+    assert error.value.where.code.startswith("return self.read(")
+    assert list(tmp_path.iterdir()) == []
