@@ -19,12 +19,11 @@ from tests.export.matrix import ENDINGS, as_table, in_process
 from tests.export.newcomers.listed import NEWCOMERS
 from tests.export.stranger_architectures import STRANGERS
 
-# What refuses, and the cause that it names: recurrences that are a loop in Python over the time, a batch asked for by
-# `len`, which gives a number; a bag of embeddings, and a mean that ExecuTorch does not resize for a batch of one.
+# What refuses, and the cause that it names: recurrences that are a loop in Python over the time; a bag of embeddings,
+# and a mean that ExecuTorch does not resize for a batch of one.
 REFUSALS = {
     (name, ending): "S (dimension 1 of input_ids) is fixed to 6" for name in ("mamba", "rwkv") for ending in ENDINGS
 }
-REFUSALS |= {("detr", ending): "B (dimension 0 of image) is fixed to 2" for ending in ENDINGS}
 REFUSALS |= {("recommender", ".pte"): "no operator of it for aten._embedding_bag", ("informer", ".pte"): "op_mean.cpp"}
 
 
