@@ -104,16 +104,18 @@ def _lines_of_tensors(graph_module: fx.GraphModule) -> _Lines:
 def _may_hold_tensors(search: _Search, computed: _Lines, traced: torch_internals.Traced) -> bool:
     """Whether a container that is written in the code may have a tensor in it."""
     code, parts = search.code, search.container
-    operations = [part for part in parts if part.opname.startswith(("BINARY_", "CALL", "UNARY_"))]
-    if any((code.co_filename, begin(part)[0]) in computed for part in operations):
-        return True
     names = _tensor_arguments(search, traced) | _stored(code, computed)
+    computes = any((code.co_filename, begin(part)[0]) in computed for part in parts if part.opname.startswith(_OPERATE))
     return any(
         name in names
         for part, after in zip(parts, [*parts[1:], None], strict=True)
-        if part.opname.startswith("LOAD_") and (after is None or after.opname not in ("LOAD_ATTR", "LOAD_METHOD"))
+        if part.opname.startswith("LOAD_")
+        and (computes or after is None or after.opname not in ("LOAD_ATTR", "LOAD_METHOD"))
         for name in variables_of(part)
     )
+
+
+_OPERATE = ("BINARY_", "CALL", "UNARY_")
 
 
 def _tensor_arguments(search: _Search, traced: torch_internals.Traced) -> set[str]:
