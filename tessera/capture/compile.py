@@ -68,6 +68,7 @@ def compile(
             it so, and the plain result is returned. A ``tessera.debug.Shadow`` says how many calls, and may raise.
         stabilise: expressions that are wrong in floating point are computed in a stable form, value and gradient:
             ``log(softmax(x))``, ``sqrt(sum(x**2))`` at 0, ``mean(x**2) - mean(x)**2`` and their like, in any spelling.
+            What has none and is wrong in float32 is computed in float64 inside of its kernel, for about twice the time.
             The Report names each. An ``eps`` of yours and compensated arithmetic stay. False leaves all as it is.
         random: ``"tessera"`` has dropout and torch's other random functions draw from Tessera's counter-based numbers,
             as ``tessera.dropout`` does: kernels compute them where they use them. What runs eagerly draws the same; a

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-import tessera
 from tessera.backend.mistraced import NEVER_EQUAL
+from tests.backend.stepped_down import check
 
 
 class Named:
@@ -19,15 +19,6 @@ class Named:
         return other == self.name
 
     __hash__ = None
-
-
-def check(function, *calls):
-    compiled = tessera.compile(function)
-    for args in calls:
-        result, expected = compiled(*args), function(*args)
-        assert torch.equal(result[0], expected[0])
-        assert result[1:] == expected[1:]
-    return [entry.reason for entry in compiled.report.step_downs]
 
 
 ONE, TWO = torch.tensor(1.0), torch.tensor(2.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-import tessera
 from tessera.backend.mistraced import SOUGHT
 from tessera.backend.searches import lines_of_search, searches_symbols
 from tessera.torch_internals import Symbols
+from tests.backend.stepped_down import check
 
 SIZES = Symbols(any=True, numbers=False, elements=False)
 NUMBERS = Symbols(any=True, numbers=True, elements=False)
@@ -56,15 +56,6 @@ def test_what_may_be_symbols(function, among):
     for symbols in (NONE, SIZES, NUMBERS, ELEMENTS):
         assert searches_symbols([function.__code__], symbols) == (symbols in among)
     assert {line - function.__code__.co_firstlineno for line in lines_of_search(function.__code__)} == {1}
-
-
-def check(function, *calls):
-    compiled = tessera.compile(function)
-    for args in calls:
-        result, expected = compiled(*args), function(*args)
-        assert torch.equal(result[0], expected[0])
-        assert result[1:] == expected[1:]
-    return [entry.reason for entry in compiled.report.step_downs]
 
 
 def test_sizes():

@@ -6,7 +6,8 @@
 What counts is what is computed (see ``stability/``): a graph is read as values of a small algebra, in which the
 spellings of one thing are one, and the rules of ``stability/table.py`` are looked up for each. What the naive spelling
 computed and others use stays as well. What cancels on purpose, as in compensated sums, is left alone; so is every
-``eps`` of the user's. Promise: close, for where the naive spelling is right both are.
+``eps`` of the user's. What no rule knows and float32 is wrong for is computed in float64 (``stability/wider.py``), on
+devices that have it, and the Report says so. Promise: close, for where the naive spelling is right both are.
 
 References:
     Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002.

@@ -41,11 +41,11 @@ class Demand:
     """What counts as inaccurate.
 
     Attributes:
-        ulps: more of them is wrong, in a value,
-        ulps_of_slope: and in a gradient (NaN and infinity are wrong in any case),
-        smallest: in an element that is this part of the largest of its family at least;
-        often: what part of a family's samples has to be wrong.
-        hostile: whether inputs count that only what is spelled for paper is given.
+        ulps: an error of more units in the last place is wrong in a value,
+        ulps_of_slope: and in a gradient; NaN and infinity are wrong in any case.
+        smallest: elements below this part of their family's largest are held to the error of one that large.
+        often: the part of a family's samples that has to be wrong.
+        hostile: whether huge, tiny and far shifted inputs are tried as well.
     """
 
     ulps: float

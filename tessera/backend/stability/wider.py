@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from tessera import torch_internals
 from tessera.backend.stability.expressions import Expression, expressions, is_conversion, is_float32, is_kept
@@ -62,16 +62,17 @@ def _demand(expression: Expression) -> Demand:
 
 
 def _structure(expression: Expression) -> str:
-    """The same for expressions that compute the same."""
+    """The same for expressions that compute the same, and are held to the same."""
     places = {node: f"%{at}" for at, node in enumerate((*expression.leaves, *expression.nodes))}
     leaves = [
-        (tuple(str(size) for size in value.shape), value.dtype, value.requires_grad)
+        (tuple(str(size) for size in value.shape), value.dtype, value.requires_grad, isinstance(value, nn.Parameter))
         if isinstance(value, Tensor)
         else str(value)
         for value in map(example, expression.leaves)
     ]
     calls = [
-        (str(n.target), str(fx.node.map_arg((n.args, n.kwargs), lambda one: places[one]))) for n in expression.nodes
+        (str(n.target), str(fx.node.map_arg((n.args, n.kwargs), lambda one: places[one])), is_marked_as_stable(n))
+        for n in expression.nodes
     ]
     return str((leaves, calls))
 
