@@ -1388,6 +1388,11 @@ def fake_mode_of(values: Sequence[Any]) -> Any:
     return detect_fake_mode(list(values))
 
 
+def has_dispatch_modes() -> bool:
+    """Whether operators go through a mode: tensors without data, a trace; a FakeTensorMode turns real tensors into such."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def size_hint(value: Any) -> Any:
     """The number that a symbolic size had when it was captured; anything else as it is."""
     return value.node.hint if isinstance(value, torch.SymInt) else value

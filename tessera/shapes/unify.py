@@ -31,6 +31,9 @@ class Bindings:
         self.sizes[name] = size
         self.said_by.setdefault(name, place)
 
+    def copy(self) -> Bindings:
+        return Bindings(dict(self.sizes), dict(self.said_by), dict(self.several))
+
 
 @dataclass(frozen=True)
 class Mismatch:

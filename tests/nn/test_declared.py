@@ -52,6 +52,26 @@ def test_arguments_and_results_are_checked_at_every_call():
         classify([1, 2], torch.ones(2))
 
 
+def test_calls_that_were_seen_hide_no_other():
+    width = 3
+
+    @tessera.function
+    def cut(x: Tensor[B, D], y: Tensor[B]) -> Tensor[B, 3]:
+        return x[:, :width] * y[:, None]
+
+    for _ in range(4):
+        assert cut(torch.ones(2, 5), torch.ones(2)).shape == (2, 3)
+        with pytest.raises(ShapeError, match="declared B = 2 by 'x'"):
+            cut(torch.ones(2, 5), torch.ones(3))
+    width = 4
+    for _ in range(3):
+        with pytest.raises(ShapeError, match=r"Returned: Tensor\[2, 4\]"):
+            cut(torch.ones(2, 5), torch.ones(2))
+    width = 3
+    assert cut(torch.ones(2, 5), torch.ones(2)).shape == (2, 3)
+    assert tessera.vmap(cut)(torch.ones(6, 2, 5), torch.ones(6, 2)).shape == (6, 2, 3)
+
+
 def test_a_check_makes_no_layers():
     @tessera.function
     def f(x: Tensor[B, 4]) -> Tensor[B, 3]:
