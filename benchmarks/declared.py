@@ -23,7 +23,7 @@ BLOCKS, SECONDS = 100, 10.0
 CALLS, NOTHING = 20_000, 1.05  # what a repetition of the same work differs by anyhow
 SIZES, DRAWN = 200, 500
 PLAIN = "the same without annotations"
-DEEP = f'''
+DEEP = f"""
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -59,7 +59,7 @@ class Deep(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(x)
-'''
+"""
 
 B, S, D = dims("B S D")
 
@@ -122,7 +122,7 @@ def plain_layer(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def calls(maker: Callable[..., Any], function: Callable[..., torch.Tensor], size: int, count: int) -> Run:
-    """``count`` calls with the same arguments. Sizes are symbols with annotations and without: three were met before."""
+    """``count`` calls with the same arguments. Sizes are symbols without annotations too: three were met."""
     made = maker(function)
     for some in (3, 5):
         made(torch.ones(some, some), torch.ones(some, some))
@@ -146,15 +146,16 @@ def compilations_row(plan: Plan) -> Part:
 
 def compilations(count: int) -> float:
     """How many there were; infinitely many where an answer is wrong, or none was compiled."""
-    draw, compiled, weight = random.Random(0), tessera.compile(mixed), torch.randn(8, 5)
+    draw, weight = random.Random(0), torch.randn(8, 5)
+    compiled: Any = tessera.compile(_mixed)
     for _ in range(count):
         x = torch.randn(draw.randint(1, SIZES), draw.randint(1, SIZES), 8)
-        if not torch.allclose(compiled(x, weight), mixed(x, weight), rtol=1e-4, atol=1e-5):
+        if not torch.allclose(compiled(x, weight), _mixed(x, weight), rtol=1e-4, atol=1e-5):
             return math.inf
     return len(compiled.report.compilations) or math.inf
 
 
-def mixed(x: Tensor[B, S, 8], weight: Tensor[8, 5]) -> Tensor[B, S, 5]:
+def _mixed(x: Tensor[B, S, 8], weight: Tensor[8, 5]) -> Tensor[B, S, 5]:
     """Reductions and a product over both dims."""
     y = torch.nn.functional.layer_norm(x, (8,)) @ weight
     return torch.softmax(y, 1) + y.mean((0, 1))

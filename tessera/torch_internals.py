@@ -1272,7 +1272,7 @@ def trace_as_written(function: Callable[..., Any], inputs: Sequence[torch.Tensor
 
     def made(body: Callable[..., Any]) -> tuple[fx.GraphModule, list[torch.Tensor]]:
         with outside_captures(), torch.enable_grad(), fx.traceback.preserve_node_meta(), new_fake_mode():
-            fakes = [_without_data(value) for value in inputs]
+            fakes = [without_data(value) for value in inputs]
             return make_fx(body, tracing_mode="real", _allow_non_fake_inputs=True)(*fakes), fakes
 
     try:
@@ -1298,15 +1298,25 @@ class PythonLines(torch.overrides.TorchFunctionMode):
         return self
 
     def __torch_function__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
-        frames = [_IN_BACKWARD] if func in _BACKWARDS else []
-        if code := getattr(func, "__code__", None):  # what it calls in turn is not seen here
-            frames.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}\n')
-        frame: types.FrameType | None = sys._getframe(1)
-        while frame is not None and frame is not self._outermost:
-            frames.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}\n')
-            frame = frame.f_back
-        fx.traceback.set_stack_trace(frames[::-1])
+        fx.traceback.set_stack_trace(python_lines(func, sys._getframe(1), self._outermost))
         return func(*args, **(kwargs or {}))
+
+
+def python_lines(func: Any, frame: types.FrameType | None, outermost: types.FrameType | None) -> list[str]:
+    """The frames of Python above a call of ``func``, as a stack trace prints them, the innermost last.
+
+    Args:
+        func: a function of torch.
+        frame: that calls it.
+        outermost: which is left out, with all above it.
+    """
+    frames = [_IN_BACKWARD] if func in _BACKWARDS else []
+    if code := getattr(func, "__code__", None):  # what it calls in turn is not seen here
+        frames.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}\n')
+    while frame is not None and frame is not outermost:
+        frames.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}\n')
+        frame = frame.f_back
+    return frames[::-1]
 
 
 class NoValues(_python_dispatch.TorchDispatchMode):
@@ -1338,8 +1348,8 @@ _IN_BACKWARD = f'  File "{torch.autograd.__file__}", line 1, in backward\n'
 _BACKWARDS = {torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward}
 
 
-def _without_data(tensor: torch.Tensor) -> torch.Tensor:
-    """A fake tensor, in the mode that is on, like another one of whatever kind."""
+def without_data(tensor: torch.Tensor) -> torch.Tensor:
+    """A fake tensor, in the mode that is on, like another one of whatever kind; sizes that are symbols as numbers."""
     sizes, strides = ([size_hint(number) for number in numbers] for numbers in (tensor.shape, tensor.stride()))
     return torch.empty_strided(sizes, strides, dtype=tensor.dtype, device=tensor.device)
 
@@ -1389,13 +1399,16 @@ def fake_mode_of(values: Sequence[Any]) -> Any:
 
 
 def has_dispatch_modes() -> bool:
-    """Whether operators go through a mode: tensors without data, a trace; a FakeTensorMode turns real tensors into such."""
+    """Whether operators go through a mode of Python: that of tensors without data, a trace."""
     return torch._C._len_torch_dispatch_stack() > 0
+
+
+_SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def size_hint(value: Any) -> Any:
     """The number that a symbolic size had when it was captured; anything else as it is."""
-    return value.node.hint if isinstance(value, torch.SymInt) else value
+    return value.node.hint if isinstance(value, _SYMBOLIC) else value
 
 
 def new_fake_mode() -> Any:
@@ -1437,13 +1450,18 @@ def symbolic_sizes(marked: Sequence[tuple[torch.Tensor, Sequence[int]]]) -> Iter
             vars(tensor).update(marks)
 
 
-def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any], operates: Callable[[], None]) -> Any:
+def symbolic_mode(
+    answer: Callable[[Any, Any, Callable[[], Any]], Any],
+    operates: Callable[[], None],
+    operated: Callable[[Any, Sequence[Any], Mapping[str, Any], Any], None],
+) -> Any:
     """A fake tensor mode whose questions about symbolic sizes go through ``answer``.
 
     Args:
         answer: is given what is asked, an expression of sympy; the hint that comes with it; and a function that lets
             torch answer by the hints of its symbols.
-        operates: is called before each operation.
+        operates: is called before each operation, those that one is made of among them.
+        operated: is given each operation, none that one is made of, with its arguments, keywords and result.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -1454,9 +1472,19 @@ def symbolic_mode(answer: Callable[[Any, Any, Callable[[], Any]], Any], operates
             return answer(orig_expr, hint, lambda: usual(orig_expr, hint, *rest, **options))
 
     class Mode(FakeTensorMode):
-        def dispatch(self, *args: Any, **kwargs: Any) -> Any:
+        inside = False
+
+        def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             operates()
-            return super().dispatch(*args, **kwargs)
+            if self.inside:
+                return super().dispatch(func, types, args, kwargs)
+            self.inside = True
+            try:
+                result = super().dispatch(func, types, args, kwargs)
+            finally:
+                self.inside = False
+            operated(func, args, kwargs or {}, result)
+            return result
 
     return Mode(shape_env=Environment(duck_shape=False), allow_non_fake_inputs=True)
 

@@ -73,7 +73,7 @@ class _Exploration:
         self._own_numbers = own_numbers
         self._function, self._contract, self._root = function, contract, root
         self._has_small_numbers = False
-        self._runs_to_its_end: Plan | None = None
+        self._runs_to_its_end: Outcome | None = None
         self._right: list[Plan] = []  # after which nothing was wrong
         self._wrong: list[tuple[Outcome, Finding]] = []
         self._runs, self._work = 0, Budget(_MOST_WORK)
@@ -87,7 +87,7 @@ class _Exploration:
             while plans and self._may_go_on():
                 outcome = self._settle(self._short(plans.pop(0)))
                 if self._runs_to_its_end is None and outcome.error is None:
-                    self._runs_to_its_end = outcome.plan
+                    self._runs_to_its_end = outcome
                 self._warn_of_squeezes(outcome)
                 plans += self._other_sides(outcome)
             self._blame()
@@ -135,7 +135,10 @@ class _Exploration:
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
         work = Budget(_MOST_WORK if plan.in_numbers else _MOST_WORK_OF_SYMBOLS, self._work)
         try:
-            return run(self._function, self._contract, plan, self._root, may_be_long=may_be_long, work=work)
+            records = self._runs_to_its_end is None
+            return run(
+                self._function, self._contract, plan, self._root, may_be_long=may_be_long, work=work, records=records
+            )
         except TakesTooLong:
             if plan.in_numbers:
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -50,6 +50,12 @@ class History(TorchFunctionMode):
         self._kept: list[torch.Tensor] = []  # an id is one tensor's only as long as the tensor lives
         self.failing: Call | None = None
         self.squeezed: list[tuple[SourceLine, list[str]]] = []
+        self._outermost: FrameType | None = None
+
+    def __enter__(self) -> Self:
+        self._outermost = sys._getframe(1)  # noqa: SLF001 - the documented way
+        super().__enter__()
+        return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -75,7 +81,7 @@ class History(TorchFunctionMode):
         self._world.reading_data = call.name in _READ_DATA
         self._world.takes_numbers = call.name.startswith("fft_")
         try:
-            result = shortened(func, args, kwargs)(*args, **kwargs)
+            result = self._called(func, args, kwargs, frame)
         finally:
             self._world.reading_data = False
         if rewrite is not None:
@@ -88,6 +94,15 @@ class History(TorchFunctionMode):
             for tensor in torch_internals.tensors_in(result):
                 self._note(tensor, call)
         return result
+
+    def _called(self, func: Any, args: Any, kwargs: Any, frame: FrameType) -> Any:
+        short, recording = shortened(func, args, kwargs), self._world.recording
+        if not recording.is_usable:
+            return short(*args, **kwargs)
+        if short is not func:
+            recording.give_up()
+        with recording.of_call(torch_internals.python_lines(func, frame, self._outermost)):
+            return short(*args, **kwargs)
 
     def _without_data(self, value: Any) -> Any:
         return self._world.without_data(value) if isinstance(value, torch.Tensor) else value

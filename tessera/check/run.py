@@ -93,6 +93,7 @@ def run(
     may_be_long: bool = True,
     work: Budget | None = None,
     rewrite: tuple[Site, Rewrite] | None = None,
+    records: bool = False,
 ) -> Outcome:
     """Call ``function`` on tensors without data and note what happens.
 
@@ -107,13 +108,14 @@ def run(
         may_be_long: whether a loop may run over a size.
         work: what its operations are spent from.
         rewrite: a place in the user's code, and how the call of torch that is made there is changed.
+        records: whether what is computed is kept.
 
     Raises:
         CannotMake: an argument cannot be made.
         LoopsOverSize: a loop runs over a size, and ``may_be_long`` is False.
         TakesTooLong: nothing is left of ``work`` before it is over.
     """
-    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget())
+    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget(), records)
     history = History(world, rewrite)
     with put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)

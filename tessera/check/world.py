@@ -21,6 +21,7 @@ import torch
 
 from tessera import torch_internals
 from tessera.check.budget import Budget
+from tessera.check.recorded import Recording
 from tessera.errors import SourceLine
 from tessera.shapes.size import Size, evaluate
 from tessera.users_code import is_library, source_line_at
@@ -72,6 +73,7 @@ class World:
             are not seen then, and names are guessed from the numbers.
         work: what the operations of a run are spent from; ``TakesTooLong`` is raised when nothing is left.
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
+        records: whether what is computed is kept, see ``Recording``.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
         questions: conditions of the user's code, in order.
     """
@@ -81,11 +83,13 @@ class World:
     in_numbers: bool = False
     may_be_long: bool = True
     work: Budget = field(default_factory=Budget)
+    records: bool = False
     questions: list[Question] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.mode = torch_internals.symbolic_mode(self._answer, self.work.spend)
+        self.recording = Recording(self.records)
+        self.mode = torch_internals.symbolic_mode(self._answer, self.work.spend, self.recording.note)
         self.symbols: dict[str, Any] = {}
         self._expressions: dict[str, Any] = {}
         self._names: dict[Any, str] = {}
@@ -142,12 +146,15 @@ class World:
         if mode is self.mode or torch.nn.parameter.is_lazy(tensor):
             return tensor
         if mode is None:
-            return torch_internals.fake_copy(self.mode, tensor)
-        if id(tensor) not in self._from_elsewhere:  # of a module that was made without memory
-            with self.mode:
-                like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-            self._from_elsewhere[id(tensor)] = like.requires_grad_(tensor.requires_grad)
-        return self._from_elsewhere[id(tensor)]
+            like = torch_internals.fake_copy(self.mode, tensor)
+        else:  # of a module that was made without memory
+            if id(tensor) not in self._from_elsewhere:
+                with self.mode:
+                    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+                self._from_elsewhere[id(tensor)] = like.requires_grad_(tensor.requires_grad)
+            like = self._from_elsewhere[id(tensor)]
+        self.recording.state[id(like)] = (like, tensor)
+        return like
 
     def becomes_number(self) -> None:
         """Note that a loop may run over a size.

@@ -37,13 +37,11 @@ class SeenCalls:
         if len(args) > len(self._is_declared) or torch_internals.has_dispatch_modes():
             return None
         try:
-            found = [_of(value) for value, is_declared in zip(args, self._is_declared, strict=False) if is_declared]
-            for name, value in kwargs.items():
-                if name in self._contract.parameters:
-                    found += [name, _of(value)]
+            found = [_of(value) for value, looks in zip(args, self._is_declared, strict=False) if looks]
+            named = [(name, _of(value)) for name, value in kwargs.items() if name in self._contract.parameters]
         except _LooksDeeper:
             return None
-        return (len(args), *found)
+        return (len(args), *found, *named)
 
     def holds(self, call: LookedAt | None) -> bool:
         """Whether such a call fits."""

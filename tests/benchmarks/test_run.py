@@ -13,6 +13,7 @@ NAMES = (
     "mlp",
     "call",
     "compilations",
+    "declared",
     "compile_time",
     "curves",
     "fit",
