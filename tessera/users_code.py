@@ -1,4 +1,4 @@
-"""Which lines are the user's: those outside of torch, Tessera and Python's own library."""
+"""Which lines are the user's: those outside of torch, Tessera, Python's own library and what torch computes with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from tessera.errors import SourceLine
 
 _TORCH = str(Path(torch.__file__).parent) + "/"
 _TESSERA = str(Path(__file__).parent) + "/"
+_OF_SYMBOLS = tuple(f"{Path(torch.__file__).parent.parent / name}/" for name in ("sympy", "mpmath"))  # torch's sizes
+_LIBRARIES = ("<", _TORCH, _TESSERA, *_OF_SYMBOLS)
 _PYTHON = sysconfig.get_path("stdlib") + "/"
 
 
 def is_library(file: str) -> bool:
-    """Whether ``file`` belongs to torch, Tessera or Python itself (installed packages are the user's)."""
-    if file.startswith(("<", _TORCH, _TESSERA)):
+    """Whether ``file`` belongs to torch, its algebra, Tessera or Python itself (installed packages are the user's)."""
+    if file.startswith(_LIBRARIES):
         return True
     return file.startswith(_PYTHON) and "/site-packages/" not in file
 

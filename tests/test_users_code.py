@@ -3,7 +3,9 @@ from __future__ import annotations
 import sys
 import typing
 
+import mpmath
 import numpy as np
+import sympy
 import torch
 
 from tessera.users_code import is_library, source_line_at, users_frames, users_line
@@ -14,6 +16,8 @@ def test_torch_python_and_tessera_are_libraries_and_installed_packages_are_not()
     assert is_library(typing.__file__)
     assert is_library(sys.modules["tessera.errors"].__file__)
     assert is_library("<string>")
+    assert is_library(sympy.__file__)  # in which torch computes symbolic sizes
+    assert is_library(mpmath.__file__)
     assert not is_library(np.__file__)
     assert not is_library(__file__)
 

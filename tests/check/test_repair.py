@@ -188,6 +188,7 @@ def test_sizes_that_depend_on_data_are_no_hindrance():
 
     (finding,) = tessera.check(parted).errors
     assert finding.where.code == "return high.mean(0) + low.mean(0) + x.mean(1)"
+    assert finding.fixes[0] == f"x.mean(0) in place of x.mean(1), in line {finding.line}"
 
 
 def test_what_was_found_is_told_where_looking_for_edits_fails(monkeypatch):
