@@ -5,6 +5,8 @@ from __future__ import annotations
 import linecache
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 
@@ -16,14 +18,42 @@ _TORCH = str(Path(torch.__file__).parent) + "/"
 _TESSERA = str(Path(__file__).parent) + "/"
 _OF_SYMBOLS = tuple(f"{Path(torch.__file__).parent.parent / name}/" for name in ("sympy", "mpmath"))  # torch's sizes
 _LIBRARIES = ("<", _TORCH, _TESSERA, *_OF_SYMBOLS)
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+_own: ContextVar[tuple[str, ...] | None] = ContextVar("own", default=None)
 _PYTHON = sysconfig.get_path("stdlib") + "/"
 
 
 def is_library(file: str) -> bool:
-    """Whether ``file`` belongs to torch, its algebra, Tessera or Python itself (installed packages are the user's)."""
+    """Whether ``file`` belongs to torch, its algebra, Tessera or Python itself.
+
+    Installed packages are the user's, but within ``installed_are_libraries``.
+    """
     if file.startswith(_LIBRARIES):
         return True
-    return file.startswith(_PYTHON) and "/site-packages/" not in file
+    if is_installed(file):
+        own = _own.get()
+        return own is not None and not file.startswith(own)
+    return file.startswith(_PYTHON)
+
+
+def is_installed(file: str) -> bool:
+    """Whether ``file`` is that of an installed package, torch and Tessera aside."""
+    return any(place in file for place in _INSTALLED) and not file.startswith(_LIBRARIES)
+
+
+@contextmanager
+def installed_are_libraries(but_for: str) -> Iterator[None]:
+    """Within, of installed packages only the one that the file ``but_for`` is of is the user's, if it is of one."""
+    place = next((place for place in _INSTALLED if place in but_for), None)
+    own: tuple[str, ...] = ()
+    if place is not None:
+        before, _, inside = but_for.partition(place)
+        own = (f"{before}{place}{inside.partition('/')[0]}",)
+    token = _own.set(own)
+    try:
+        yield
+    finally:
+        _own.reset(token)
 
 
 def is_tesseras(file: str) -> bool:

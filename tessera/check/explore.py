@@ -36,6 +36,7 @@ from tessera.check.run import Outcome, Plan, put_back, run
 from tessera.check.text_repairs import EditedText
 from tessera.check.world import LARGE, SMALL, LoopsOverSize, Question, TakesTooLong
 from tessera.shapes.signature import Contract, specs_in
+from tessera.users_code import installed_are_libraries
 
 _MOST_RUNS, _MOST_WORK = 48, 40_000  # of one function; operations
 _MOST_WORK_OF_SYMBOLS = 4_000  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
@@ -59,7 +60,8 @@ def explore(
         root: the module that it belongs to, for paths of layers and to be put back as it was.
         own_numbers: sizes that the module was made with; a name in its annotations may stand for one.
     """
-    return _Exploration(function, contract, root, own_numbers).report
+    with installed_are_libraries(but_for=contract.where.file if contract.where is not None else ""):
+        return _Exploration(function, contract, root, own_numbers).report
 
 
 class _Exploration:

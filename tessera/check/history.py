@@ -22,7 +22,7 @@ from tessera.check.recurrent import shortened
 from tessera.check.rewrites import Rewrite
 from tessera.check.world import TakesTooLong, World
 from tessera.errors import SourceLine
-from tessera.users_code import source_line_at, users_frames
+from tessera.users_code import is_installed, source_line_at, users_frames
 
 Site = tuple[CodeType, int, int]  # of a call: the user's code, the instruction in it, and the layer that is called
 
@@ -246,6 +246,8 @@ def _site_of(frame: FrameType) -> tuple[Site | None, SourceLine | None, bool]:
     while between is not None and between is not users:
         if between.f_code.co_name == "_call_impl":
             return (users.f_code, users.f_lasti, id(running_module(frame))), where, True
+        if is_installed(between.f_code.co_filename):  # a package makes many calls for one of the user's
+            return None, where, False
         between = between.f_back
     return (users.f_code, users.f_lasti, 0), where, False
 

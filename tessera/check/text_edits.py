@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from tessera.check.elsewhere import as_elsewhere
+from tessera.check.pattern_edits import pattern_edits
 from tessera.check.rewrites import LAST, TAKEN, turns
 from tessera.check.statement_edits import statement_edits
 from tessera.check.text_edit import (
@@ -177,6 +178,7 @@ def _of_expression(
             yield from _of_squares(node, names)
             yield from _of_receiver(node, names)
             yield from _of_factors(node)
+            yield from pattern_edits(node)
             if makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():
