@@ -110,7 +110,10 @@ class _Exploration:
         return self._runs < _MOST_RUNS and not self._work.is_over()
 
     def _attempt(self, plan: Plan, edit: Edit | None, work: Budget) -> tuple[Outcome, Finding | None] | None:
-        """A run with an edit and what is wrong with it; None where that is no program."""
+        """A run with an edit and what is wrong with it; None where that is no program.
+
+        Of an edited run that raised nobody asks for the reason.
+        """
         function, root, contract = self._function, self._root, self._contract
         rewrite: tuple[Site, Rewrite] | None = None
         try:
@@ -127,7 +130,11 @@ class _Exploration:
                     rewrite = edit
             work = Budget(_MOST_WORK_OF_AN_EDIT, work)
             outcome = run(function, contract, plan, root, rewrite=rewrite, work=work)
-            found = declared_result(outcome, contract) if outcome.error is None else finding_of(outcome, contract)
+            found = None
+            if outcome.error is None:
+                found = declared_result(outcome, contract)
+            elif edit is None:
+                found = finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
             return None
         return outcome, found

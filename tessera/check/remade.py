@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -46,7 +47,7 @@ class Remade:
 
 
 class _Counted(TorchFunctionMode):
-    """While it is entered, ends what calls torch too often.
+    """While it is entered, ends what calls torch too often; nothing is filled with numbers, which takes long.
 
     Attributes:
         left: calls.
@@ -60,7 +61,20 @@ class _Counted(TorchFunctionMode):
         self.left -= 1
         if self.left < 0:
             raise TakesTooLong
+        if _only_fills(func, args):
+            return args[0]
         return func(*args, **(kwargs or {}))
+
+
+def _only_fills(func: Any, args: Any) -> bool:
+    """Whether a call gives a tensor other numbers and does nothing else, whatever its shape is."""
+    if not args or not isinstance(args[0], torch.Tensor):
+        return False
+    fans = getattr(func, "__module__", "") == "torch.nn.init" and args[0].dim() > 1  # they want two dimensions
+    return fans or getattr(func, "__name__", "") in _FILL
+
+
+_FILL = {"uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "zeros_", "fill_", "zero_"}
 
 
 def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | None:
