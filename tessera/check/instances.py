@@ -51,14 +51,24 @@ def instances_of(kind: type[torch.nn.Module], check: Callable[..., CheckReport])
 
 def _checked(kind: type[torch.nn.Module], arguments: dict[str, Any], check: Callable[..., CheckReport]) -> CheckReport:
     try:
-        with torch_internals.quiet_fake_tensors(), torch_internals.new_fake_mode():
-            module = kind(**arguments)
+        module = _made(kind, arguments)
     except Exception as error:  # noqa: BLE001 - the user's constructor may not like the numbers
         said = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         reason = f"{type(error).__name__}: {error}"
         note = f"{kind.__qualname__} was not checked: {kind.__name__}({said}) raised {reason}; check an instance of it."
         return CheckReport(notes=[note])
     return check(module, tuple(value for value in arguments.values() if type(value) is int))
+
+
+def _made(kind: type[torch.nn.Module], arguments: dict[str, Any]) -> torch.nn.Module:
+    try:
+        with torch_internals.quiet_fake_tensors(), torch_internals.new_fake_mode():
+            return kind(**arguments)
+    except Exception as error:
+        if not torch_internals.needs_data(error):
+            raise
+        with torch.random.fork_rng(devices=[]):
+            return kind(**arguments)  # [rate.item() for rate in torch.linspace(0, 0.1, depth)]
 
 
 def _arguments(kind: type, numbers: tuple[int, int] | None) -> dict[str, Any]:

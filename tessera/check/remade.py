@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from tessera.check.world import TakesTooLong
 
 _MOST = 40  # times that it is tried
 _OF_EACH = 100  # operations that this takes, about
+_MOST_NUMBERS = 100_000_000  # in the weights of a module that is made with memory
 _MOST_CALLS = 20_000  # of torch in one constructor: a number of layers may be guessed too large
 _TIMES = 3  # as many as the module itself took, where that is known
 
@@ -34,16 +35,18 @@ class Remade:
         names: of the functions that this goes through, the local names of each.
         lines: the file, line and instruction that made each part, by its path.
         calls: of torch in the constructor.
+        mode: within which its tensors are made.
     """
 
     given: dict[str, Any]
     names: Mapping[Place, Mapping[str, Any]]
     lines: Mapping[str, tuple[str, int, int]]
     calls: int = 0
+    mode: Callable[[], Any] = torch_internals.new_fake_mode
 
     def again(self, kind: Any) -> nn.Module | None:
         """A module of ``kind`` made with the same arguments; None where that raises, or takes much longer."""
-        return remade(kind, dict(self.given), _Counted(_TIMES * self.calls + _MOST_CALLS // 10))
+        return remade(kind, dict(self.given), _Counted(_TIMES * self.calls + _MOST_CALLS // 10), self.mode)
 
 
 class _Counted(TorchFunctionMode):
@@ -87,10 +90,30 @@ def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | 
     """
     if (given := arguments_of(module, sizes, work)) is None:
         return None
-    counted = _Counted(_MOST_CALLS)
-    with visited() as seen:
-        made = remade(type(module), given, counted)
-    return None if made is None else Remade(given, seen.names, seen.made_by(made), _MOST_CALLS - counted.left)
+    for mode in _modes(module):
+        counted = _Counted(_MOST_CALLS)
+        with visited() as seen:
+            made = remade(type(module), given, counted, mode)
+        if made is not None and _looks(made) == _looks(module):
+            return Remade(given, seen.names, seen.made_by(made), _MOST_CALLS - counted.left, mode)
+    return None
+
+
+def _modes(module: nn.Module) -> list[Callable[[], Any]]:
+    """How tensors may be made, the quickest first: without memory, also for any device, and as they are.
+
+    What reads them, ``[rate.item() for rate in torch.linspace(0, 0.1, depth)]``, wants the last.
+    """
+    small = sum(parameter.numel() for parameter in module.parameters()) < _MOST_NUMBERS
+    return [_without_memory, torch_internals.new_fake_mode, *([_as_they_are] if small else [])]
+
+
+def _without_memory() -> Any:
+    return torch.device("meta")
+
+
+def _as_they_are() -> Any:
+    return torch.random.fork_rng(devices=[])
 
 
 def arguments_of(module: nn.Module, sizes: Sequence[int], work: Budget) -> dict[str, Any] | None:
@@ -117,15 +140,21 @@ def arguments_of(module: nn.Module, sizes: Sequence[int], work: Budget) -> dict[
             return None
         work.spend(_OF_EACH)
         given = dict(zip(choices, values, strict=True))
-        if (made := remade(kind, given)) is not None and _looks(made) == wanted:
+        tried = (remade(kind, given, mode=mode) for mode in _modes(module))
+        if any(made is not None and _looks(made) == wanted for made in tried):
             return given
     return None
 
 
-def remade(kind: Any, given: dict[str, Any], counted: _Counted | None = None) -> nn.Module | None:
-    """A module without memory; None where its constructor raises, or calls torch too often."""
+def remade(
+    kind: Any,
+    given: dict[str, Any],
+    counted: _Counted | None = None,
+    mode: Callable[[], Any] = torch_internals.new_fake_mode,
+) -> nn.Module | None:
+    """A module whose weights hold nothing; None where its constructor raises, or calls torch too often."""
     try:
-        with put_back(None), torch_internals.new_fake_mode(), counted or _Counted(_MOST_CALLS):
+        with put_back(None), mode(), counted or _Counted(_MOST_CALLS):
             made = kind(**given)
     except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructor may raise anything
         return None

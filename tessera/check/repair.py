@@ -9,8 +9,9 @@ numbers: that is quick, and a size has one text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from tessera.check.budget import Budget
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
 from tessera.check.run import Outcome, Plan
-from tessera.check.visited import visited
+from tessera.check.visited import Place, visited
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
 
@@ -56,7 +57,7 @@ def mended(
         has_layers: whether what is run is the module itself, so that its layers may be others.
     """
     try:
-        good = _repairs(outcome.plan, attempt, contract, right, has_layers=has_layers)
+        good = _repairs(outcome.plan, found, attempt, contract, right, has_layers=has_layers)
     except Exception:  # noqa: BLE001 - what was found is told, even where looking for what mends it fails
         return found
     if not good or good[0].cost > _PROVES_NOTHING:
@@ -84,20 +85,45 @@ def _is_at(one: Candidate, where: SourceLine) -> bool:
 
 
 def _repairs(
-    plan: Plan, attempt: Attempt, contract: Contract, right: Sequence[Plan], *, has_layers: bool
+    plan: Plan, found: Finding, attempt: Attempt, contract: Contract, right: Sequence[Plan], *, has_layers: bool
 ) -> list[Candidate]:
     """The cheapest edits after which nothing is wrong."""
-    plan = replace(plan, in_numbers=True)
-    work = Budget(_MOST_WORK)
-    with visited() as gone:
-        ran = attempt(plan, None, work)
-    if ran is None or ran[1] is None:
-        return []
-    base, good, spreads, further = ran[0], list[Candidate](), list[int](), 0.0
-    others = [replace(one, in_numbers=True) for one in right[:_MOST_RIGHT]]
+    for bare in (True, False):
+        plan = replace(plan, in_numbers=True, bare=bare)
+        work = Budget(_MOST_WORK)
+        with visited() as gone:
+            ran = attempt(plan, None, work)
+        if ran is None or ran[1] is None or (bare and not _is_same(ran, found)):
+            continue
+        good = _that_mend(ran[0], gone.names, attempt, contract, right, has_layers=has_layers, work=work)
+        if good or not bare:
+            return good
+    return []
+
+
+def _is_same(ran: tuple[Outcome, Finding | None], found: Finding) -> bool:
+    """Whether a run failed as it was found to fail, and not because its tensors are others."""
+    error, again = ran[0].error, ran[1]
+    own = isinstance(error, NotImplementedError) or "meta" in str(error)
+    return not own and again is not None and (again.kind, again.where) == (found.kind, found.where)
+
+
+def _that_mend(
+    base: Outcome,
+    names: Mapping[Place, Mapping[str, Any]],
+    attempt: Attempt,
+    contract: Contract,
+    right: Sequence[Plan],
+    *,
+    has_layers: bool,
+    work: Budget,
+) -> list[Candidate]:
+    """The cheapest edits of what a run went through, after which nothing is wrong."""
+    plan, good, spreads, further = base.plan, list[Candidate](), list[int](), 0.0
+    others = [replace(one, in_numbers=True, bare=plan.bare) for one in right[:_MOST_RIGHT]]
     others = [one for one in others if _is_right(attempt(one, None, work))]
-    looking = Budget(_MOST_WORK / 2, work)
-    for candidate in candidates(base, gone.names, contract, has_layers=has_layers, work=looking):
+    looking = Budget(work.left / 2, work)
+    for candidate in candidates(base, names, contract, has_layers=has_layers, work=looking):
         declared = isinstance(candidate.edit, AnnotationEdit)
         if good and candidate.cost > good[0].cost + further + (_ALSO_DECLARED if declared else _ALSO):
             continue

@@ -36,6 +36,7 @@ class Plan:
         choice: of arguments that decide, see ``arguments.variants``.
         dtypes: of tensors whose annotation says none.
         in_numbers: sizes are the examples themselves, see ``World``.
+        bare: tensors are torch's own without memory, see ``World``.
     """
 
     examples: Mapping[str, int]
@@ -43,6 +44,7 @@ class Plan:
     chosen: Sequence[bool] = ()
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
     in_numbers: bool = False
+    bare: bool = False
 
 
 @dataclass
@@ -115,7 +117,7 @@ def run(
         LoopsOverSize: a loop runs over a size, and ``may_be_long`` is False.
         TakesTooLong: nothing is left of ``work`` before it is over.
     """
-    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget(), records)
+    world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget(), records, plan.bare)
     history = History(world, rewrite)
     with put_back(root), world.mode:
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)

@@ -34,6 +34,7 @@ _ASKING = (f"{_TORCH}/__init__.py", f"{_TORCH}/fx/experimental/", f"{_TORCH}/_re
 _HISTORY = str(Path(__file__).with_name("history.py"))
 UNDECLARED = "?"  # the name of sizes of a bare Tensor
 _DIVIDES = ("FloorDiv", "CleanDiv", "Mod", "PythonMod")
+_BARE = torch.device("meta")
 _NEAR = 8  # how far from a size a number is taken to be made of it
 _SAME_QUESTION = 3  # times that a condition on data may be true before it is false: `while x.sum() > 0`
 
@@ -71,6 +72,8 @@ class World:
         examples: the number of each name.
         in_numbers: whether sizes are the examples themselves, for operators that know no symbols. Conditions on sizes
             are not seen then, and names are guessed from the numbers.
+        bare: whether tensors are torch's own without memory, where sizes are numbers: several times as quick, but what
+            asks for data raises.
         work: what the operations of a run are spent from; ``TakesTooLong`` is raised when nothing is left.
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         records: whether what is computed is kept, see ``Recording``.
@@ -84,12 +87,15 @@ class World:
     may_be_long: bool = True
     work: Budget = field(default_factory=Budget)
     records: bool = False
+    bare: bool = False
     questions: list[Question] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.recording = Recording(self.records)
-        self.mode = torch_internals.symbolic_mode(self._answer, self.work.spend, self.recording.note)
+        self.mode: Any = _BARE
+        if not self.bare:
+            self.mode = torch_internals.symbolic_mode(self._answer, self.work.spend, self.recording.note)
         self.symbols: dict[str, Any] = {}
         self._expressions: dict[str, Any] = {}
         self._names: dict[Any, str] = {}
@@ -97,7 +103,7 @@ class World:
             self._add(name, number, name)
         self._became_number = False  # whether torch writes a number where a symbol was
         self._used = set(self.examples.values())
-        self._from_elsewhere: dict[int, torch.Tensor] = {}
+        self._from_elsewhere: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._known: dict[Any, bool] = {}
         self._times: dict[SourceLine, int] = {}
         self.asking_itself = False
@@ -143,16 +149,16 @@ class World:
     def without_data(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor of this world that stands for one that holds data; always the same for the same."""
         mode = getattr(tensor, "fake_mode", None)
-        if mode is self.mode or torch.nn.parameter.is_lazy(tensor):
+        if (tensor.is_meta if self.bare else mode is self.mode) or torch.nn.parameter.is_lazy(tensor):
             return tensor
-        if mode is None:
+        if mode is None and not tensor.is_meta and not self.bare:
             like = torch_internals.fake_copy(self.mode, tensor)
         else:  # of a module that was made without memory
             if id(tensor) not in self._from_elsewhere:
                 with self.mode:
-                    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-                self._from_elsewhere[id(tensor)] = like.requires_grad_(tensor.requires_grad)
-            like = self._from_elsewhere[id(tensor)]
+                    other = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+                self._from_elsewhere[id(tensor)] = tensor, other.requires_grad_(tensor.requires_grad)
+            like = self._from_elsewhere[id(tensor)][1]
         self.recording.state[id(like)] = (like, tensor)
         return like
 

@@ -75,3 +75,18 @@ def test_other_numbers_are_tried_before_anything_is_said():
     assert instances_of(Heads, wrong_unless_it_divides).ok
     never = instances_of(Heads, lambda module, numbers: wrong_unless_it_divides(Heads(3, 2), numbers))
     assert len(never.errors) == 1
+
+
+class Graded(nn.Module):
+    def __init__(self, depth: int = 3):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Dropout(rate.item()) for rate in torch.linspace(0, 0.5, depth))
+        self.out = nn.Linear(4, 4)
+
+
+def test_a_constructor_that_reads_its_tensors_is_run_with_data_and_draws_no_random_numbers():
+    seen = []
+    before = torch.get_rng_state()
+    instances_of(Graded, lambda module, _: seen.append(module) or CheckReport(checked=["Graded"]))
+    assert [part.p for part in seen[0].parts] == [0, 0.25, 0.5]
+    assert torch.equal(torch.get_rng_state(), before)

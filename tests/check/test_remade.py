@@ -55,3 +55,29 @@ def test_what_is_remade_holds_no_memory_and_a_constructor_that_raises_makes_none
     assert made.weight.shape == (4, 3)
     assert type(made.weight.data) is not torch.Tensor
     assert remade(nn.Linear, {"in_features": "text", "out_features": 4}) is None
+
+
+class Graded(nn.Module):
+    def __init__(self, depth: int = 3) -> None:
+        super().__init__()
+        rates = [rate.item() for rate in torch.linspace(0, 0.5, depth)]
+        self.parts = nn.ModuleList(nn.Dropout(rate) for rate in rates)
+
+
+def test_a_constructor_that_reads_its_tensors_is_run_with_others():
+    assert how_made(Net(8, Config()), [8], Budget()).again(Net).out.weight.is_meta
+    made = how_made(Graded(), [], Budget())
+    assert [part.p for part in made.again(Graded).parts] == [0, 0.25, 0.5]
+
+
+class Filled(nn.Module):
+    def __init__(self, rank: int = 2) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty([3] * rank))
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.weight)
+
+
+def test_what_fills_a_tensor_is_passed_over_and_refuses_what_it_refuses():
+    assert remade(Filled, {}).weight.shape == (3, 3)
+    assert remade(Filled, {"rank": 1}) is None  # there is no fan-out

@@ -233,3 +233,14 @@ def test_the_other_of_two_lines_that_look_alike_has_the_name():
 
     (finding,) = tessera.check(Cross()).errors
     assert finding.where.code == "v = self.value(x)"
+
+
+def test_what_asks_for_data_is_mended_too():
+    def chosen(x: Tensor["B", "D"], w: Tensor["D", "E"]) -> Tensor["B", "E"]:
+        if x.sum() > 0:
+            x = x * 2
+        return x @ w.t()
+
+    (finding,) = tessera.check(chosen).errors
+    assert finding.fixes[0].endswith(f"in line {finding.line}")
+    assert finding.where.code == "return x @ w.t()"

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
 from tessera.check.world import LARGE, SMALL, UNDECLARED, LoopsOverSize, World, name_of
 from tessera.shapes.size import read_size
@@ -94,3 +95,21 @@ def test_a_size_that_became_a_number_keeps_its_name():
         for _ in range(world.size(read_size("B"))):
             pass
         assert world.texts([7, 3]) == ["B", "3"]
+
+
+def test_a_bare_world_has_torchs_own_tensors_without_memory():
+    world = World({"B": 97}, in_numbers=True, bare=True)
+    held = nn.Parameter(torch.ones(3, 4).t())
+    like = world.without_data(held)
+    assert like is world.without_data(held)
+    assert (like.is_meta, like.shape, like.stride(), like.requires_grad) == (True, held.shape, held.stride(), True)
+    assert world.without_data(like) is like
+    with world.mode:
+        assert torch.zeros(world.size(read_size("B"))).is_meta
+
+
+def test_what_was_made_without_memory_is_stood_for_by_what_a_run_takes():
+    made = torch.empty(3, 4, device="meta")
+    world = World({"B": 97}, in_numbers=True)
+    with world.mode:
+        assert (torch.empty(2, 3) @ world.without_data(made)).shape == (2, 4)
