@@ -120,6 +120,7 @@ def run(
     world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget(), records, plan.bare)
     history = History(world, rewrite)
     with put_back(root), world.mode:
+        torch.set_grad_enabled(torch.is_grad_enabled() and not plan.bare)  # there are no gradients of nothing
         args, kwargs = make_arguments(contract, world, plan.choice, plan.dtypes)
         bound = contract.signature.bind(*args, **kwargs).arguments
         outcome = Outcome(plan, world, history, bound, root=root)
