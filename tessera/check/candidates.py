@@ -19,7 +19,7 @@ from tessera.check.layer_rewrites import LayerEdit, layer_edits
 from tessera.check.remade import Remade, how_made
 from tessera.check.rewrites import Rewrite, rewrites
 from tessera.check.run import Outcome, put_back
-from tessera.check.surroundings import added
+from tessera.check.surroundings import JOINED, added, takes_what_is_joined
 from tessera.check.text_repairs import EditedText, edited_texts
 from tessera.check.visited import Place
 from tessera.errors import SourceLine
@@ -165,7 +165,8 @@ def _of_layers(
     lines, names = (made.lines, made.names) if made is not None else ({}, {})
     known = frozenset(value for one in names.values() for value in one.values() if type(value) is int)
     for edit in layer_edits(root, base.world.mode, used, fixed, lines, known):
-        yield Candidate(edit.cost, edit.where, edit.text, edit, last.get(id(edit.last), len(calls)))
+        less = JOINED * takes_what_is_joined(edit.last, base)
+        yield Candidate(edit.cost - less, edit.where, edit.text, edit, last.get(id(edit.last), len(calls)))
 
 
 def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, work: Budget) -> list[Rewrite]:

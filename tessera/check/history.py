@@ -169,7 +169,7 @@ class History(TorchFunctionMode):
         received = tensor.shape[axis] if -tensor.dim() <= axis < tensor.dim() else None
         for call, made in self._line_of_descent(tensor, lambda t: received is None or _has(t, received, same)):
             given = [t for t in call.tensors if t.dim()]
-            if axis == _OF_WEIGHTS.get(call.name):
+            if axis == OF_WEIGHTS.get(call.name):
                 return call
             if expected is not None:
                 has = [t for t in given if _has(t, expected, same)]
@@ -259,7 +259,7 @@ def _site_of(frame: FrameType) -> tuple[Site | None, SourceLine | None, bool]:
     return (users.f_code, users.f_lasti, 0), where, False
 
 
-_OF_WEIGHTS = {"linear": -1, "conv1d": -2, "conv2d": -3, "conv3d": -4}  # the axis that a layer makes anew
+OF_WEIGHTS = {"linear": -1, "conv1d": -2, "conv2d": -3, "conv3d": -4}  # the axis that a layer makes anew
 _ELEMENTWISE = {
     f"{r}{name}{u}" for name in ("add", "sub", "mul", "truediv", "pow") for r in ("", "__", "__r") for u in ("", "__")
 }

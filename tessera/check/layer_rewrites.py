@@ -21,6 +21,8 @@ from tessera.users_code import source_line_at
 
 _SIZE, _SWITCH = 1.0, 1.0
 _ELSEWHERE = 0.5  # more, where the line only hands on what was made
+_SAID = 0.15  # more, to turn a switch that was written: it was thought of
+_ANOTHER_NAME = 0.1  # more, for a number in place of a name where another name stands for it
 _NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stands for it
 _COMPUTED = 0.35  # more, for a number in place of what is computed there, or of a name that was
 _BEHIND_THE_FIRST = 0.3  # more, where all layers of a list are made otherwise but the first
@@ -108,7 +110,10 @@ def layer_edits(
         for name, value in _other_arguments(layers[0][1], sizes) if alike else _of_siblings(root, layers):
             make = functools.partial(_made_with, root, mode, layers, name, value)
             kind = type(layers[0][1]).__name__
-            cost = _SWITCH if isinstance(value, bool) else _SIZE
+            cost = _SIZE
+            if isinstance(value, bool):
+                said = argument(where, type(layers[0][1]), name, columns.get(layers[0][0])) is not None
+                cost = _SWITCH + _SAID * said
             cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
             cost += _of_writing(where, layers[0][1], name, value, known, columns.get(layers[0][0]))
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
@@ -134,8 +139,10 @@ def _of_writing(
     written = argument(where, type(layer), name, column)
     if is_computed(written, where):
         return _COMPUTED
+    if not isinstance(written, (ast.Name, ast.Attribute)) or not known:
+        return 0.0
     at_hand = any(value % by == 0 and value // by in known for by in (1, 2, 3, 4))
-    return _NOT_AT_HAND * (isinstance(written, (ast.Name, ast.Attribute)) and bool(known) and not at_hand)
+    return _ANOTHER_NAME if at_hand else _NOT_AT_HAND
 
 
 def _is_alike(where: SourceLine) -> bool:

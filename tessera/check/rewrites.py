@@ -121,6 +121,9 @@ def _of_one_function(call: Call, rank: int) -> Iterator[Rewrite]:
     """What only some functions of torch can be told."""
     if call.name in _OF_SEVERAL:
         yield from _of_axes(call, rank)
+    if len(call.args) == _WITHOUT_AXIS.get(call.name) and "dim" not in call.kwargs:
+        for axis in (*range(1, rank + 1), -1):
+            yield Rewrite(AXIS + USUAL, f"{call.name} with dim={axis}", _with_keyword("dim", axis))
     if call.name == "arange":
         yield Rewrite(AXIS + USUAL, "arange of every second number", after=operator.itemgetter(slice(None, None, 2)))
     if call.name == "pad":
@@ -343,6 +346,8 @@ def adds(text: str) -> bool:
 
 def turns(tensor: torch.Tensor) -> Iterator[tuple[float, str, Callable[[Any], Any]]]:
     """Ways to lay out the same numbers, with what each costs: what errors propose, and several dimensions more."""
+    if tensor.dim() > 1 and tensor.shape[-1] == 1:  # from the end, as a line that meets several ranks says it
+        yield ONE_MORE, ".squeeze(-1)", lambda given: given.squeeze(-1)
     for cost, kind in ((TURNED, orders), (ONE_MORE, dims), (SEVERAL_MORE, flattened)):
         for code, turn in kind(tensor):
             yield cost, code.format(""), turn
@@ -434,6 +439,12 @@ _OF_SEVERAL = {"sum", "mean", "amax", "amin", "std", "var", "logsumexp", "norm"}
 _OF_AXES = _REDUCTIONS | {
     *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),
+}
+# What takes the first axis, or all, where none is said; with how many arguments that is.
+_WITHOUT_AXIS = {
+    **dict.fromkeys(("stack", "cat", "concat", "unbind", "sum", "mean", "amax", "amin", "std", "var", "prod"), 1),
+    **dict.fromkeys(("argmax", "argmin", "any", "all", "norm"), 1),
+    **dict.fromkeys(("chunk", "split", "tensor_split", "repeat_interleave", "cosine_similarity"), 2),
 }
 _BROADCASTS = PRODUCTS | {
     *(

@@ -7,11 +7,13 @@ import re
 import torch
 
 from tessera.check.call import Call
+from tessera.check.history import OF_WEIGHTS
 from tessera.check.rewrites import FRESH, PRODUCTS, Rewrite, adds, lays_out
 from tessera.check.run import Outcome
 
 # In edits of one number, as in ``rewrites``.
 BEFORE = 0.05  # more, for a dimension that the line before would have added
+JOINED = 0.15  # less, for the size of a layer whose input is joined along the dimension that it makes anew
 AGREES = 0.1  # less, for what is done elsewhere alike: letters of another einsum, a weight that is turned round too
 
 
@@ -44,6 +46,26 @@ def _turns_as_others(rewrite: Rewrite, call: Call, base: Outcome) -> bool:
     others = (c for c in base.history.calls if c.name in ("__get__", "t", "transpose") and not c.tensors)
     given = {id(tensor) for tensor in call.tensors}
     return id(operand) not in given and any(isinstance(c.result, torch.Tensor) and c.result.dim() > 1 for c in others)
+
+
+def takes_what_is_joined(layer: torch.nn.Module, base: Outcome) -> bool:
+    """Whether a layer refuses its input for a size that this got by being joined: the layer's own forgot a part."""
+    call = base.failing
+    axis = OF_WEIGHTS.get(call.name) if call is not None and call.module is layer else None
+    return call is not None and axis is not None and any(_joined(one, call, axis, base) for one in base.history.calls)
+
+
+def _joined(join: Call, call: Call, axis: int, base: Outcome) -> bool:
+    made = join.result
+    if join.name not in _JOINS or not isinstance(made, torch.Tensor):
+        return False
+    dim = join.kwargs.get("dim", join.args[1] if len(join.args) > 1 else 0)
+    along = type(dim) is int and dim % made.dim() == axis + made.dim()
+    same = any(given.dim() == made.dim() and given.shape[axis] == made.shape[axis] for given in call.tensors)
+    return along and same and base.history.comes_of(call.tensors, made)
+
+
+_JOINS = {"cat", "concat"}
 
 
 def _agrees(text: str, call: Call, base: Outcome) -> bool:

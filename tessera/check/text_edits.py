@@ -50,6 +50,8 @@ COMPUTED = 1.2  # a name that becomes two times itself or the half, or one more;
 SHAPED = 1.4  # what is returned, in the shape that is declared, or cut to it
 POINTLESS = 0.5  # more, for a slice from 0 on: who writes one means to leave something out
 SWAPPED_SLICES = 0.1  # more, of an index
+PART = 1.15  # of a list of numbers: all but the first, or the last
+AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
@@ -185,6 +187,7 @@ def _of_expression(
             yield from _of_sum(node, names)
         case ast.Tuple(ctx=ast.Load()) | ast.List(ctx=ast.Load()):
             yield from _of_items(node)
+            yield from _as_items_beside(node)
         case ast.Slice():
             yield from _of_bounds(node)
         case ast.Constant(value=int() as number) if not isinstance(number, bool):
@@ -292,6 +295,21 @@ def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
         yield edited(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
 
 
+def _as_items_beside(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
+    """``a.mT, b.mT`` for ``a, b.mT``, and likewise for a call of a method and an index."""
+    for one, other in itertools.permutations(node.elts, 2):
+        new: ast.expr | None = None
+        match other:
+            case ast.Call(ast.Attribute(_, name), args, keywords):
+                new = ast.Call(ast.Attribute(one, name, ast.Load()), args, keywords)
+            case ast.Attribute(_, "T" | "mT" as name):
+                new = ast.Attribute(one, name, ast.Load())
+            case ast.Subscript(_, ast.Tuple() as index):
+                new = ast.Subscript(one, index, ast.Load())
+        if new is not None and isinstance(one, (ast.Name, ast.Attribute)):
+            yield edited(AS_BESIDE, one, new)
+
+
 def _of_bounds(node: ast.Slice) -> Iterator[TextEdit]:
     """Where it starts was forgotten: ``x[a : a + n]`` for ``x[a:n]``."""
     if isinstance(node.lower, (ast.Name, ast.Attribute)) and isinstance(node.upper, (ast.Name, ast.Attribute)):
@@ -335,6 +353,9 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
             yield edited(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), loaded(node)))
         yield edited(COMPUTED + 0.1, node, ast.BinOp(loaded(node), ast.FloorDiv(), ast.Constant(2)))
     if isinstance(node, ast.Name):
+        if isinstance(value, (list, tuple)) and len(value) > 1 and all(type(one) is int for one in value):
+            for bounds in ("1:", ":-1"):
+                yield edited(PART, node, parsed(f"{node.id}[{bounds}]", node))
         alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
             cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
