@@ -16,6 +16,8 @@ from tessera.check.text_edit import TextEdit, edited, is_number, is_torchs, load
 # In edits of one number, as in ``rewrites``.
 GROWS = 1.25  # a number that becomes as many times itself as the turn of its loop
 HANDED = 1.4  # a name that becomes a number, where it is given to a function of the user's
+COUNTED = 1.05  # a name that becomes what is counted of it in another line
+TURNED_ROUND = 1.35  # what a layer is given, and what it gives
 SQUARED = 1.3  # a count that is meant along two sides
 _SUMMED = TAKEN - 0.05
 
@@ -29,6 +31,8 @@ def statement_edits(own: Sequence[ast.AST], names: Mapping[str, Any], sizes: Seq
         sizes: numbers that may be what should stand where another does.
     """
     yield from _of_loops(own, names)
+    yield from _as_counted_elsewhere(own, names)
+    yield from _of_layers_turned([node for node in own if isinstance(node, ast.Call)], names)
     yield from _of_handed([node for node in own if isinstance(node, ast.Call)], names, sizes)
     for node in own:
         if isinstance(node, ast.Assign):
@@ -54,6 +58,36 @@ def _of_loops(own: Sequence[ast.AST], names: Mapping[str, Any]) -> Iterator[Text
             for part in (node.left, node.right) if isinstance(node, ast.BinOp) else ():
                 if _is_count(part, names) and ast.unparse(part) not in counts:
                     yield edited(GROWS, part, ast.BinOp(ast.Name(counts[0], ast.Load()), ast.Mult(), loaded(part)))
+
+
+def _as_counted_elsewhere(own: Sequence[ast.AST], names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """``channels // ratio`` for the ``channels`` that a layer is made with, where the function says so elsewhere."""
+    counted = {ast.unparse(one): one for one in own if isinstance(one, ast.BinOp) and is_number(one, names)}
+    for call in (one for one in own if isinstance(one, ast.Call) and makes_layer(one)):
+        for arg in (*call.args, *(keyword.value for keyword in call.keywords)):
+            if _is_count(arg, names):
+                for one in counted.values():
+                    if any(ast.unparse(part) == ast.unparse(arg) for part in ast.walk(one)):
+                        yield edited(COUNTED, arg, loaded(one))
+
+
+def _of_layers_turned(calls: Sequence[ast.Call], names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """``self.norm(x.transpose(1, 2)).transpose(1, 2)`` for ``self.norm(x)``: the layer takes what is last second."""
+    for call in calls:
+        known, layer = stands_for(call.func, names)
+        if not known or not isinstance(layer, nn.Module) or len(call.args) != 1 or call.keywords:
+            continue
+        given = ast.unparse(call.args[0])
+        given = given if isinstance(call.args[0], (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({given})"
+        for there, back in _TURNS:
+            yield edited(TURNED_ROUND, call, parsed(f"{ast.unparse(call.func)}({given}{there}){back}", call))
+
+
+_TURNS = (
+    (".transpose(1, 2)", ".transpose(1, 2)"),
+    (".permute(0, 3, 1, 2)", ".permute(0, 2, 3, 1)"),
+    (".permute(0, 2, 3, 1)", ".permute(0, 3, 1, 2)"),
+)
 
 
 def _is_count(node: ast.expr, names: Mapping[str, Any]) -> bool:

@@ -38,6 +38,7 @@ NUMBER = 1.0
 USUAL = (
     0.04  # more where the number becomes a larger one, less where it becomes smaller: small ones are written oftener
 )
+OFF_BY_ONE = 0.1  # more, of a large number: nobody takes 250 for 249
 NAME, SIGN = 1.1, 1.1
 SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.2
@@ -56,6 +57,7 @@ AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less whe
 BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 _MOST_NAMES = 6
+_LARGE = 32
 _MAKE_NUMBERS = {"zeros", "ones", "empty", "randn", "rand", "full"}
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
@@ -336,7 +338,7 @@ def _other_numbers(value: int, sizes: Sequence[int]) -> Iterator[tuple[int, floa
     near = [value - 1, value + 1]
     far = [value * 2, value // 2, *sizes] if value > 1 else list(sizes)
     for other in near:
-        yield other, NUMBER + (USUAL if abs(other) > abs(value) else -USUAL)
+        yield other, NUMBER + (USUAL if abs(other) > abs(value) else -USUAL) + OFF_BY_ONE * (value > _LARGE)
     for other in dict.fromkeys(far):
         if other != value and other not in near:
             yield other, NUMBER + 0.1

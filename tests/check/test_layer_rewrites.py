@@ -114,3 +114,19 @@ def test_a_number_that_no_name_stands_for_is_dearer():
     some = {e.text: e.cost for e in layer_edits(module, mode, [module.layer], [12, 13], {}, frozenset({8, 6}))}
     assert some["Linear(in_features=13)"] > some["Linear(in_features=12)"], "two times 6"
     assert some["Linear(out_features=13)"] == some["Linear(out_features=12)"], "a number is written there"
+
+
+class Said(nn.Module):
+    def __init__(self, size: int = 8, hidden: int = 12) -> None:
+        super().__init__()
+        self.first = nn.GRU(size, hidden, batch_first=True)
+        self.second = nn.GRU(size, hidden)
+
+
+def test_a_switch_that_is_written_is_seldom_wrong_and_a_name_seldomer_than_a_number():
+    module = Said()
+    known = frozenset({8, 12})
+    some = layer_edits(module, torch_internals.new_fake_mode(), list(module.modules()), (8, 12), {}, known)
+    cost = {(edit.where.code.split(" = ")[0], edit.text): edit.cost for edit in some}
+    assert cost["self.first", "GRU(batch_first=False)"] > cost["self.second", "GRU(batch_first=True)"]
+    assert cost["self.first", "GRU(hidden_size=8)"] > cost["self.second", "GRU(batch_first=True)"]

@@ -244,3 +244,12 @@ def test_what_asks_for_data_is_mended_too():
     (finding,) = tessera.check(chosen).errors
     assert finding.fixes[0].endswith(f"in line {finding.line}")
     assert finding.where.code == "return x @ w.t()"
+
+
+def test_two_that_are_laid_out_alike_for_each_other_speak_against_an_edit():
+    def masked(values: Tensor["B", "S"], lengths: Tensor["B", torch.int64]) -> Tensor["B", "S"]:
+        steps = torch.arange(values.shape[0])
+        return values * (steps[None, :] < lengths[:, None])
+
+    (finding,) = tessera.check(masked).errors
+    assert finding.where.code == "steps = torch.arange(values.shape[0])"

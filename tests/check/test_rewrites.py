@@ -145,3 +145,15 @@ def test_a_dimension_is_added_where_things_are_broadcast():
 
     scattered = cost(torch.index_add, torch.ones(2), 0, torch.tensor([0]), torch.ones(1))
     assert cost(torch.mul, torch.ones(2), torch.ones(2, 2)) < scattered
+
+
+def test_an_axis_that_is_not_said_may_be_another():
+    assert results(torch.stack, [torch.ones(2, 3)] * 4)[2, 3, 4] < 1.1
+    assert results(torch.mean, torch.ones(2, 3))[2,] < 1.1
+
+
+def test_the_last_dimension_is_taken_away_as_a_line_that_meets_several_ranks_says_it():
+    assert [text for _, text, _ in turns(torch.ones(2, 1)) if "squeeze(" in text and "un" not in text] == [
+        ".squeeze(-1)",
+        ".squeeze(1)",
+    ]

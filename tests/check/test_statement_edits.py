@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from tests.check.edited import after, edits
 
@@ -29,3 +30,18 @@ def test_what_an_object_gave_is_summed_in_the_line_that_asked_it():
     found = edits(text, names)
     assert found["policy.log_prob(x).sum(-1) in place of policy.log_prob(x)"].line == 2
     assert not any(".sum(" in shown for shown in edits("def f(x, y):\n    p = x.add(y)\n    return p", names))
+
+
+def test_what_is_counted_of_a_name_in_another_line_stands_for_it():
+    text = "def f(self, n, r):\n    self.a = Linear(n, n // r)\n    self.b = Linear(n, n)"
+    found = edits(text, {"n": 24, "r": 4})
+    assert found["n // r in place of n"].line == 3
+    assert not any("n // r" in shown for shown in edits("def f(n, r):\n    return Linear(n, r)", {"n": 24, "r": 4}))
+
+
+def test_a_layer_is_given_what_is_last_second_and_gives_it_back():
+    names = {"self": nn.ModuleDict({"norm": nn.GroupNorm(2, 4)}), "x": torch.zeros(2, 3, 4)}
+    found = edits("def f(self, x):\n    return self.norm(x + x)", names)
+    turned = "self.norm((x + x).transpose(1, 2)).transpose(1, 2) in place of self.norm(x + x)"
+    assert found[turned].line == 2
+    assert not any("permute" in shown for shown in edits("def f(g, x):\n    return g(x)", names))

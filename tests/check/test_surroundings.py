@@ -5,7 +5,7 @@ import torch
 from tessera import Tensor
 from tessera.check.rewrites import rewrites
 from tessera.check.run import Plan, run
-from tessera.check.surroundings import added
+from tessera.check.surroundings import added, takes_what_is_joined
 from tessera.shapes.signature import read_contract
 
 
@@ -69,3 +69,19 @@ def more_for_last(function, starts: str) -> float:
 
 
 FIRST, SECOND = (torch.nn.Parameter(torch.zeros(4, 4)) for _ in range(2))
+
+
+def test_a_layer_that_takes_what_is_joined():
+    class Joined(torch.nn.Module):
+        def __init__(self, dim: int) -> None:
+            super().__init__()
+            self.dim, self.mix, self.other = dim, torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+
+        def forward(self, x: Tensor["B", "S", 4]):
+            return self.mix(torch.cat([x, self.other(x)], dim=self.dim).relu())
+
+    for dim, whether in ((-1, True), (2, True), (1, False)):
+        module = Joined(dim)
+        base = run(module, read_contract(module.forward), Plan({"B": 97, "S": 131}, {}, in_numbers=True), module)
+        assert takes_what_is_joined(module.mix, base) is whether
+        assert not takes_what_is_joined(module.other, base)

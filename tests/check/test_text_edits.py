@@ -169,3 +169,20 @@ def test_what_is_asked_for_its_shape_alone_is_cheap_to_exchange():
 def test_the_last_axis_is_usual():
     first, last = edits("def f(x):\n    return x.sum(-2)"), edits("def f(x):\n    return x.sum(-1)")
     assert first["1 in place of 2"].cost < last["2 in place of 1"].cost
+
+
+def test_all_of_a_list_of_numbers_but_the_first_or_the_last():
+    found = edits("def f(widths):\n    return zip(widths, widths)", {"widths": (3, 4, 5)})
+    assert {"widths[1:] in place of widths", "widths[:-1] in place of widths"} <= set(found)
+    assert not any("[1:]" in shown for shown in edits("def f(words):\n    return g(words)", {"words": ["a", "b"]}))
+
+
+def test_what_is_done_to_the_item_beside():
+    assert "a.sum(1) in place of a" in edits("def f(a, b):\n    return a, b.sum(1)")
+    assert "a.mT in place of a" in edits("def f(a, b):\n    return g([a, b.mT])")
+    assert "a[:, None] in place of a" in edits("def f(a, b):\n    return (b[:, None], a)")
+
+
+def test_a_large_number_is_seldom_one_more_or_less():
+    found = edits("def f(x):\n    return g(250, 3)")
+    assert found["2 in place of 3"].cost < 1 < found["249 in place of 250"].cost
