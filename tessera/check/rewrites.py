@@ -326,6 +326,8 @@ def _afterwards(call: Call) -> Iterator[Rewrite]:
                 more = -AT_ONCE  # where two were put together a sum over what they are made of was forgotten
             elif call.name in _ELEMENTWISE:  # it was so before; nothing was born here
                 more = 1.0
+            elif cost == TURNED and _lays_against(call):  # the order of the dimensions was written here
+                more = -AT_ONCE
             elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
                 more = -0.1
             elif adds(text):  # what is missing, where it is used
@@ -337,6 +339,14 @@ def lays_out(call: Call) -> bool:
     """Whether a call gave its result dimensions of size 1: who does that means them to fit what it meets."""
     shape = call.result.shape if isinstance(call.result, torch.Tensor) else ()
     return call.name in _SHAPES and any(type(size) is int and size == 1 for size in shape)
+
+
+def _lays_against(call: Call) -> bool:
+    """Whether each of two tensors has a dimension of size 1 where the other has none: ``a[:, None] & b[None, :]``."""
+    if len(call.tensors) != 2 or call.name not in _BROADCASTS:
+        return False
+    ones = [{at - t.dim() for at, size in enumerate(t.shape) if type(size) is int and size == 1} for t in call.tensors]
+    return bool(ones[0] - ones[1]) and bool(ones[1] - ones[0])
 
 
 def adds(text: str) -> bool:

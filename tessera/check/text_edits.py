@@ -56,6 +56,7 @@ AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
+ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
 _MOST_NAMES = 6
 _LARGE = 32
 _MAKE_NUMBERS = {"zeros", "ones", "empty", "randn", "rand", "full"}
@@ -119,10 +120,24 @@ def text_edits(
             yield replace(edit, cost=edit.cost + more + POINTLESS * pointless)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
+    yield from _of_statements(function, names, loads, returned)
+
+
+def _of_statements(
+    function: ast.FunctionDef,
+    names: Mapping[str, Any],
+    loads: Mapping[str, int],
+    returned: Sequence[tuple[str, str]],
+) -> Iterator[TextEdit]:
+    """What is given another name, or returned, laid out otherwise."""
     for statement in ast.walk(function):
         if isinstance(statement, (ast.Return, ast.Assign)) and isinstance(statement.value, ast.Name):
             alone = isinstance(statement, ast.Assign) or loads[statement.value.id] == 1
-            yield from _of_name_alone(statement.value, names, alone=alone)
+            yield from _of_name_alone(statement.value, names, ALONE if alone else -ALONE)
+        if isinstance(statement, ast.Return) and isinstance(statement.value, (ast.Tuple, ast.List)):
+            for item in statement.value.elts:
+                if isinstance(item, ast.Name):
+                    yield from _of_name_alone(item, names, ALONE / 2 if loads[item.id] == 1 else -ALONE)
         if isinstance(statement, ast.Return) and statement.value is not None:
             written = ast.unparse(statement.value)
             if not isinstance(statement.value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
@@ -354,6 +369,7 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
         for by in (2, 3, 4):
             yield edited(COMPUTED + 0.1, node, ast.BinOp(ast.Constant(by), ast.Mult(), loaded(node)))
         yield edited(COMPUTED + 0.1, node, ast.BinOp(loaded(node), ast.FloorDiv(), ast.Constant(2)))
+        yield from _rests(node, value, names)
     if isinstance(node, ast.Name):
         if isinstance(value, (list, tuple)) and len(value) > 1 and all(type(one) is int for one in value):
             for bounds in ("1:", ":-1"):
@@ -378,12 +394,22 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
             yield edited(cost, node, ast.Attribute(node.value, name, ast.Load()))
 
 
+def _rests(node: ast.Name | ast.Attribute, value: int, names: Mapping[str, Any]) -> Iterator[TextEdit]:
+    """``self.count - self.kept`` for ``self.kept``: what is left of a larger count."""
+    owner = node.value if isinstance(node, ast.Attribute) else None
+    around = names if owner is None else attributes(stands_for(owner, names)[1])
+    larger = [name for name, other in around.items() if type(other) is int and other > value and name[0] != "_"]
+    for name in larger[:_MOST_NAMES]:
+        whole = ast.Name(name, ast.Load()) if owner is None else ast.Attribute(loaded(owner), name, ast.Load())
+        yield edited(COMPUTED + 0.1, node, ast.BinOp(whole, ast.Sub(), loaded(node)))
+
+
 def _slices(node: ast.Name, cost: float) -> Iterator[TextEdit]:
     for bounds in ("1:", ":-1", ":, 1:", ":, :-1"):
         yield edited(cost, node, parsed(f"{node.id}[{bounds}]", node))
 
 
-def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> Iterator[TextEdit]:
+def _of_name_alone(node: ast.Name, names: Mapping[str, Any], less: float) -> Iterator[TextEdit]:
     """What is returned, or given another name, laid out otherwise.
 
     A name that is there for that alone hints at what was left out.
@@ -391,9 +417,9 @@ def _of_name_alone(node: ast.Name, names: Mapping[str, Any], *, alone: bool) -> 
     value = names.get(node.id)
     if isinstance(value, torch.Tensor):
         for cost, code, _ in turns(value):
-            yield edited(cost + (-0.1 if alone else 0.1), node, parsed(f"{node.id}{code}", node))
-        for index in ("-1", ":, -1") if alone and value.dim() > 1 else ():
-            yield edited(TAKEN - 0.1, node, parsed(f"{node.id}[{index}]", node))
+            yield edited(cost - less, node, parsed(f"{node.id}{code}", node))
+        for index in ("-1", ":, -1") if less >= ALONE and value.dim() > 1 else ():
+            yield edited(TAKEN - less, node, parsed(f"{node.id}[{index}]", node))
 
 
 def _alike(value: Any, other: Any) -> bool:

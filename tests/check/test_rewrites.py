@@ -157,3 +157,9 @@ def test_the_last_dimension_is_taken_away_as_a_line_that_meets_several_ranks_say
         ".squeeze(-1)",
         ".squeeze(1)",
     ]
+
+
+def test_who_lays_two_out_against_each_other_wrote_their_order():
+    against = results(torch.Tensor.__and__, torch.ones(2, 1, 3).bool(), torch.ones(2, 4, 1).bool())
+    alike = results(torch.Tensor.__and__, torch.ones(2, 4, 3).bool(), torch.ones(2, 4, 1).bool())
+    assert against[2, 3, 4] < alike[2, 3, 4]

@@ -186,3 +186,17 @@ def test_what_is_done_to_the_item_beside():
 def test_a_large_number_is_seldom_one_more_or_less():
     found = edits("def f(x):\n    return g(250, 3)")
     assert found["2 in place of 3"].cost < 1 < found["249 in place of 250"].cost
+
+
+def test_the_rest_of_a_larger_count():
+    owner = nn.Module()
+    owner.kept, owner.count = 6, 16
+    found = edits("def f(self):\n    return g(self.kept, self.count)", {"self": owner})
+    assert "self.count - self.kept in place of self.kept" in found
+    assert "self.kept - self.count in place of self.count" not in found
+    assert "m - n in place of n" in edits("def f(n, m):\n    return g(n)", {"n": 3, "m": 4})
+
+
+def test_an_item_of_what_is_returned_is_laid_out_otherwise():
+    found = edits("def f(x, y):\n    return x, y.T", {"x": torch.zeros(2, 3, 4), "y": torch.zeros(2, 3)})
+    assert "x.transpose(0, 1) in place of x" in found
