@@ -7,7 +7,8 @@ What counts is what is computed (see ``stability/``): a graph is read as values 
 spellings of one thing are one, and the rules of ``stability/table.py`` are looked up for each. What the naive spelling
 computed and others use stays as well. What cancels on purpose, as in compensated sums, is left alone; so is every
 ``eps`` of the user's. What no rule knows and float32 is wrong for is computed in float64 (``stability/wider.py``), on
-devices that have it, and the Report says so. Promise: close, for where the naive spelling is right both are.
+devices that have it, and the Report says so; it names what could not be tried. Promise: close, for where the naive
+spelling is right both are.
 
 References:
     Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002.
@@ -18,6 +19,9 @@ from __future__ import annotations
 
 from tessera.backend.rewrite import Captured, EarlyPass
 from tessera.backend.stability.inner_graphs import rewrite_all
+from tessera.backend.stability.wider import UNTRIED
+
+SHOWN = 3  # places
 
 
 def stabilise(captured: Captured) -> int:
@@ -25,8 +29,12 @@ def stabilise(captured: Captured) -> int:
     if not captured.stabilise:
         return 0
     found = rewrite_all(captured.graph_module)
-    captured.notes += [f"stabilised {one}" for one in found]
-    return len(found)
+    done = [one for one in found if not one.startswith(UNTRIED)]
+    captured.notes += [f"stabilised {one}" for one in done]
+    if untried := list(dict.fromkeys(one.removeprefix(UNTRIED) for one in found if one not in done)):
+        places = ", ".join(untried[:SHOWN]) + (" and elsewhere" if len(untried) > SHOWN else "")
+        captured.notes.append(f"not tried for its accuracy, as too long or too large:{places}")
+    return len(done)
 
 
 STABILISE = EarlyPass("stabilise", "close", stabilise)

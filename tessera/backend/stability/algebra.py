@@ -110,7 +110,7 @@ class Algebra:
                 total[term] = before + factor * coefficient
                 if before and not total[term]:
                     self.note(value for _, value in parts)
-        if len(constants) > 1 and constant == 0 and not all(map(_is_complement, (v for _, v in parts))):
+        if len(constants) > 1 and constant == 0 and not _is_meant([v for _, v in parts]):
             self.note(value for _, value in parts)
         if len(total) > LONGEST:
             return self.make("long", *((f, v) for f, v in parts))
@@ -206,6 +206,19 @@ class Algebra:
         """``values`` cancel."""
         if self.cancelled is not None:
             self.cancelled += values
+
+
+def _is_meant(parts: list[Value]) -> bool:
+    """Whether it is a distribution's difference, or what is left of ``1 - (1 - p)``, and no rounding error."""
+    return all(map(_is_complement, parts)) or any(map(_is_rest, parts))
+
+
+def _is_rest(value: Value) -> bool:
+    """Whether it is ``c (1 - p)`` of something that is computed to be between 0 and 1, as an opacity is."""
+    if value.op != "linear" or len(value.args[1]) != 1:
+        return False
+    ((term, coefficient),) = value.args[1]
+    return term.op in ("exp", "sigmoid") and coefficient == -value.args[0]
 
 
 def _is_complement(value: Value) -> bool:

@@ -6,7 +6,7 @@ comes from anything else. What decides (comparisons) is part of it, so that it c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from tessera import torch_internals
 from tessera.backend.stability.left_alone import REGULARISER
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.spelling import call_of, example
+from tessera.backend.stability.suspects import cancels_products, compares_products, is_small_product, leaves_range
 from tessera.program import is_marked_as_stable
 
-LARGEST = 80  # operations in an expression; what is left of a larger one has inputs that belong together
+LARGEST = 160  # operations in an expression; what is left of a larger one has inputs that belong together
 
 _MOVES = frozenset(
     {
@@ -41,6 +42,13 @@ _ROUNDED = frozenset(
         *("addcmul", "addcdiv", "lgamma", "digamma", "sinc", "entr", "i0", "ndtr", "sum", "mean", "prod"),
         *("var", "std", "norm", "vector_norm", "linalg_norm", "logsumexp", "softmax", "log_softmax"),
         *("softmin", "cumsum", "cumprod", "logcumsumexp", "dot", "cosine_similarity"),
+        *("index_add", "scatter_add"),
+    }
+)
+_VIEWS = frozenset(
+    {
+        *("view", "reshape", "unflatten", "flatten", "permute", "transpose", "t", "unsqueeze", "squeeze"),
+        *("contiguous", "unbind", "chunk", "split", "getitem"),
     }
 )
 _DECIDES = frozenset(
@@ -57,6 +65,7 @@ _KEEPS_DIGITS = frozenset(
 )
 _WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
 _OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
+_GATES = frozenset({"sigmoid", "tanh", "softplus", "silu"})
 _LINEAR = frozenset({"add", "sub", "mul", "div", *_MOVES})
 
 
@@ -68,19 +77,41 @@ class Expression:
     nodes: tuple[fx.Node, ...]
     leaves: tuple[fx.Node, ...]
     mode: int  # how often gradients or autocast were switched before it
+    dtype: torch.dtype  # that the user computes it in
 
     def is_trained(self) -> bool:
         return bool(example(self.result).requires_grad)
 
 
-def expressions(graph: fx.Graph, reader: Reader, meant: set[fx.Node]) -> Iterator[Expression]:
-    """Every float32 expression of a graph that rounds more than once; ``reader`` has read it."""
-    parts = _Parts(graph, reader, meant)
+def expressions(
+    graph: fx.Graph,
+    reader: Reader,
+    meant: set[fx.Node],
+    dtype: torch.dtype = torch.float32,
+    too_large: list[fx.Node] | None = None,
+) -> Iterator[Expression]:
+    """Every expression of a graph in ``dtype`` that rounds more than once; ``reader`` has read it.
+
+    In float16 and bfloat16, what a rule computes in float32 in the middle of it is part of it. The results of those
+    that are ``too_large`` are told.
+    """
+    parts = _Parts(graph, reader, meant, dtype)
+    parts.too_large = too_large if too_large is not None else []
     for node in graph.nodes:
-        if parts.is_computed(node) and not all(parts.goes_on(node, user) for user in node.users):
+        if parts.is_computed(node) and is_of(node, dtype) and not all(parts.goes_on(node, user) for user in node.users):
             found = parts.behind(node)
             if found is not None:
                 yield found
+
+
+def is_suspect(nodes: tuple[fx.Node, ...]) -> bool:
+    """Whether it is wrong for some inputs, though it is made of sums and products alone."""
+    return cancels_products(nodes) or can_leave_range(nodes)
+
+
+def can_leave_range(nodes: tuple[fx.Node, ...]) -> bool:
+    """Whether something in the middle can overflow, and the result does not."""
+    return leaves_range(nodes, _ROUNDED)
 
 
 def is_kept(node: fx.Node) -> bool:
@@ -89,8 +120,13 @@ def is_kept(node: fx.Node) -> bool:
 
 
 def is_conversion(node: fx.Node) -> bool:
-    """Whether it only says which dtype it is; in an expression it was float32 before."""
+    """Whether it only says which dtype it is."""
     return _name(node) in ("float", "to", "type_as")
+
+
+def is_mixture(nodes: Iterable[fx.Node]) -> bool:
+    """Whether it is a sum of products of what is given and of gates, as a recurrent cell is."""
+    return {_name(node) for node in nodes if is_rounded(node)} <= _LINEAR | _GATES
 
 
 def is_rounded(node: fx.Node) -> bool:
@@ -103,16 +139,23 @@ def _name(node: fx.Node) -> str:
 
 
 class _Parts:
-    def __init__(self, graph: fx.Graph, reader: Reader, meant: set[fx.Node]) -> None:
-        self._reader, self._meant = reader, meant
+    def __init__(self, graph: fx.Graph, reader: Reader, meant: set[fx.Node], dtype: torch.dtype) -> None:
+        self._reader, self._meant, self._dtype = reader, meant, dtype
+        self.too_large = list[fx.Node]()
         self._order, self._mode, mode = dict[fx.Node, int](), dict[fx.Node, int](), 0
         for at, node in enumerate(graph.nodes):
             mode += changes_mode(node)
             self._order[node], self._mode[node] = at, mode
 
     def is_computed(self, node: fx.Node) -> bool:
-        """Whether it is an operation on elements, or a reduction, whose result is float32."""
-        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and is_float32(node)
+        """Whether it is an operation on elements, or a reduction, whose result is of the dtype."""
+        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and self._is_of_dtype(node)
+
+    def _is_of_dtype(self, node: Any) -> bool:
+        """Whether it is of the dtype, or of one that a rule has computed it in."""
+        return is_of(node, self._dtype) or (
+            self._dtype is not torch.float32 and is_of(node, torch.float32) and is_marked_as_stable(node)
+        )
 
     def goes_on(self, node: fx.Node, user: fx.Node) -> bool:
         """Whether ``node`` is only looked at as part of ``user``; what decides is never computed otherwise."""
@@ -122,9 +165,10 @@ class _Parts:
         call = call_of(node)
         if call is None or call.writes or node in self._meant or "dtype" in call.kwargs:
             return False
-        if is_conversion(node) and not (is_float32(call.args[0]) and _same_device(node, call.args[0])):
-            return False
-        return not any(isinstance(one, torch.dtype) and one is not torch.float32 for one in call.args[1:])
+        if is_conversion(node):
+            given = call.args[0]
+            return self._is_of_dtype(given) and self._is_of_dtype(node) and _same_device(node, given)
+        return not any(isinstance(one, torch.dtype) and one is not self._dtype for one in call.args[1:])
 
     def _belongs(self, node: fx.Node, mode: int) -> bool:
         return self._mode[node] == mode and (
@@ -133,21 +177,36 @@ class _Parts:
 
     def behind(self, result: fx.Node) -> Expression | None:
         """The expression that ends in ``result``; None where it is not one to be looked at."""
-        found, waiting, mode = {result}, [result], self._mode[result]
-        while waiting:
-            for one in waiting.pop(0).all_input_nodes:
-                if one not in found and self._belongs(one, mode):
-                    found.add(one)
-                    waiting.append(one)
-            if len(found) > LARGEST:
-                return None
-        nodes = tuple(sorted(found, key=self._order.__getitem__))
+        found = self._made_by(result, small_products=self._dtype is torch.float32)
+        if any(map(is_small_product, found)) and not compares_products(found):
+            found = self._made_by(result, small_products=False)
+        if len(found) > LARGEST:
+            self.too_large.append(result)
+            return None
+        nodes = _without_views(tuple(sorted(found, key=self._order.__getitem__)))
+        found = {*nodes}
         leaves = tuple(dict.fromkeys(n for node in nodes for n in node.all_input_nodes if n not in found))
-        if not _can_lose(nodes) or _is_layer(nodes) or not any(map(is_float32, leaves)):
+        if not (self._can_lose(nodes) or is_suspect(nodes)) or not any(map(self._is_of_dtype, leaves)):
             return None
         if any(self._reader.is_written_later(n) for n in (*nodes, *leaves)) or self._is_meant(nodes, leaves):
             return None
-        return Expression(result, nodes, leaves, mode)
+        return Expression(result, nodes, leaves, self._mode[result], self._dtype)
+
+    def _made_by(self, result: fx.Node, *, small_products: bool) -> set[fx.Node]:
+        """What ``result`` is made by; a few more than can be looked at, if it is so many."""
+        found, waiting, mode = {result}, [result], self._mode[result]
+        while waiting and len(found) <= LARGEST:
+            for one in waiting.pop(0).all_input_nodes:
+                product = small_products and self._mode[one] == mode and is_small_product(one) and self._is_own(one)
+                if one not in found and (product or self._belongs(one, mode)):
+                    found.add(one)
+                    waiting.append(one)
+        return found
+
+    def _can_lose(self, nodes: tuple[fx.Node, ...]) -> bool:
+        """Whether digits can be lost; in low precision a square is soon out of range, or a sum is."""
+        low = self._dtype is not torch.float32
+        return not _is_layer(nodes) and (_can_lose(nodes) or (low and sum(map(is_rounded, nodes)) > 1))
 
     def _is_meant(self, nodes: tuple[fx.Node, ...], leaves: tuple[fx.Node, ...]) -> bool:
         """Whether it is about its rounding errors, about whole numbers, or has a gradient or a guard of its own.
@@ -161,7 +220,33 @@ class _Parts:
             or any(_name(n) in _WHOLE for n in nodes)
             or (any(map(_is_guard, nodes)) and not any(map(is_marked_as_stable, nodes)))
             or any(user in nodes and _name(user) != "detach" for one in detached for user in one.users)
+            or any(map(self._is_straight_through, nodes))
         )
+
+    def _is_straight_through(self, node: fx.Node) -> bool:
+        """Whether it is ``soft + (hard - soft).detach()``, however often ``soft`` is computed."""
+        if _name(node) != "add":
+            return False
+        values = self._reader.values
+        for one, soft in (node.all_input_nodes, node.all_input_nodes[::-1]) if len(node.all_input_nodes) == 2 else ():
+            difference = one.all_input_nodes[0] if _name(one) == "detach" else one
+            if difference is not one and _name(difference) == "sub" and soft in values:
+                return any(values.get(other) is values[soft] for other in difference.all_input_nodes)
+        return False
+
+
+def _without_views(nodes: tuple[fx.Node, ...]) -> tuple[fx.Node, ...]:
+    """Without what only shows something given otherwise: that is what is given, in sizes that are needed."""
+    found = {*nodes}
+    for node in nodes[:-1]:
+        if _name(node) not in _VIEWS or len(node.all_input_nodes) != 1:
+            continue
+        given = node.all_input_nodes[0]
+        if _name(node) == "getitem" and not _is_several(given):
+            continue
+        if given not in found and (_is_several(given) or [n for n in given.users if n in found] == [node]):
+            found.discard(node)
+    return tuple(node for node in nodes if node in found)
 
 
 def _is_several(node: fx.Node) -> bool:
@@ -208,7 +293,7 @@ def _same_device(node: Any, other: Any) -> bool:
     return bool(example(node).device == example(other).device)
 
 
-def is_float32(node: Any) -> bool:
-    """Whether it is a float32 tensor, of torch's own kind."""
+def is_of(node: Any, dtype: torch.dtype) -> bool:
+    """Whether it is a tensor of ``dtype``, of torch's own kind."""
     value = example(node)
-    return isinstance(value, Tensor) and value.dtype is torch.float32 and torch_internals.is_fake(value)
+    return isinstance(value, Tensor) and value.dtype is dtype and torch_internals.is_fake(value)

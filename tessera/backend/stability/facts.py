@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import fx
 
+from tessera.backend.stability.constants import constant
 from tessera.backend.stability.spelling import Call, call_of
 
 if TYPE_CHECKING:
@@ -135,12 +137,13 @@ def is_centred(value: Value) -> bool:
 
 
 def leaves_the_first(condition: Value) -> bool:
-    """Whether a mask is an upper triangle, as causal attention has: no row is all of it."""
+    """Whether a mask is an upper triangle, as causal attention has, or is known: no row is all of it."""
     call = _call(condition)
-    if call is None or call.name != "triu":
-        return False
-    diagonal = call.get(1, "diagonal", 0)
-    return isinstance(diagonal, int) and diagonal >= 1
+    if call is not None and call.name == "triu":
+        diagonal = call.get(1, "diagonal", 0)
+        return isinstance(diagonal, int) and diagonal >= 1
+    mask = constant(condition.args[0]) if condition.op == "leaf" else None
+    return mask is not None and mask.dtype is torch.bool and mask.dim() > 0 and not bool(mask.all(-1).any())
 
 
 def _call(value: Value) -> Call | None:

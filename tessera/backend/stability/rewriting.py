@@ -22,9 +22,11 @@ from tessera.backend.stability.wider import widen
 from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import mark_as_stable, source_line
 
+GATE = "1 - sigmoid(x) -> sigmoid(-x)"
 GUARDED = "where(c, f(x), y) -> where(c, f(where(c, x, 1)), y)"
 DIVIDED = "exp(a) / exp(b) -> exp(a - b)"
 WIDEST = 64  # nodes between an expression and what it is made of, to be looked at
+_ADDS_UP = ("index_add_", "scatter_add_")
 _SPELLED = {"log1p": "log1p", "expm1": "expm1", "logsigmoid": "log_sigmoid"}
 _ARITHMETIC = ("linear", "squeeze")
 _ARITHMETIC_CALLS = ("add", "sub", "mul", "div", "neg", "squeeze", "unsqueeze")
@@ -46,14 +48,25 @@ _PLAIN = {*UNARY} - {"sinh"} | {
 
 def rewrite(graph_module: fx.GraphModule) -> list[str]:
     """Rewrite what is unstable; returns what was done, ``"log(softmax) -> log_softmax at model.py:12"``."""
+    _leave_nothing_written(graph_module.graph)
     looked_at = _first_look(graph_module)
-    done = [] if looked_at is None else _Sweep(graph_module, *looked_at).run()
+    sweep = None if looked_at is None else _Sweep(graph_module, *looked_at)
+    done = sweep.run() if sweep else []
     reader, meant = Reader(graph_module), set[fx.Node]()
     for node in graph_module.graph.nodes:
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(node, value))
-    return done + widen(graph_module.graph, reader, meant)
+    return done + widen(graph_module.graph, reader, meant, sweep.gates if sweep else set())
+
+
+def _leave_nothing_written(graph: fx.Graph) -> None:
+    """Sums that are written to new zeros, which nobody else sees, are sums of their own."""
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target in _ADDS_UP and isinstance(node.args[0], fx.Node):
+            made = getattr(call_of(node.args[0]), "name", "")
+            if made in ("zeros", "new_zeros", "zeros_like") and len(node.args[0].users) == 1:
+                node.target = str(node.target).rstrip("_")
 
 
 def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node]] | None:
@@ -77,7 +90,9 @@ class _Sweep:
     def __init__(self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node]) -> None:
         self._graph = graph_module.graph
         self._reader, self._delicate, self._meant = Reader(graph_module), delicate, meant
+        self._last_written: set[fx.Node] = set()
         self._done: list[tuple[str, fx.Node]] = []
+        self.gates: set[fx.Node] = set()  # written for what a recurrent cell has too
         self._modes: dict[fx.Node, tuple[Callable[[Any], Any], Any]] = {}
 
     def run(self) -> list[str]:
@@ -163,6 +178,8 @@ class _Sweep:
             return
         self._replace(node, new, owned)
         self._done.append((f"{rule.name}{_place(node)}", new))
+        if rule.name == GATE:
+            self.gates |= self._last_written
         self._reader.improve(new, better)
         kept = better if _is_plain(better) and rule not in LOW_PRECISION else value  # on paper a cast is nothing
         if value.node is None or value.node is node:
@@ -187,7 +204,8 @@ class _Sweep:
         if self._consumes_delicate(node, writer.read):
             writer.undo()
             return None
-        for one in writer.new_nodes():
+        self._last_written = set(writer.new_nodes())
+        for one in self._last_written:
             mark_as_stable(one)
         # exp(log(x)) is x, but another tensor: whoever writes to it does not write to x.
         return new if new in writer.new_nodes() else writer.call(torch.clone, new)

@@ -49,7 +49,8 @@ def test_squares_that_are_added_up_lose_nothing():
 
 
 def test_sums_of_products_of_what_is_given_are_layers():
-    assert found(lambda x, y: x * y - y * x.flip(0) + 0.5 * (x - y), X, Y) == []
+    assert found(lambda x, y: x * y + y * x.flip(0) + 0.5 * (x - y), X, Y) == []
+    assert found(lambda x, y: x * y[0] - x.flip(0) * y[1], X, Y) == []
 
 
 def test_roundings_to_whole_numbers_are_meant():

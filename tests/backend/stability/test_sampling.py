@@ -5,7 +5,7 @@ from torch import nn
 import tessera
 from tessera.backend.stability.expressions import expressions
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import is_inaccurate
+from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate
 from tests.backend.attention.captures import capture
 
 X, Y = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
@@ -71,8 +71,16 @@ def test_large_inputs_are_tried_in_small():
     assert tried(lambda x: (x.atan() - x).sum(-1), torch.randn(300, 70)) == [True]
 
 
-def test_shapes_that_are_written_down_are_not_tried_otherwise():
-    assert tried(lambda x: (x.atan() - x).view(70, 300), torch.randn(300, 70)) == [False]
+def test_sizes_that_are_written_down_shrink_with_the_input():
+    x = torch.randn(300, 70)
+    assert tried(lambda x: (x.atan() - x).view(70, 300), x) == [True]
+    assert tried(lambda x: ((x.atan() - x).sum(0) / 300).expand(5, 70) * x[:1, 35:36], x) == [True]
+    assert tried(lambda x: (x * x).sum(1) / 70 - (x.sum(1) / 70) ** 2 + x.mean(1), x) == [False]  # of 4 as of 70
+
+
+def test_what_cannot_be_tried_says_so():
+    with pytest.raises(CannotTry):
+        tried(lambda x: x.atan() - x, torch.randn([2] * 11))
 
 
 def test_a_rounding_error_is_what_somebody_wants():
@@ -102,3 +110,19 @@ def test_weights_of_a_kind_of_their_own_stay():
     x, weight = torch.full((32, 32), 1e-3), codes.weight
     wanted = (x.double().tanh() - x.double()).sum() + (weight * x).double().sum()
     torch.testing.assert_close(function(x, weight), wanted.float(), rtol=1e-3, atol=0)
+
+
+def test_a_table_of_numbers_is_tried_as_it_is():
+    assert tried(lambda x: x[:, :2] * (torch.tensor([0.5, 2.0]).exp() - 1), X) == [False]
+    assert tried(lambda x, y: x * (y.exp() - 1), X, Y) == [True]
+
+
+def test_low_precision_is_tried_as_it_stands_and_computed_in_float32():
+    x = torch.randn(4, 6, dtype=torch.float16)
+    captured = capture(lambda x: x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5), x)
+    reader = Reader(captured.graph_module)
+    for node in captured.graph_module.graph.nodes:
+        reader.read(node)
+    (one,) = expressions(captured.graph_module.graph, reader, set(), torch.float16)
+    assert is_inaccurate(one, LOW[torch.float16])
+    assert not is_inaccurate(one, LOW[torch.float16], torch.float32)

@@ -134,3 +134,79 @@ def test_it_can_be_turned_off():
     x = torch.full((8,), 1e-5)
     plain = tessera.compile(lambda x: x.atan() - x, stabilise=False)
     assert torch.equal(plain(x), x.atan() - x)
+
+
+def test_the_same_formula_is_held_to_what_its_spelling_asks_for():
+    # What a rule has rewritten is held to every digit: it is not taken for its like that the user wrote so.
+    def written(x, y):
+        return torch.log1p(x).atan() - torch.log1p(y).atan()
+
+    def both(x, y):
+        return written(x, y), torch.log(1 + x).atan() - torch.log(1 + y).atan()
+
+    x, y = torch.rand(5), torch.rand(5)
+    alone, together = Rewritten(written), Rewritten(both)
+    alone.call(x, y), together.call(x, y)
+    assert not alone.notes
+    assert sum(NOTE in note for note in together.notes) == 1
+
+
+def test_low_precision_is_computed_in_float32():
+    def rms_norm(x, w):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * w
+
+    x, w = torch.tensor([[300.0, -400.0, 250.0]]).half(), torch.tensor([1.0, 0.5, 2.0]).half()
+    rewritten = Rewritten(rms_norm)
+    found = rewritten.call(x, w)
+    assert found.dtype == torch.float16
+    assert torch.allclose(found.double(), rms_norm(x.double(), w.double()), rtol=1e-3)
+    assert any("computed in float32" in note for note in rewritten.notes)
+
+
+def test_low_precision_that_float32_is_wrong_for_too():
+    x = torch.tensor([1e-3, -3e-4, 2e-2]).bfloat16()
+    rewritten = Rewritten(lambda x: x.atan() - x)
+    found = rewritten.call(x)
+    assert torch.allclose(found.double(), x.double().atan() - x.double(), rtol=1e-2, atol=0)
+    assert any(NOTE in note for note in rewritten.notes)
+
+
+def test_what_a_user_rounds_is_rounded():
+    def function(x):
+        low = (x * 300.0).half()
+        return (low.float() - x * 300.0).abs() > 0, low
+
+    x = torch.rand(7)
+    assert torch.equal(Rewritten(function).call(x)[1], function(x)[1])
+
+
+def test_a_recurrent_cell_stays_in_float32():
+    def mixture(z, c, h):
+        z = torch.sigmoid(z)
+        return (1 - z) * torch.tanh(c) + z * h
+
+    rewritten = Rewritten(mixture)
+    rewritten.call(*(torch.randn(3, 4, requires_grad=True) for _ in range(3)))
+    assert not any(NOTE in note for note in rewritten.notes)
+
+
+def test_the_report_names_what_cannot_be_tried():
+    x = torch.randn([2] * 11)
+    function = tessera.compile(lambda x: x.atan() - x)
+    function(x)
+    said = [note for one in function.report.compilations for note in one.notes if "not tried" in note]
+    assert len(said) == 1 and "test_wider.py:" in said[0]
+
+
+def test_sums_over_edges_are_wide_where_their_exponentials_overflow():
+    index = torch.tensor([0, 0, 1])
+
+    def attention(score):
+        e = score.exp()
+        total = torch.zeros(2).index_add_(0, index, e)
+        return e / total[index]
+
+    score = torch.tensor([100.0, 99.0, -300.0], requires_grad=True)
+    rewritten = Rewritten(attention)
+    assert torch.allclose(rewritten.call(score), torch.tensor([0.73105858, 0.26894142, 1.0]), rtol=1e-6)
+    assert any(NOTE in note for note in rewritten.notes)
