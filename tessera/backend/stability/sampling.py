@@ -68,8 +68,8 @@ USUAL = Demand(512, math.inf, 1e-2, 0.6)
 STRICT = Demand(64, 64, 1e-3, 0.3, (*ORDINARY, *HOSTILE))
 RANGE = Demand(math.inf, math.inf, 1e-2, 0.6, OUT_OF_RANGE)
 LOW = {  # in units of theirs
-    torch.float16: Demand(24, math.inf, 1e-2, 0.5, (*ORDINARY, *OUT_OF_HALF)),
-    torch.bfloat16: Demand(24, math.inf, 1e-2, 0.5),
+    torch.float16: Demand(24, math.inf, 1e-3, 0.3, (*ORDINARY, *OUT_OF_HALF)),
+    torch.bfloat16: Demand(24, math.inf, 1e-3, 0.3),
 }
 
 
