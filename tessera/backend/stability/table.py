@@ -16,8 +16,8 @@ from tessera.backend.stability.rules.rescaled import RESCALED
 TABLE: tuple[Rule, ...] = (
     *LOGARITHMS,
     *DIFFERENCES,
+    *REMOVABLE,  # before a length in a divisor is written as one: sin(|x|) / |x|
     *QUOTIENTS,
-    *REMOVABLE,
     *RESCALED,
     *CONVENTIONS,
     *LOW_PRECISION,
