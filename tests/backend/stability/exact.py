@@ -247,6 +247,14 @@ def _einsum(spelled, *operands):
     return _wrapped(np.transpose(total, np.argsort(np.argsort(list(left)))) if left else total)
 
 
+def _index_add(x, dim, index, source):
+    assert dim == 0
+    total = _array(x).copy()
+    for at, one in zip(index.tolist(), _array(source), strict=True):
+        total[at] = total[at] + one
+    return _wrapped(total)
+
+
 def _gather(x, dim, index):
     return _wrapped(np.take_along_axis(_array(x), index.numpy(), dim))
 
@@ -302,6 +310,8 @@ _EACH: dict[str, Callable[..., Any]] = {
     "ndtr": lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
     "i0": lambda x: mpmath.besseli(0, x),
     "acosh": mpmath.acosh,
+    "acos": mpmath.acos,
+    "lgamma": mpmath.loggamma,
     "sign": mpmath.sign,
     "abs": abs,
     "neg": lambda x: -x,
@@ -353,6 +363,8 @@ _WHOLE: dict[str, Callable[..., Any]] = {
     "nll_loss": _nll,
     "kl_div": _kl,
     "gather": _gather,
+    "index_add": _index_add,
+    "softplus": lambda x: _call("log", 1 + _call("exp", x)),
     "dot": lambda x, y: _wrapped(np.sum(_array(x) * _array(y), axis=-1)),
     "matmul": lambda x, y: _wrapped(np.dot(_array(x), _array(y))),
     "einsum": _einsum,
