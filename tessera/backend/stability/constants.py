@@ -54,5 +54,5 @@ def _computed(node: fx.Node, depth: int) -> Tensor:
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: _computed(one, depth + 1))
     kwargs = {name: value for name, value in kwargs.items() if name != "device"}
     if node.op == "call_method":
-        return getattr(args[0], str(node.target))(*args[1:], **kwargs)  # type: ignore[no-any-return]
-    return node.target(*args, **kwargs)  # type: ignore[operator, no-any-return]
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    return node.target(*args, **kwargs)  # type: ignore[operator]

@@ -44,7 +44,8 @@ def in_small(node: fx.Node, args: Any, sizes: Mapping[int, int]) -> Any:
         after = [torch_internals.size_hint(size) for size in example(node).shape]
         return first.reshape(_regrouped(before, after, list(first.shape)))
     if call.name in _SPREAD:
-        return (first, *fx.node.map_aggregate(args[1:], lambda one: sizes.get(one, one) if _is_size(one) else one))
+        wanted = args[1:] if isinstance(args[1], int) else args[1]
+        return (first, tuple(_numbers(wanted, sizes)))
     if call.name == "getitem" and first.dim() == len(before):
         index = args[1] if isinstance(args[1], tuple) else (args[1],)
         return (first, _indices(index, before, list(first.shape)))
