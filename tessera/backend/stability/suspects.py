@@ -29,9 +29,35 @@ _LOGARITHMS = frozenset({"log", "log2", "log10"})
 def cancels_products(nodes: Iterable[fx.Node]) -> bool:
     """Whether products of what has one shape are subtracted; a rotary embedding's angles are broadcast, or angles."""
     calls = [call for node in nodes if (call := call_of(node)) is not None]
-    return any(call.name == "sub" and all(map(_is_product, call.args[:2])) for call in calls) and not any(
-        call.name in ("sin", "cos") for call in calls
+    differences = [call for call in calls if call.name == "sub" and all(map(_is_product, call.args[:2]))]
+    return (
+        bool(differences)
+        and not any(call.name in ("sin", "cos") for call in calls)
+        and not any(map(_is_of_complex_numbers, differences))
     )
+
+
+def _is_of_complex_numbers(difference: Call) -> bool:
+    """Whether ``a c - b d`` has ``a d + b c`` of the same beside it, as complex numbers and quaternions have."""
+    operands = [one for product in difference.args[:2] for one in product.all_input_nodes]
+    wanted = {_key(one) for one in operands}
+    nodes = difference.node.graph.nodes
+    added = {one for node in nodes if _adds(node) for one in node.all_input_nodes}
+    return any(
+        len(product.all_input_nodes) == 2 and {_key(one) for one in product.all_input_nodes} <= wanted
+        for product in added
+        if _is_product(product)
+    )
+
+
+def _adds(node: fx.Node) -> bool:
+    call = call_of(node)
+    return call is not None and call.name == "add"
+
+
+def _key(node: fx.Node) -> Any:
+    """The same for each time that a component is taken."""
+    return (node.target, str(node.args)) if getattr(call_of(node), "name", "") in ("getitem", "select") else node
 
 
 def is_small_product(node: fx.Node) -> bool:

@@ -25,7 +25,6 @@ MISSED = {
     "trust ratio": "torch.norm overflows, and is left alone",
     "advantages by moments": _MEAN,
     "ensemble nll": _DOMINATED,
-    "exponential interval": "exp(a) - exp(b) of unrelated a and b stays a difference",
     "Hopfield": _DOMINATED,
     "batch norm by moments": _MEAN,
     "reduced mass": "a b / (a + b) overflows in a b",

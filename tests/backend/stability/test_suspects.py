@@ -26,6 +26,18 @@ def test_an_area_cancels_and_what_is_broadcast_or_turned_does_not():
     assert not cancels_products(nodes(lambda a, b: a * 2 - b * 3, A, B))
 
 
+def test_products_of_complex_numbers_and_quaternions_are_no_areas():
+    def product(a, b, c, d):
+        return torch.stack([a * c - b * d, a * d + b * c])
+
+    def components(p, q):
+        return p[:, 0] * q[:, 0] - p[:, 1] * q[:, 1], p[:, 0] * q[:, 1] + p[:, 1] * q[:, 0]
+
+    assert not cancels_products(nodes(product, A, B, C, D))
+    assert not cancels_products(nodes(components, A, B))
+    assert cancels_products(nodes(lambda p, q: p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0] + p[:, 0], A, B))
+
+
 def test_quotients_of_products_of_the_same_leave_the_range():
     def quotient(a, b, c, d):
         return (a * c + b * d) / (c * c + d * d)

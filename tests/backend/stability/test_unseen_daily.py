@@ -38,9 +38,8 @@ def check(row, dtype):
 
 
 def parameters(rows):
-    for row, dtype in rows:
-        marks = pytest.mark.xfail(reason=MISSED[row.name], strict=True) if row.name in MISSED else ()
-        yield pytest.param(row, dtype, id=row.name, marks=marks)
+    missed = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in MISSED.items()}
+    return [pytest.param(row, dtype, id=row.name, marks=missed.get(row.name, ())) for row, dtype in rows]
 
 
 @pytest.mark.slow
