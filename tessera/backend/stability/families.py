@@ -61,7 +61,7 @@ def _spread(low: float, high: float) -> Family:
     return family
 
 
-TINY = (_of_size(-9, -6, 0), _of_size(-9, -6, 1))  # where differences in float64 vanish too
+TINY = (_of_size(-9, -6, 0), _of_size(-9, -6, 1))  # beside what is not; differences vanish in float64 too
 ORDINARY: tuple[Family, ...] = (
     *TINY,
     *(_of_size(low, high, sign) for low, high in ((-5, -2), (-1, 1), (1, 1.5), (1.3, 2.7)) for sign in (-1, 0, 1)),

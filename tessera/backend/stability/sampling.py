@@ -141,6 +141,11 @@ class _Trial:
         possible = valid.view(-1, EACH).sum(1)
         return bool(((of_family > 2) & (of_family >= self._demand.often * possible)).any())
 
+    def _families(self, alone: int | None) -> list[Family]:
+        """What is tiny is so beside what is not: all together, a 1 of the user's is no less than they are."""
+        instead = ORDINARY[len(TINY)]
+        return [instead if alone is None and family in TINY else family for family in self._demand.families]
+
     def _inputs(self) -> list[Any]:
         generator = torch.Generator().manual_seed(0)
         base: dict[Sequence[int], Tensor] = {}
@@ -163,7 +168,7 @@ class _Trial:
                     if alone in (None, at)
                     else 0.05 + 0.9 * torch.rand(EACH, *shape, generator=generator)
                     for alone in self._alone
-                    for family in self._demand.families
+                    for family in self._families(alone)
                 ]
                 tried = torch.cat(rounds)
                 tried = tried.clamp(-WEIGHT, WEIGHT) if isinstance(value, nn.Parameter) else tried
