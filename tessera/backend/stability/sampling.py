@@ -143,8 +143,9 @@ class _Trial:
 
     def _families(self, alone: int | None) -> list[Family]:
         """What is tiny is so beside what is not: all together, a 1 of the user's is no less than they are."""
-        instead = ORDINARY[len(TINY)]
-        return [instead if alone is None and family in TINY else family for family in self._demand.families]
+        if alone is not None or len(self._alone) == 1:
+            return list(self._demand.families)
+        return [ORDINARY[len(TINY)] if family in TINY else family for family in self._demand.families]
 
     def _inputs(self) -> list[Any]:
         generator = torch.Generator().manual_seed(0)
