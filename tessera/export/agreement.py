@@ -73,15 +73,18 @@ def compare(module: torch.nn.Module, run: Callable[[Example], list[torch.Tensor]
 
 
 def _alike(answers: list[torch.Tensor], found: list[torch.Tensor]) -> bool:
-    return [t.shape for t in answers] == [t.shape for t in found]
+    return [(t.shape, t.dtype) for t in answers] == [(t.shape, t.dtype) for t in found]
+
+
+def _described(tensors: list[torch.Tensor]) -> list[str]:
+    return [f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in tensors]
 
 
 def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list[torch.Tensor]) -> tuple[float, str]:
     """The largest difference from the model's answers, and what is wrong with it (nothing: an empty string)."""
     if not _alike(answers, found):
         return float("inf"), (
-            f"it answers with shapes {[list(t.shape) for t in found]} "
-            f"and the model with {[list(t.shape) for t in answers]}"
+            f"it answers with {', '.join(_described(found))} and the model with {', '.join(_described(answers))}"
         )
     worst = 0.0
     for answer, from_file, truth in zip(answers, found, exact, strict=True):
@@ -89,7 +92,8 @@ def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list
             continue
         worst = max(worst, distance(from_file, answer))
         relative = _RELATIVE.get(answer.dtype, 0.0)
-        scale = truth.double().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
+        sizes = truth.abs() if truth.is_complex() else truth.double().abs()
+        scale = sizes.double().nan_to_num(0.0, 0.0, 0.0).max().item()
         own_error = min(_TIMES_THE_MODELS_ERROR * distance(answer, truth), _LARGEST_SHARE * scale)
         allowed = own_error + relative * scale
         from_truth = distance(from_file, truth)
@@ -99,8 +103,14 @@ def _compare(answers: list[torch.Tensor], found: list[torch.Tensor], exact: list
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """The largest difference of two tensors of one shape; none where both have the same infinity, or NaN."""
-    a, b = a.cpu().double(), b.cpu().double()
+    """The largest difference of two tensors of one shape; none where both have the same infinity, or NaN.
+
+    Of whole numbers it is 1 at least where they differ: float64 does not tell large ones apart.
+    """
+    a, b = (torch.view_as_real(each) if each.is_complex() else each for each in (a.cpu(), b.cpu()))
+    if not (a.is_floating_point() or b.is_floating_point()):
+        return torch.where(a == b, 0.0, (a.double() - b.double()).abs().clamp(min=1)).max().item()
+    a, b = a.double(), b.double()
     same = (a == b) | (a.isnan() & b.isnan())  # infinities and NaN in the same places agree
     return torch.where(same, 0.0, (a - b).abs().nan_to_num(float("inf"))).max().item()
 

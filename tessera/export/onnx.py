@@ -18,6 +18,8 @@ from tessera.export.empty_rows import say_zeros
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
+from tessera.export.onnx_arithmetic import ARITHMETIC
+from tessera.export.onnx_int64 import compute_exactly
 from tessera.export.onnx_kernels import widen
 from tessera.export.onnx_operators import UNKNOWN_TO_ONNX
 from tessera.export.onnx_places import check_places
@@ -61,6 +63,7 @@ def write_onnx(flat: FlatCall, example: Example, path: Path, options: Options) -
         f"onnxruntime has no {name} kernels on processors for {', '.join(operators)}: those compute between casts."
         for name, operators in widen(model).items()
     ]
+    compute_exactly(model)
     turn_late(model)
     beside = options.weights == "beside" or (options.weights is None and _bytes(flat) > _LARGEST_SINGLE_FILE)
     translated.save(path, external_data=beside)
@@ -118,7 +121,7 @@ def _checked_opset(opset: int | None) -> int:
 
 def _prepared(program: ExportedProgram) -> ExportedProgram:
     """In operators that torch.onnx translates."""
-    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX))
+    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | ARITHMETIC))
     say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     return program
 

@@ -78,7 +78,7 @@ def test_a_file_that_does_not_run():
 
 def test_other_shapes():
     found = compare(torch.nn.Linear(3, 2), lambda case: [torch.zeros(4, 1)], example())
-    assert found.reason == "With batch 4 it answers with shapes [[4, 1]] and the model with [[4, 2]]."
+    assert found.reason == "With batch 4 it answers with float32[4, 1] and the model with float32[4, 2]."
 
 
 def test_whole_numbers_are_equal_or_wrong():
@@ -88,6 +88,35 @@ def test_whole_numbers_are_equal_or_wrong():
 
     assert compare(Best(), lambda case: [case.tensors[0].argmax(1)], example()).accepted
     assert not compare(Best(), lambda case: [case.tensors[0].argmax(1) + 1], example()).accepted
+
+
+def test_whole_numbers_that_float64_does_not_tell_apart():
+    class Hash(torch.nn.Module):
+        def forward(self, x):
+            return (x > 0).long() + 2**53
+
+    off_by_one = compare(Hash(), lambda case: [(case.tensors[0] > 0).long() + 2**53 + 1], example())
+    assert not off_by_one.accepted
+    assert off_by_one.max_error >= 1
+
+
+def test_another_type_is_another_answer():
+    class Mask(torch.nn.Module):
+        def forward(self, x):
+            return (x > 0).to(torch.uint8)
+
+    found = compare(Mask(), lambda case: [(case.tensors[0] > 0).to(torch.int8)], example())
+    assert found.reason == "With batch 4 it answers with int8[4, 3] and the model with uint8[4, 3]."
+
+
+def test_complex_numbers_differ_in_either_part():
+    class Turned(torch.nn.Module):
+        def forward(self, x):
+            return torch.complex(x, x)
+
+    assert compare(Turned(), lambda case: [torch.complex(case.tensors[0], case.tensors[0])], example()).accepted
+    found = compare(Turned(), lambda case: [torch.complex(case.tensors[0], -case.tensors[0])], example())
+    assert not found.accepted
 
 
 def test_nan_and_infinity_agree_with_themselves():

@@ -92,6 +92,26 @@ def test_a_file_elsewhere_is_not(folder, where, location):
         check_places(path)
 
 
+@pytest.mark.parametrize("where", WHERE, ids=lambda where: where.__name__)
+@pytest.mark.parametrize("location", ["*/_ORT_MEM_ADDR_/*", "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*"])
+def test_an_address_is_no_place(folder, where, location):
+    path = written(folder, where, location)
+    with pytest.raises(ValueError, match="which is an address and no file"):
+        check_places(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("offset", "-1"), ("offset", "4"), ("offset", str(2**63)), ("offset", "x"), ("length", "999"), ("length", "-1")],
+)
+def test_a_tensor_beyond_its_file(folder, key, value):
+    model = onnx.load(written(folder, as_initializer, "data"), load_external_data=False)
+    model.graph.initializer[0].external_data.add(key=key, value=value)
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ExportError, match="The runtime did not take this: "):
+        load_model(folder / "m.onnx")
+
+
 def test_the_door_says_so_before_the_runtime_looks(folder):
     path = written(folder, as_initializer, str(folder.parent / "secret"))
     with pytest.raises(ExportError, match=r"it names '/.*', which is not in the file's folder\. A file is loaded"):

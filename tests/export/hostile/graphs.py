@@ -20,6 +20,8 @@ PATHS = [
     "",
     "m.onnx",
     "a\0b",
+    "*/_ORT_MEM_ADDR_/*",
+    "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*",
 ]
 _NUMBERS = [0, -1, 1, 2, 3, 7, 1 << 20, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 _OPERATORS = [
@@ -59,6 +61,21 @@ def _elsewhere(model, chance):
     for key in chance.choice([["location"], ["location", "offset"], ["location", "offset", "length"], ["offset"]]):
         tensor.external_data.add(key=key, value=said[key])
     return f"{tensor.name} is in {said['location']!r}"
+
+
+def _moved(model, chance):
+    """Where in the other file it begins, and how long it is."""
+    tensors = [each for each in model.graph.initializer if each.external_data]
+    if not tensors:
+        return _elsewhere(model, chance)
+    tensor = chance.choice(tensors)
+    name = chance.choice(["offset", "length"])
+    said = str(chance.choice([*_NUMBERS, 4, 400, 1200, 2400, 2401, 1 << 63, "x", "0x10", ""]))
+    for each in list(tensor.external_data):
+        if each.key == name:
+            tensor.external_data.remove(each)
+    tensor.external_data.add(key=name, value=said)
+    return f"{tensor.name} has {name} {said}"
 
 
 def _tensor(model, chance):
@@ -263,6 +280,6 @@ def _more(model, name, inputs, **attributes):
 
 
 _CHANGES = [
-    _elsewhere, _elsewhere, _tensor, _tensor, _node, _node, _attribute, _attribute,
+    _elsewhere, _elsewhere, _moved, _tensor, _tensor, _node, _node, _attribute, _attribute,
     _large, _endless, _model, _outgrown, _outgrown, _made, _function, _deep, _ends,
 ]  # fmt: skip

@@ -1,0 +1,201 @@
+"""Arithmetic that torch.onnx translates so that large numbers are answered wrongly, in operators that hold them.
+
+A quotient of whole numbers goes through float32, which holds them up to 2 ** 24; a power, or a remainder with the sign
+of the number, through float64, up to 2 ** 53. A quotient of floats that is nearly whole is rounded before its floor is
+taken: 1 // 0.1 is 9 in torch, and 10 there. No example of small numbers shows any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def quotient(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """``torch.div`` with a rounding mode."""
+    kind = torch.result_type(a, b)
+    if rounding_mode == "floor" and kind.is_floating_point:
+        return _of_floats(_floor_of_floats, a, b, kind)
+    if rounding_mode is None or not _is_whole(kind):
+        return NotImplemented
+    a, b = _both(a, b, kind)
+    down = torch.floor_divide(a, b)
+    return down if rounding_mode == "floor" else down + _is_rounded_up(a, b, torch.remainder(a, b)).to(kind)
+
+
+def floor_quotient(a: Any, b: Any) -> Tensor:
+    """``a // b``: of floats, or where one is no tensor of the answer's type."""
+    kind = torch.result_type(a, b)
+    if kind.is_floating_point:
+        return _of_floats(_floor_of_floats, a, b, kind)
+    if not _is_whole(kind) or all(isinstance(each, Tensor) and each.dtype == kind for each in (a, b)):
+        return NotImplemented
+    return torch.floor_divide(*_both(a, b, kind))
+
+
+def _floor_of_floats(a: Tensor, b: Tensor) -> Tensor:
+    rest = torch.fmod(a, b)
+    whole = (a - rest) / b
+    whole = torch.where((rest != 0) & ((b < 0) != (rest < 0)), whole - 1, whole)
+    down = whole.floor()
+    down = torch.where(whole - down > 0.5, down + 1, down)
+    return torch.where(b == 0, a / b, down)
+
+
+def remainder(a: Any, b: Any) -> Tensor:
+    """``a % b`` of floats."""
+    kind = torch.result_type(a, b)
+    return _of_floats(_remainder_of_floats, a, b, kind) if kind.is_floating_point else NotImplemented
+
+
+def _remainder_of_floats(a: Tensor, b: Tensor) -> Tensor:
+    rest = torch.fmod(a, b)
+    return torch.where((rest != 0) & ((b < 0) != (rest < 0)), rest + b, rest)
+
+
+def remainder_of_its_sign(a: Any, b: Any) -> Tensor:
+    """``torch.fmod`` of whole numbers."""
+    kind = torch.result_type(a, b)
+    if not _is_whole(kind):
+        return NotImplemented
+    a, b = _both(a, b, kind)
+    rest = torch.remainder(a, b)
+    return torch.where(_is_rounded_up(a, b, rest), rest - b, rest)
+
+
+def _is_rounded_up(a: Tensor, b: Tensor, rest: Tensor) -> Tensor:
+    """Where the quotient towards zero is one more than that towards less; ``rest`` is what the latter leaves."""
+    return (rest != 0) & ((a < 0) != (b < 0))
+
+
+def power(base: Any, exponent: Any) -> Tensor:
+    """``torch.pow``: the product of those squares of squares that the exponent has a bit for."""
+    kind = torch.result_type(base, exponent)
+    if not _is_whole(kind):
+        return NotImplemented
+    if isinstance(exponent, int):
+        return _power_of_known(base, exponent)
+    square, exponent = _both(base, exponent, kind)
+    found, odd = torch.ones_like(square), (exponent & 1) != 0
+    of_negative = torch.where(square.abs() == 1, torch.where(odd, square, found), torch.zeros_like(square))
+    for bit in range(torch.iinfo(kind).bits - kind.is_signed):
+        found = torch.where((exponent & (1 << bit)) != 0, found * square, found)
+        square = square * square
+    return torch.where(exponent < 0, of_negative, found) if kind.is_signed else found
+
+
+def _power_of_known(square: Tensor, exponent: int) -> Tensor:
+    if exponent < 0:
+        return NotImplemented
+    found = torch.ones_like(square)
+    while exponent:
+        if exponent & 1:
+            found = found * square
+        square, exponent = square * square, exponent >> 1
+    return found
+
+
+def between(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """``torch.clamp`` of whole numbers by floats, which makes them floats."""
+    if x.is_floating_point() or not any(isinstance(each, float) for each in (min, max)):
+        return NotImplemented
+    return torch.clamp(x.to(torch.get_default_dtype()), min, max)
+
+
+def at_most(x: Tensor, max: Any) -> Tensor:
+    """``torch.clamp_max``."""
+    return between(x, None, max)
+
+
+def not_negative(x: Tensor) -> Tensor:
+    """``relu``, which onnxruntime has of few types."""
+    return NotImplemented if x.is_floating_point() else x.clamp(min=0)
+
+
+def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """``torch.mean`` in a type that is not the tensor's: it is of that type before it is summed."""
+    if dtype is None or dtype == x.dtype:
+        return NotImplemented
+    return torch.mean(x.to(dtype), dim, keepdim)
+
+
+def mean_of_all(x: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """The same of all numbers."""
+    return NotImplemented if dtype is None or dtype == x.dtype else torch.mean(x.to(dtype))
+
+
+def place_of(extreme: Callable[..., Tensor]) -> Callable[..., Any]:
+    """``argmax`` or ``argmin`` of all numbers that keeps the dimensions."""
+
+    def written(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+        if dim is not None or not keepdim or not x.dim():
+            return NotImplemented
+        return extreme(x.flatten(), 0).reshape([1] * x.dim())
+
+    return written
+
+
+def sorted_in_place_order(x: Tensor, *, dim: int = -1, descending: bool = False, **_: Any) -> Any:
+    """``torch.sort`` with ``stable``: of equal numbers ONNX's ``TopK`` takes the first one first."""
+    if not x.dim():
+        return NotImplemented
+    values, order = torch.topk(x, x.shape[dim], dim, largest=descending)
+    return values, order
+
+
+def places_in_order(x: Tensor, **more: Any) -> Any:
+    """``torch.argsort`` with ``stable``."""
+    found = sorted_in_place_order(x, **more)
+    return found if found is NotImplemented else found[1]
+
+
+def _of_floats(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any, kind: torch.dtype) -> Tensor:
+    """As torch computes it: of short floats in float32, rounded once."""
+    a, b = _both(a, b, kind)
+    if kind.itemsize < 4:
+        return function(a.float(), b.float()).to(kind)
+    return function(a, b)
+
+
+def _is_whole(kind: torch.dtype) -> bool:
+    return not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+
+
+def _both(a: Any, b: Any, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Two tensors of one type."""
+    device = next(each.device for each in (a, b) if isinstance(each, Tensor))
+    one, other = (
+        each.to(kind) if isinstance(each, Tensor) else torch.full((), each, dtype=kind, device=device)
+        for each in (a, b)
+    )
+    return one, other
+
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "aten.div.Tensor_mode": quotient,
+    "aten.div.Scalar_mode": quotient,
+    "aten.floor_divide.default": floor_quotient,
+    "aten.remainder.Tensor": remainder,
+    "aten.remainder.Scalar": remainder,
+    "aten.remainder.Scalar_Tensor": remainder,
+    "aten.fmod.Tensor": remainder_of_its_sign,
+    "aten.fmod.Scalar": remainder_of_its_sign,
+    "aten.pow.Tensor_Tensor": power,
+    "aten.pow.Tensor_Scalar": power,
+    "aten.pow.Scalar": power,
+    "aten.clamp.default": between,
+    "aten.clamp_min.default": between,
+    "aten.clamp_max.default": at_most,
+    "aten.relu.default": not_negative,
+    "aten.mean.dim": mean,
+    "aten.mean.default": mean_of_all,
+    "aten.argmax.default": place_of(torch.argmax),
+    "aten.argmin.default": place_of(torch.argmin),
+    "aten.argsort.stable": places_in_order,
+    "aten.sort.stable": sorted_in_place_order,
+    "aten.__lshift__.Tensor": torch.bitwise_left_shift,
+    "aten.__rshift__.Tensor": torch.bitwise_right_shift,
+}
