@@ -48,7 +48,11 @@ def _floor_of_floats(a: Tensor, b: Tensor) -> Tensor:
 def remainder(a: Any, b: Any) -> Tensor:
     """``a % b`` of floats."""
     kind = torch.result_type(a, b)
-    return _of_floats(_remainder_of_floats, a, b, kind) if kind.is_floating_point else NotImplemented
+    if not kind.is_floating_point:
+        return NotImplemented
+    return _of_floats(
+        _remainder_of_floats, *_both(a, b, kind), kind
+    )  # a number is rounded as well, for a floor it is not
 
 
 def _remainder_of_floats(a: Tensor, b: Tensor) -> Tensor:
@@ -154,10 +158,8 @@ def places_in_order(x: Tensor, **more: Any) -> Any:
 
 def _of_floats(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any, kind: torch.dtype) -> Tensor:
     """As torch computes it: of short floats in float32, rounded once."""
-    a, b = _both(a, b, kind)
-    if kind.itemsize < 4:
-        return function(a.float(), b.float()).to(kind)
-    return function(a, b)
+    a, b = _both(a, b, kind if kind.itemsize > 2 else torch.float32)
+    return function(a, b).to(kind)
 
 
 def _is_whole(kind: torch.dtype) -> bool:
