@@ -50,9 +50,8 @@ def remainder(a: Any, b: Any) -> Tensor:
     kind = torch.result_type(a, b)
     if not kind.is_floating_point:
         return NotImplemented
-    return _of_floats(
-        _remainder_of_floats, *_both(a, b, kind), kind
-    )  # a number is rounded as well, for a floor it is not
+    a, b = _both(a, b, kind)  # a number is rounded to the type first, which for a floor it is not
+    return _of_floats(_remainder_of_floats, a, b, kind)
 
 
 def _remainder_of_floats(a: Tensor, b: Tensor) -> Tensor:
