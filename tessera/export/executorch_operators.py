@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tessera.export.exact_arithmetic import EXACT, whole_remainder
 from tessera.export.plain_operators import running_product
 
 _NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -math.inf, "amin": math.inf}
@@ -157,6 +158,8 @@ UNKNOWN_TO_EXECUTORCH: dict[str, Callable[..., Any]] = {
     "aten.conv3d.default": convolution_of_a_body,
     "aten.adaptive_max_pool1d.default": maximum_over_all,
     "aten.adaptive_max_pool2d.default": maximum_over_all,
+    **EXACT,
+    **dict.fromkeys((f"aten.remainder.{kind}" for kind in ("Tensor", "Scalar", "Scalar_Tensor")), whole_remainder),
     "aten.__rshift__.Scalar": torch.bitwise_right_shift,
     "aten.__lshift__.Scalar": torch.bitwise_left_shift,
     "aten.__and__.Scalar": torch.bitwise_and,

@@ -15,10 +15,10 @@ from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
 from tessera.export.complex_pairs import in_real_numbers
 from tessera.export.empty_rows import say_zeros
+from tessera.export.exact_arithmetic import EXACT
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
-from tessera.export.onnx_arithmetic import ARITHMETIC
 from tessera.export.onnx_int64 import compute_exactly
 from tessera.export.onnx_kernels import widen
 from tessera.export.onnx_operators import UNKNOWN_TO_ONNX
@@ -121,7 +121,7 @@ def _checked_opset(opset: int | None) -> int:
 
 def _prepared(program: ExportedProgram) -> ExportedProgram:
     """In operators that torch.onnx translates."""
-    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | ARITHMETIC))
+    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | EXACT))
     say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     return program
 

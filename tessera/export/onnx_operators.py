@@ -165,6 +165,60 @@ def leaky(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
     return NotImplemented if training else torch.where(x >= 0, x, x * ((lower + upper) / 2))
 
 
+def between(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """``torch.clamp`` of whole numbers by floats, which makes them floats."""
+    if x.is_floating_point() or not any(isinstance(each, float) for each in (min, max)):
+        return NotImplemented
+    return torch.clamp(x.to(torch.get_default_dtype()), min, max)
+
+
+def at_most(x: Tensor, max: Any) -> Tensor:
+    """``torch.clamp_max``."""
+    return between(x, None, max)
+
+
+def not_negative(x: Tensor) -> Tensor:
+    """``relu``, which onnxruntime has of few types."""
+    return NotImplemented if x.is_floating_point() else x.clamp(min=0)
+
+
+def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """``torch.mean`` in a type that is not the tensor's: it is of that type before it is summed."""
+    if dtype is None or dtype == x.dtype:
+        return NotImplemented
+    return torch.mean(x.to(dtype), dim, keepdim)
+
+
+def mean_of_all(x: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """The same of all numbers."""
+    return NotImplemented if dtype is None or dtype == x.dtype else torch.mean(x.to(dtype))
+
+
+def place_of(extreme: Callable[..., Tensor]) -> Callable[..., Any]:
+    """``argmax`` or ``argmin`` of all numbers that keeps the dimensions."""
+
+    def written(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+        if dim is not None or not keepdim or not x.dim():
+            return NotImplemented
+        return extreme(x.flatten(), 0).reshape([1] * x.dim())
+
+    return written
+
+
+def sorted_in_place_order(x: Tensor, *, dim: int = -1, descending: bool = False, **_: Any) -> Any:
+    """``torch.sort`` with ``stable``: of equal numbers ONNX's ``TopK`` takes the first one first."""
+    if not x.dim():
+        return NotImplemented
+    values, order = torch.topk(x, x.shape[dim], dim, largest=descending)
+    return values, order
+
+
+def in_place_order(x: Tensor, **more: Any) -> Any:
+    """``torch.argsort`` with ``stable``."""
+    found = sorted_in_place_order(x, **more)
+    return found if found is NotImplemented else found[1]
+
+
 UNKNOWN_TO_ONNX: dict[str, Callable[..., Any]] = {
     "aten.rsub.Scalar": reversed_difference,
     "aten.cumprod.default": running_product,
@@ -184,4 +238,14 @@ UNKNOWN_TO_ONNX: dict[str, Callable[..., Any]] = {
     "aten.masked_select.default": chosen,
     "aten.hypot.default": hypotenuse,
     "aten.rrelu.default": leaky,
+    "aten.clamp.default": between,
+    "aten.clamp_min.default": between,
+    "aten.clamp_max.default": at_most,
+    "aten.relu.default": not_negative,
+    "aten.mean.dim": mean,
+    "aten.mean.default": mean_of_all,
+    "aten.argmax.default": place_of(torch.argmax),
+    "aten.argmin.default": place_of(torch.argmin),
+    "aten.argsort.stable": in_place_order,
+    "aten.sort.stable": sorted_in_place_order,
 }

@@ -10,6 +10,7 @@ from torch.nn import functional
 from tessera.export import onnx_operators as ours
 from tessera.export.export import export
 
+WHOLE = torch.tensor([2, -3, 7, 10**6 + 3, -9, 5, -4])
 INDEX = torch.tensor([[0, 2, 2, 0], [1, 1, 1, 1]])
 
 
@@ -92,6 +93,26 @@ def test_the_others():
     same(ours.chosen(torch.arange(6).view(2, 3), torch.tensor([True, False, True])), torch.tensor([0, 2, 3, 5]))
     same(ours.leaky(y - 2), functional.rrelu(y - 2, training=False))
     assert ours.leaky(y, training=True) is NotImplemented
+
+
+def test_bounds_that_are_floats():
+    assert torch.equal(ours.between(WHOLE, -2.5, 1.5), WHOLE.clamp(-2.5, 1.5))
+    assert torch.equal(ours.at_most(WHOLE, 1.5), WHOLE.clamp(max=1.5))
+    assert ours.between(WHOLE, -2, 1) is NotImplemented
+
+
+def test_of_whole_numbers():
+    assert torch.equal(ours.not_negative(WHOLE), WHOLE.relu())
+    assert torch.equal(ours.mean(WHOLE, 0, dtype=torch.float64), WHOLE.mean(0, dtype=torch.float64))
+    assert torch.equal(ours.mean_of_all(WHOLE, dtype=torch.float64), WHOLE.mean(dtype=torch.float64))
+    table = WHOLE[:6].view(2, 3)
+    assert torch.equal(ours.place_of(torch.argmax)(table, keepdim=True), table.argmax(keepdim=True))
+    values, places = ours.sorted_in_place_order(WHOLE, stable=True, descending=True)
+    assert torch.equal(values, WHOLE.sort(descending=True).values)
+    assert torch.equal(ours.in_place_order(WHOLE, stable=True), WHOLE.argsort(stable=True))
+    assert torch.equal(WHOLE[places], values)
+    assert ours.not_negative(torch.ones(1)) is NotImplemented
+    assert ours.mean(torch.ones(1), 0) is NotImplemented
 
 
 class Calls(nn.Module):

@@ -1,8 +1,9 @@
-"""Arithmetic that torch.onnx translates so that large numbers are answered wrongly, in operators that hold them.
+"""Arithmetic that converters and runtimes send through floats, in operators that hold large whole numbers.
 
-A quotient of whole numbers goes through float32, which holds them up to 2 ** 24; a power, or a remainder with the sign
-of the number, through float64, up to 2 ** 53. A quotient of floats that is nearly whole is rounded before its floor is
-taken: 1 // 0.1 is 9 in torch, and 10 there. No example of small numbers shows any of it.
+torch.onnx divides whole numbers in float32, which holds them up to 2 ** 24; powers, and remainders with the sign of the
+number, are float64's in onnxruntime and in ExecuTorch, up to 2 ** 53; and ExecuTorch gives those where the divisor's
+sign is asked for. A quotient of floats that is nearly whole is rounded before its floor is taken: 1 // 0.1 is 9 in
+torch, and 10 there. No example of small positive numbers shows any of it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,15 @@ def remainder(a: Any, b: Any) -> Tensor:
     return _of_floats(_remainder_of_floats, a, b, kind)
 
 
+def whole_remainder(a: Any, b: Any) -> Tensor:
+    """``a % b`` of whole numbers too."""
+    kind = torch.result_type(a, b)
+    if not _is_whole(kind):
+        return remainder(a, b)
+    a, b = _both(a, b, kind)
+    return a - torch.floor_divide(a, b) * b
+
+
 def _remainder_of_floats(a: Tensor, b: Tensor) -> Tensor:
     rest = torch.fmod(a, b)
     return torch.where((rest != 0) & ((b < 0) != (rest < 0)), rest + b, rest)
@@ -101,60 +111,6 @@ def _power_of_known(square: Tensor, exponent: int) -> Tensor:
     return found
 
 
-def between(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """``torch.clamp`` of whole numbers by floats, which makes them floats."""
-    if x.is_floating_point() or not any(isinstance(each, float) for each in (min, max)):
-        return NotImplemented
-    return torch.clamp(x.to(torch.get_default_dtype()), min, max)
-
-
-def at_most(x: Tensor, max: Any) -> Tensor:
-    """``torch.clamp_max``."""
-    return between(x, None, max)
-
-
-def not_negative(x: Tensor) -> Tensor:
-    """``relu``, which onnxruntime has of few types."""
-    return NotImplemented if x.is_floating_point() else x.clamp(min=0)
-
-
-def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
-    """``torch.mean`` in a type that is not the tensor's: it is of that type before it is summed."""
-    if dtype is None or dtype == x.dtype:
-        return NotImplemented
-    return torch.mean(x.to(dtype), dim, keepdim)
-
-
-def mean_of_all(x: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-    """The same of all numbers."""
-    return NotImplemented if dtype is None or dtype == x.dtype else torch.mean(x.to(dtype))
-
-
-def place_of(extreme: Callable[..., Tensor]) -> Callable[..., Any]:
-    """``argmax`` or ``argmin`` of all numbers that keeps the dimensions."""
-
-    def written(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-        if dim is not None or not keepdim or not x.dim():
-            return NotImplemented
-        return extreme(x.flatten(), 0).reshape([1] * x.dim())
-
-    return written
-
-
-def sorted_in_place_order(x: Tensor, *, dim: int = -1, descending: bool = False, **_: Any) -> Any:
-    """``torch.sort`` with ``stable``: of equal numbers ONNX's ``TopK`` takes the first one first."""
-    if not x.dim():
-        return NotImplemented
-    values, order = torch.topk(x, x.shape[dim], dim, largest=descending)
-    return values, order
-
-
-def places_in_order(x: Tensor, **more: Any) -> Any:
-    """``torch.argsort`` with ``stable``."""
-    found = sorted_in_place_order(x, **more)
-    return found if found is NotImplemented else found[1]
-
-
 def _of_floats(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any, kind: torch.dtype) -> Tensor:
     """As torch computes it: of short floats in float32, rounded once."""
     a, b = _both(a, b, kind if kind.itemsize > 2 else torch.float32)
@@ -175,7 +131,7 @@ def _both(a: Any, b: Any, kind: torch.dtype) -> tuple[Tensor, Tensor]:
     return one, other
 
 
-ARITHMETIC: dict[str, Callable[..., Any]] = {
+EXACT: dict[str, Callable[..., Any]] = {
     "aten.div.Tensor_mode": quotient,
     "aten.div.Scalar_mode": quotient,
     "aten.floor_divide.default": floor_quotient,
@@ -187,16 +143,6 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "aten.pow.Tensor_Tensor": power,
     "aten.pow.Tensor_Scalar": power,
     "aten.pow.Scalar": power,
-    "aten.clamp.default": between,
-    "aten.clamp_min.default": between,
-    "aten.clamp_max.default": at_most,
-    "aten.relu.default": not_negative,
-    "aten.mean.dim": mean,
-    "aten.mean.default": mean_of_all,
-    "aten.argmax.default": place_of(torch.argmax),
-    "aten.argmin.default": place_of(torch.argmin),
-    "aten.argsort.stable": places_in_order,
-    "aten.sort.stable": sorted_in_place_order,
     "aten.__lshift__.Tensor": torch.bitwise_left_shift,
     "aten.__rshift__.Tensor": torch.bitwise_right_shift,
 }
