@@ -1065,6 +1065,12 @@ def largest_size(size: torch.SymInt) -> int | None:
     return int(bound) if bound.is_Integer else None
 
 
+def smallest_size(size: torch.SymInt) -> int | None:
+    """The smallest number that a symbolic size can be; None: it has no bound."""
+    bound = size.node.shape_env.bound_sympy(size.node.expr).lower
+    return int(bound) if bound.is_Integer else None
+
+
 def assure(condition: bool | torch.SymBool) -> None:
     """Tell a trace what is true of its sizes; torch documents the function under its private name."""
     torch._check(condition)

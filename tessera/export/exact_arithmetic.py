@@ -24,7 +24,7 @@ def quotient(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
         return NotImplemented
     a, b = _both(a, b, kind)
     down = torch.floor_divide(a, b)
-    return down if rounding_mode == "floor" else down + _is_rounded_up(a, b, torch.remainder(a, b)).to(kind)
+    return down if rounding_mode == "floor" else down + _is_rounded_up(a, b, a - down * b).to(kind)
 
 
 def floor_quotient(a: Any, b: Any) -> Tensor:
@@ -75,7 +75,7 @@ def remainder_of_its_sign(a: Any, b: Any) -> Tensor:
     if not _is_whole(kind):
         return NotImplemented
     a, b = _both(a, b, kind)
-    rest = torch.remainder(a, b)
+    rest = a - torch.floor_divide(a, b) * b  # what is written here is not looked up again: ExecuTorch's % is wrong
     return torch.where(_is_rounded_up(a, b, rest), rest - b, rest)
 
 

@@ -17,6 +17,7 @@ from tessera import torch_internals
 from tessera.errors import ExportError
 from tessera.export.apart import run_apart
 from tessera.export.complex_pairs import in_real_numbers
+from tessera.export.divided_sizes import remainders_by_quotients
 from tessera.export.example import Example
 from tessera.export.executorch_operators import UNKNOWN_TO_EXECUTORCH
 from tessera.export.flat import FlatCall
@@ -60,6 +61,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
         program = traced(flat, dataclasses.replace(example, largest=largest), all_rows=True)
     program = in_real_numbers(program, dataclasses.replace(example, largest=largest))
     program = in_plain_operators(_with_plain_weights(program), UNKNOWN_TO_EXECUTORCH)
+    remainders_by_quotients(program)
     _let_views_copy(program)
     quantized = _is_quantized(program)
     if quantized:

@@ -78,6 +78,7 @@ class Buckets(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # ExecuTorch's and torchao's own
 @pytest.mark.parametrize(("ending", "package"), [(".onnx", "onnxruntime"), (".pte", "executorch")])
 def test_a_file_of_small_ids_is_right_of_large_ones(tmp_path, ending, package):
     pytest.importorskip(package)

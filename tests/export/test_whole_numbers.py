@@ -10,6 +10,7 @@ from tests.export.cells import WRONG
 from tests.export.whole_numbers.cells import judged
 from tests.export.whole_numbers.table import TYPES, families
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # ExecuTorch's and torchao's own
 ROWS = [(dtype, family) for dtype in TYPES for family in families(dtype)]
 
 
