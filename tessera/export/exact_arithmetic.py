@@ -100,6 +100,11 @@ def power(base: Any, exponent: Any) -> Tensor:
     return torch.where(exponent < 0, of_negative, found) if kind.is_signed else found
 
 
+def square(x: Tensor) -> Tensor:
+    """``torch.square`` of whole numbers, which some take for a power."""
+    return x * x if _is_whole(x.dtype) else NotImplemented
+
+
 def _power_of_known(square: Tensor, exponent: int) -> Tensor:
     if exponent < 0:
         return NotImplemented
@@ -143,6 +148,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "aten.pow.Tensor_Tensor": power,
     "aten.pow.Tensor_Scalar": power,
     "aten.pow.Scalar": power,
+    "aten.square.default": square,
     "aten.__lshift__.Tensor": torch.bitwise_left_shift,
     "aten.__rshift__.Tensor": torch.bitwise_right_shift,
 }

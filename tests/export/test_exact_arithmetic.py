@@ -47,6 +47,7 @@ def test_powers_go_round_as_torchs(kind):
     assert torch.equal(ours.power(3, exponent), 3**exponent)
     assert torch.equal(ours.power(base, 7), base**7)
     assert torch.equal(ours.power(base, 0), base**0)
+    assert torch.equal(ours.square(base), base * base)
 
 
 def test_negative_powers():
@@ -61,6 +62,7 @@ def test_what_is_translated_right_is_left():
     assert ours.remainder(A, B) is NotImplemented
     assert ours.remainder_of_its_sign(X, Y) is NotImplemented
     assert ours.power(X, 2) is NotImplemented
+    assert ours.square(X) is NotImplemented
 
 
 @pytest.mark.parametrize(("a", "b"), LINES, ids=range(len(LINES)))
