@@ -132,6 +132,10 @@ def guarded_codes(code: types.CodeType) -> list[GuardedCode]:
     return [GuardedCode(e.guard_manager, e.guard_manager.root.check, e.code) for e in entries]
 
 
+# A number of a dict that is another after every change: one comparison where Python would look up many names.
+namespace_version: Callable[[dict[str, Any]], int] = torch._C._dynamo.guards.dict_version
+
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

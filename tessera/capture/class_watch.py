@@ -41,6 +41,11 @@ class ClassWatch:
             if isinstance(value, types.FunctionType):
                 self._codes.setdefault(value, value.__code__)
 
+    @property
+    def watches(self) -> bool:
+        """Whether there is anything to look at."""
+        return bool(self._codes or self._used or self._names) or self._registered is not None
+
     def holds(self) -> bool:
         """Whether nothing of it changed."""
         for function, code in self._codes.items():

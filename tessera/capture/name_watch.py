@@ -43,6 +43,7 @@ class NameWatch:
         self._environment: Mapping[str, str] | None = None
         self._torch.forget()
         self._classes.forget()
+        self._choose()
 
     def see(self, traced: torch_internals.Traced) -> None:
         """This was captured."""
@@ -64,10 +65,12 @@ class NameWatch:
             self._imports[name] = sys.modules.get(name)
         self._torch.settle()
         self._classes.see(kinds, traced.codes)
+        self._choose()
 
     def settle(self) -> None:
         """What was captured is again as its user made it."""
         self._classes.settle()
+        self._choose()
 
     def see_guards(self, guards: Sequence[torch_internals.Guard]) -> None:
         """These are what Dynamo looks at itself."""
@@ -77,9 +80,25 @@ class NameWatch:
             if guard.has_value and isinstance(guard.value, torch.nn.Module):
                 kind: Any = type(guard.value)
                 self._forwards.setdefault(kind, kind.forward)
+        self._choose()
 
     def holds(self) -> bool:
         """Whether nothing of it changed."""
+        for check in self._checks:  # noqa: SIM110 - a generator takes longer than they do
+            if not check():
+                return False
+        return True
+
+    def _choose(self) -> None:
+        """Most captures rely on little of it, and every call waits for these checks."""
+        own = any((self._forwards, self._attributes, self._imports, self._environment is not None))
+        if own or any(free for _, free in self._names.values()):
+            self._checks = [self._names_hold]
+        else:
+            self._checks = []
+        self._checks += [watch.holds for watch in (self._torch, self._classes) if watch.watches]
+
+    def _names_hold(self) -> bool:
         for kind, forward in self._forwards.items():
             if kind.forward is not forward:
                 return False
@@ -92,6 +111,4 @@ class NameWatch:
         for name, module in self._imports.items():
             if sys.modules.get(name) is not module:
                 return False
-        if not (self._torch.holds() and self._classes.holds()):
-            return False
         return self._environment is None or self._environment == os.environ

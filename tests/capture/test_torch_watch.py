@@ -41,3 +41,26 @@ def test_what_is_watched(monkeypatch):
     assert not watch.holds()
     watch.forget()
     assert watch.holds()
+
+
+def test_a_function_that_is_replaced_while_it_is_captured(monkeypatch):
+    watch = TorchWatch()
+    watch.see(torch, "relu")
+    monkeypatch.setattr(torch, "relu", torch.sin)
+    watch.settle()
+    assert not watch.holds()
+
+
+def test_what_nobody_named_may_change_again_and_again(monkeypatch):
+    watch = TorchWatch()
+    watch.see(torch, "relu")
+    watch.settle()
+    for value in (1, 2):
+        monkeypatch.setattr(torch, "nobody_named_this", value, raising=False)
+        assert watch.holds()
+    relu = torch.relu
+    monkeypatch.setattr(torch, "relu", torch.sin)
+    assert not watch.holds()
+    assert not watch.holds()
+    monkeypatch.setattr(torch, "relu", relu)
+    assert watch.holds()
