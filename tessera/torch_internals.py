@@ -30,6 +30,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from operator import getitem
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar, cast
 
@@ -934,6 +935,22 @@ def _mark_autocast(graph_module: fx.GraphModule) -> None:
         depth += (node.target is _enter_autocast) - (node.target is _exit_autocast)
         if depth:
             node.meta["custom"] = {**node.meta.get("custom", {}), UNDER_AUTOCAST: True}
+
+
+def is_under_any_autocast() -> bool:
+    """Whether an autocast of any device is on; torch asks for one device at a time."""
+    return bool(torch._C._is_any_autocast_enabled())
+
+
+def is_compiled_backward(node: object) -> bool:
+    """Whether a ``grad_fn`` is the backward that AOTAutograd compiled; its class is made anew for each graph."""
+    return type(node).__name__ == "CompiledFunctionBackward"
+
+
+def gradient_edge(tensor: torch.Tensor) -> tuple[Any, int]:
+    """Where the gradient of a tensor goes, as ``next_functions`` of a node says it."""
+    edge = torch.autograd.graph.get_gradient_edge(tensor)
+    return edge.node, edge.output_nr
 
 
 UNDER_AUTOCAST = "tessera_under_autocast"
@@ -2011,13 +2028,13 @@ def compile_graph_pieces(
     from torch._inductor.output_code import OutputCode
     from torch.fx.experimental import _config as shapes_config
 
-    returned: list[Any] = []  # before Inductor changes anything; twice where the user returns one tensor twice
+    returned: list[_Returned] = []  # before Inductor changes anything; twice where the user returns one tensor twice
 
     class Rewrite(CustomGraphPass):
         """``rewrite`` as Inductor wants it."""
 
         def __call__(self, graph: fx.Graph) -> None:
-            returned[:] = tree_leaves(graph.output_node().args[0])
+            returned[:] = [(node, _in_memory_of(node)) for node in tree_leaves(graph.output_node().args[0])]
             if rewrite is not None:
                 rewrite(cast("fx.GraphModule", graph.owning_module))
 
@@ -2080,20 +2097,40 @@ def compile_graph_pieces(
         )
 
 
-def _return_different_tensors(piece: fx.GraphModule, returned: Sequence[Any]) -> None:
-    """Where Inductor took ``y * ones`` for ``y``, which is returned or given, return a copy: it may be written to."""
+_Returned = tuple[Any, Any]  # a result of a graph, and whose memory it lies in
+
+
+def _in_memory_of(node: Any) -> Any:
+    """What a node of a functional graph is a view of, or itself; None for no node."""
+    while isinstance(node, fx.Node) and node.op == "call_function":
+        of_several = node.target is getitem and is_view(cast("fx.Node", node.args[0]).target)
+        if not (of_several or is_view(node.target) or node.target is torch.ops.aten._unsafe_view.default):
+            return node
+        node = node.args[0]
+    return node if isinstance(node, fx.Node) else None
+
+
+def _return_different_tensors(piece: fx.GraphModule, returned: Sequence[_Returned]) -> None:
+    """Where Inductor took ``y * ones`` for ``y``, which is returned or given, return a copy: it may be written to.
+
+    The same where ``y`` is a view of what is returned or given.
+    """
     from torch._guards import TracingContext
 
     context, output = TracingContext.try_get(), piece.graph.output_node()
     results: list[Any] = list(output.args[0])  # type: ignore[arg-type]
     if context is None or context.fw_metadata is None or len(returned) < context.fw_metadata.num_forward_returns:
         return
+    first, memories = dict[Any, Any](), dict[Any, Any]()  # what results, and those whose memory they lie in, were
     for position, node in enumerate(results[: context.fw_metadata.num_forward_returns]):
-        first, before = results.index(node), returned[position]
-        if not isinstance(node, fx.Node) or not isinstance(before, fx.Node):
+        before, memory_before = returned[position]
+        memory = _in_memory_of(node)
+        if memory is None or memory_before is None:
             continue
-        was_given = node.op == "placeholder" and before.op != "placeholder"
-        if was_given or (first < position and returned[first] is not before):
+        was_given = memory.op == "placeholder" and memory_before.op != "placeholder"
+        was_another = first.setdefault(node, before) is not before
+        lay_elsewhere = memories.setdefault(memory, memory_before) is not memory_before
+        if was_given or was_another or lay_elsewhere:
             with piece.graph.inserting_before(output):
                 results[position] = piece.graph.call_function(torch.ops.aten.clone.default, (node,))
             results[position].meta = dict(node.meta)

@@ -26,6 +26,7 @@ from tessera.backend.passes.write_out_complex import WRITE_OUT_COMPLEX, has_comp
 from tessera.backend.python_numbers import with_python_numbers
 from tessera.backend.rewrite import Captured, Pass
 from tessera.backend.runner import run_before_autograd, run_pipeline
+from tessera.backend.second_derivatives import twice_differentiable
 from tessera.backend.tuning import made_up
 from tessera.backend.unsafe_graphs import refused_by_autograd, shares_memory, why_unsafe, writes_in_place
 from tessera.debug.shadow import Shadow
@@ -139,7 +140,7 @@ def compile_pieces(
                 compiled = torch_internals.compile_graph_pieces(
                     copy_graph(looping), inputs, as_written(looping, compile_one), whole, numbers.decompositions
                 )
-        return _unless_memory_is_shared(compiled, eagerly(graph_module), graph_module, inputs)
+        return _as_eager(compiled, eagerly(graph_module), graph_module, inputs)
 
     def as_it_is(graph_module: fx.GraphModule, error: Exception) -> Callable[..., Any]:
         leave_bug_report("compiler", report.subject, error, {"as captured": graph_module.graph})
@@ -160,6 +161,14 @@ def _drawing_from(source: Source, report: Report, graph_module: fx.GraphModule) 
             return graph_module.forward(*values)
 
     return call
+
+
+def _as_eager(
+    compiled: Callable[..., Any], plain: Callable[..., Any], graph_module: fx.GraphModule, inputs: Sequence[Any]
+) -> Callable[..., Any]:
+    """What AOTAutograd made, where it would show that it is not what it was given."""
+    twice = twice_differentiable(compiled, plain, graph_module)
+    return _unless_memory_is_shared(twice, plain, graph_module, inputs)
 
 
 def _unless_memory_is_shared(

@@ -96,3 +96,28 @@ def test_recurrent_dropout_of_sizes_that_are_not_known_runs_eagerly():
     torch.manual_seed(1)
     assert torch.equal(result, lstm(x)[0])
     assert [step.reason for step in report.step_downs] == [RECURRENT_DROPOUT]
+
+
+def test_what_becomes_a_view_of_what_was_given_is_a_copy():
+    @torch.compile(backend=entry.tessera)
+    def compiled(x):
+        return torch.ones(3) * x[0], torch.ones(1, 3) * x.exp()[:1], x[0]
+
+    for gradient in (False, True):
+        given = torch.arange(6.0).reshape(2, 3).requires_grad_(gradient)
+        first, second, view = compiled(given)
+        where = {t.untyped_storage().data_ptr() for t in (first, second, given)}
+        assert len(where) == 3
+        assert view.untyped_storage().data_ptr() == given.untyped_storage().data_ptr()
+
+
+def test_a_result_and_its_view_stay_in_one_memory():
+    def plain(x):
+        y = x.exp()
+        return y, y[0], torch.ones(3) * y[0], y
+
+    compiled, given = torch.compile(plain, backend=entry.tessera), torch.arange(6.0).reshape(2, 3)
+    places = [[t.untyped_storage().data_ptr() for t in called(given)] for called in (plain, compiled)]
+    for result, row, copy, again in places:
+        assert result == row == again
+        assert copy != result
