@@ -51,7 +51,8 @@ def twice_differentiable(
             if before == _versions(values) and not torch_internals.is_under_any_autocast():
                 layout = _Layout.of(plain, values, results)
         if layout is not None and torch.is_grad_enabled():
-            results[layout.first].grad_fn.register_hook(_Again(layout, values, results))
+            # A hook for what comes out would have autograd copy all gradients that it adds to weights.
+            results[layout.first].grad_fn.register_prehook(_Again(layout, values, results))
         return results
 
     return call
@@ -116,15 +117,21 @@ class _Again:
             self._values[place] = None
         self._versions = [values[place]._version for place in layout.parameters]  # noqa: SLF001 - as above
 
-    def __call__(self, slopes: Sequence[Any], given: Sequence[Any]) -> Sequence[Any] | None:
+    def __call__(self, _: Sequence[Any]) -> None:
+        """Before the backward."""
         if not torch.is_grad_enabled():
             self._values, self._others = [], []  # PyTorch keeps them no longer either
-            return None
-        node, layout = self._node(), self._layout
-        known = [i for i, slope in enumerate(given) if slope is not None]
-        values = self._as_given()
-        if node is None or not values:
-            return None
+        elif (node := self._node()) is not None and (values := self._as_given()):
+            handles: list[Any] = []
+
+            def after(slopes: Sequence[Any], given: Sequence[Any]) -> Sequence[Any] | None:
+                handles.pop().remove()
+                return self._again(node, values, slopes, given)
+
+            handles.append(node.register_hook(after))
+
+    def _again(self, node: Any, values: list[Any], slopes: Sequence[Any], given: Sequence[Any]) -> Sequence[Any] | None:
+        layout, known = self._layout, [i for i, slope in enumerate(given) if slope is not None]
         sources = {
             torch_internals.gradient_edge(value): value
             for value in values
@@ -156,9 +163,10 @@ class _Again:
         others = [kept() for kept in self._others]
         if now != self._versions or any(other is _GONE for other in others):
             return []
+        as_given = list(values)
         for place, other in zip(layout.others, others, strict=True):
-            values[place] = other
-        return values
+            as_given[place] = other
+        return as_given
 
 
 def _same(before: Any, now: Any) -> bool:
