@@ -22,6 +22,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.compared_elements import seeks_among_others
+from tessera.backend.exception_texts import takes_text_of_exception
 from tessera.backend.identity_tests import begin, identity_tests, names_stored
 from tessera.backend.named_values import named_values
 from tessera.backend.own_methods import owner_of, root_of
@@ -56,6 +57,7 @@ RESHAPED = "Dynamo takes a tensor for as large as before {}()"
 SOUGHT = "Dynamo finds no number among sizes and numbers that change from call to call"
 COMPLEX_WRITTEN = "Dynamo casts a complex number that is written to real ones, which PyTorch refuses"
 WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
+EXCEPTION_TEXT = "Dynamo makes the text of an exception that {} catches of its arguments alone"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
 
@@ -103,6 +105,8 @@ def _of_function(function: types.FunctionType, holders: list[Any], called: set[s
         yield UNCLOSED.format(function.__qualname__)
     if any(type(holder) is CACHE for holder in holders) and not _is_pure(function):
         yield CACHED.format(function.__qualname__)
+    if takes_text_of_exception(function):
+        yield EXCEPTION_TEXT.format(function.__qualname__)
     for value, _ in named_values(function):
         if value is weakref.ref or value is weakref.proxy:
             yield WEAKLY
