@@ -947,6 +947,11 @@ def is_compiled_backward(node: object) -> bool:
     return type(node).__name__ == "CompiledFunctionBackward"
 
 
+def keeps_graph() -> bool:
+    """Whether the backward that runs leaves its graph for another (``retain_graph=True``); nothing public tells."""
+    return bool(torch._C._autograd._get_current_graph_task_keep_graph())
+
+
 def gradient_edge(tensor: torch.Tensor) -> tuple[Any, int]:
     """Where the gradient of a tensor goes, as ``next_functions`` of a node says it."""
     edge = torch.autograd.graph.get_gradient_edge(tensor)

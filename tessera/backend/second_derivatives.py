@@ -50,9 +50,9 @@ def twice_differentiable(
             seen = True
             if before == _versions(values) and not torch_internals.is_under_any_autocast():
                 layout = _Layout.of(plain, values, results)
-        if layout is not None and torch.is_grad_enabled():
+        if layout is not None and (node := results[layout.first].grad_fn) is not None:
             # A hook for what comes out would have autograd copy all gradients that it adds to weights.
-            results[layout.first].grad_fn.register_prehook(_Again(layout, values, results))
+            node.register_prehook(_Again(layout, values, node))
         return results
 
     return call
@@ -108,8 +108,8 @@ class _Again:
 
     __slots__ = ("_layout", "_node", "_others", "_values", "_versions")
 
-    def __init__(self, layout: _Layout, values: Sequence[Any], results: Sequence[Any]) -> None:
-        self._layout, self._node = layout, weakref.ref(results[layout.first].grad_fn)
+    def __init__(self, layout: _Layout, values: Sequence[Any], node: Any) -> None:
+        self._layout, self._node = layout, weakref.ref(node)
         self._others = [_Kept(values[place]) for place in layout.others]
         # What a backward holds must not lead to the backward itself: of other tensors than parameters nothing is kept.
         self._values = list(values)
@@ -120,7 +120,8 @@ class _Again:
     def __call__(self, _: Sequence[Any]) -> None:
         """Before the backward."""
         if not torch.is_grad_enabled():
-            self._values, self._others = [], []  # PyTorch keeps them no longer either
+            if not torch_internals.keeps_graph():
+                self._values, self._others = [], []
         elif (node := self._node()) is not None and (values := self._as_given()):
             handles: list[Any] = []
 

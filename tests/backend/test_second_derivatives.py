@@ -60,6 +60,14 @@ def test_one_tensor_that_is_given_twice():
     assert torch.autograd.grad(slope, x)[0].item() == 12
 
 
+def test_a_backward_before_that_leaves_the_graph():
+    compiled, x = tessera.compile(lambda x: (x**3).sum()), torch.tensor([2.0], requires_grad=True)
+    result = compiled(x)
+    result.backward(retain_graph=True)
+    (slope,) = torch.autograd.grad(result, x, create_graph=True)
+    assert torch.autograd.grad(slope, x)[0].item() == 12
+
+
 def _refuses(called, x, between=lambda: None):
     result = called(x).sum()
     between()

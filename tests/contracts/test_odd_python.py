@@ -14,6 +14,7 @@ from tests.contracts.odd import (
     breaks_control,  # noqa: F401
     breaks_library,  # noqa: F401
     breaks_objects,  # noqa: F401
+    cells_and_contexts,  # noqa: F401
     containers,  # noqa: F401
     control,  # noqa: F401
     decisions_effects,  # noqa: F401
@@ -37,27 +38,33 @@ from tests.contracts.odd import (
     modules_changing,  # noqa: F401
     mutation,  # noqa: F401
     names,  # noqa: F401
+    names_rebound,  # noqa: F401
     numbers,  # noqa: F401
     objects,  # noqa: F401
+    objects_between_calls,  # noqa: F401
     outsiders,  # noqa: F401
     outsiders_modules,  # noqa: F401
     protocols,  # noqa: F401
+    pythons_habits,  # noqa: F401
     recipes,  # noqa: F401
     shared_memory,  # noqa: F401
     sharp_bits,  # noqa: F401
     sharp_values,  # noqa: F401
     slopes,  # noqa: F401
+    state_between_calls,  # noqa: F401
     surprises,  # noqa: F401
     surroundings,  # noqa: F401
+    tensors_and_hooks,  # noqa: F401
     tensors_edges,  # noqa: F401
     tensors_kinds,  # noqa: F401
     tools,  # noqa: F401
+    users_classes,  # noqa: F401
+    values_and_effects,  # noqa: F401
 )
 from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
-    "accumulates_gradients": "what compiled code returned has no second derivative outside of it: an error says so",
     "array_protocol": "torch warns of torch.tensor(array) when it is captured",
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
