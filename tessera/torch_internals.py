@@ -1668,6 +1668,9 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
         table[operator] = functools.partial(_remainder, table.get(operator))
     for operator in (aten.mul.Tensor, aten.mul.Scalar):
         table[operator] = functools.partial(_first_of, _times_zero, table.get(operator))
+    for operator in (aten.add.Tensor, aten.sub.Tensor):
+        multiplied = functools.partial(_with_multiplied_number, operator)
+        table[operator] = functools.partial(_first_of, multiplied, table.get(operator))
     for operator, function in (more or {}).items():
         table[operator] = functools.partial(_first_of, function, table.get(operator))
     return table
@@ -1694,6 +1697,12 @@ def _index_put(
     if accumulate or mask is None or mask.dtype is not torch.bool or values.numel() != 1 or values.dtype != x.dtype:
         return NotImplemented
     return torch.where(mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())), values.reshape(()), x)
+
+
+def _with_multiplied_number(operator: Callable[..., Any], x: Any, y: Any, *, alpha: Any = 1) -> Any:
+    """``add(x, number, alpha=2)`` as ``x + number * 2``: what makes a tensor of the number forgets ``alpha`` (2.13)."""
+    from_numbers = isinstance(x, torch.SymFloat) or isinstance(y, torch.SymFloat)
+    return operator(x, y * alpha) if from_numbers and alpha != 1 else NotImplemented
 
 
 def _times_zero(x: Any, y: Any) -> Any:

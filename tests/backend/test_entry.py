@@ -121,3 +121,12 @@ def test_a_result_and_its_view_stay_in_one_memory():
     for result, row, copy, again in places:
         assert result == row == again
         assert copy != result
+
+
+def test_a_number_that_changes_is_multiplied_by_alpha():
+    def plain(x, number):
+        return torch.add(x, number, alpha=3), x.sub(number, alpha=2), torch.rsub(x, number, alpha=2), number - x
+
+    compiled, x = torch.compile(plain, backend=entry.tessera), torch.arange(3.0)
+    for number in (2.0, 1.5, 0.25):
+        torch.testing.assert_close(compiled(x, number), plain(x, number))
