@@ -74,6 +74,7 @@ KNOWN = {
     "inference_mode_outside": "as grad_mode_left_off",
     "inference_tensor_given": "a write to an inference tensor is refused in Tessera's words",
     "kernel_warns_of_what_it_is_given": "what a kernel of torch warns of, a kernel of ours does not",
+    "layers_in_plain_lists": "a training step keeps no gradients of parameters that no optimizer has",
     "promotion_table": "what is bfloat16 between two operations of one kernel is not rounded",
     "resized_and_reset": "a write to a tensor that was set_ to another counts as one to that",
     "warnings_of_losses": "what a loss of torch warns of is told once, when it is captured",
