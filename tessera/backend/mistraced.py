@@ -58,6 +58,7 @@ SOUGHT = "Dynamo finds no number among sizes and numbers that change from call t
 COMPLEX_WRITTEN = "Dynamo casts a complex number that is written to real ones, which PyTorch refuses"
 WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
 EXCEPTION_TEXT = "Dynamo makes the text of an exception that {} catches of its arguments alone"
+COPIED = "Dynamo copies an object of {} without its {}"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
 
@@ -133,8 +134,15 @@ def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[st
         for kind in kinds:
             if (owner := owner_of(kind, "__eq__")) is not None:
                 yield EQUAL_BY_METHOD.format(owner.__qualname__)
+    if not {"copy", "deepcopy"}.isdisjoint(called):
+        for kind, name in itertools.product(kinds, _OF_COPIES):
+            if (owner := owner_of(kind, name)) is not None:
+                yield COPIED.format(owner.__qualname__, name)
     if "move_to_end" in called and OrderedDict in kinds:
         yield MOVED_TO_END
+
+
+_OF_COPIES = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 
 def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import functools
 import random
 import weakref
@@ -171,6 +172,23 @@ def _held_weakly(x):
     return y[:1], weakref.ref(y)
 
 
+class Saved:
+    """Says what of it is copied."""
+
+    def __init__(self):
+        self.factor = 2.0
+
+    def __getstate__(self):
+        return {"factor": 5.0}
+
+
+_saved = Saved()
+
+
+def _copied(x):
+    return x * copy.copy(_saved).factor
+
+
 class Counts:
     """How often, for all of them."""
 
@@ -221,6 +239,7 @@ WRONG = {
     _first_row: mistraced.UNCLOSED.format("_rows"),
     _formatted: mistraced.FORMATTED,
     _numpy_number: mistraced.NUMPY_NUMBER,
+    _copied: mistraced.COPIED.format("Saved", "__getstate__"),
     _counted: mistraced.CLASS_ATTRIBUTE.format("total"),
     _written_over: mistraced.WRITTEN_OVER.format("add_"),
 }
