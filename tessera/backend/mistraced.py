@@ -59,6 +59,7 @@ COMPLEX_WRITTEN = "Dynamo casts a complex number that is written to real ones, w
 WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
 EXCEPTION_TEXT = "Dynamo makes the text of an exception that {} catches of its arguments alone"
 COPIED = "Dynamo copies an object of {} without its {}"
+KEPT = "Dynamo makes other objects of those that a WeakValueDictionary holds"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
 
@@ -128,6 +129,8 @@ def _of_objects(traced: torch_internals.Traced, called: set[str]) -> Iterator[st
         yield OWN_DRAWS
     if any(issubclass(type(o), dict) and _has_object_keys(o) for o in traced.objects):
         yield OBJECT_KEYS
+    if any(isinstance(o, weakref.WeakValueDictionary) for o in traced.objects):
+        yield KEPT
     if any(isinstance(o, deque) and o.maxlen is not None for o in traced.objects):
         yield BOUNDED_DEQUE
     if any(map(_builds_sets, traced.codes)):

@@ -78,6 +78,7 @@ KNOWN = {
     "promotion_table": "what is bfloat16 between two operations of one kernel is not rounded",
     "resized_and_reset": "a write to a tensor that was set_ to another counts as one to that",
     "warnings_of_losses": "what a loss of torch warns of is told once, when it is captured",
+    "weak_cache_of_results": "a training step in pieces holds an object that was made inside for longer",
     "zip_that_is_strict": "Dynamo words the error of zip(strict=True) itself where it is caught inside",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
