@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tessera.backend.stability.rewriting import rewrite
+from tessera.backend.stability.wider import UNTRIED
 from tests.backend.attention.captures import capture
 from tests.backend.stability.harness import Rewritten, measured, value_and_gradients
 from tests.backend.stability.later import LATER, LATER_UNTOUCHED
@@ -224,7 +225,7 @@ def test_a_large_graph_is_read_in_linear_time():
         seconds = []
         for _ in range(3):
             started = time.process_time()
-            assert rewrite(graph_module) == []
+            assert all(note.startswith(UNTRIED) for note in rewrite(graph_module))
             seconds.append(time.process_time() - started)
         return min(seconds)
 
