@@ -6,7 +6,9 @@
     x -> compiled forward -> y            x -> compiled forward -> y
     dx <- compiled backward <- dy    =>   dx <- autograd <- the graph, run once more as PyTorch runs it <- dy, x
 
-The first derivative is computed again, with its own, only where autograd records what a backward computes.
+The first derivative is computed again, with its own, only where autograd records what a backward computes. A call that
+may lead there costs some microseconds more, so it is one with an argument, beside parameters, that a gradient is wanted
+of and that is nobody's result. An ordinary batch has none.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def twice_differentiable(
             seen = True
             if before == _versions(values) and not torch_internals.is_under_any_autocast():
                 layout = _Layout.of(plain, values, results)
-        if layout is not None and (node := results[layout.first].grad_fn) is not None:
+        if layout is None or not any(values[place].is_leaf for place in layout.asked_for):
+            return results
+        if (node := results[layout.first].grad_fn) is not None:
             # A hook for what comes out would have autograd copy all gradients that it adds to weights.
             node.register_prehook(_Again(layout, values, node))
         return results
@@ -66,6 +70,7 @@ class _Layout:
         plain: the graph as PyTorch runs it.
         parameters: the places of the parameters among its arguments.
         others: the places of other tensors there.
+        asked_for: the places of those of them that are to have a gradient.
         first: the place of the first result that the compiled backward is behind.
         behind: for each input of that backward, the place of the result that it is the gradient of.
     """
@@ -73,6 +78,7 @@ class _Layout:
     plain: Callable[..., Any]
     parameters: list[int]
     others: list[int]
+    asked_for: list[int]
     first: int
     behind: dict[int, int]
 
@@ -87,7 +93,8 @@ class _Layout:
             return None
         behind = {results[place].output_nr: place for place in own if nodes[place] is nodes[own[0]]}
         others = [place for place in tensors if place not in parameters]
-        return cls(plain, parameters, others, own[0], behind)
+        asked_for = [place for place in others if values[place].requires_grad]
+        return cls(plain, parameters, others, asked_for, own[0], behind)
 
 
 def _can_run_again(graph_module: fx.GraphModule) -> bool:
@@ -160,7 +167,9 @@ class _Again:
     def _as_given(self) -> list[Any]:
         """The arguments; none where one of them is gone, or was written to."""
         values, layout = self._values, self._layout
-        now = [values[place]._version for place in layout.parameters] if values else []  # noqa: SLF001 - as above
+        if not values:  # a backward that freed the graph came before
+            return []
+        now = [values[place]._version for place in layout.parameters]  # noqa: SLF001 - as above
         others = [kept() for kept in self._others]
         if now != self._versions or any(other is _GONE for other in others):
             return []

@@ -18,13 +18,12 @@ def _net():
 
 
 def _penalty(net, called):
-    """Gradients of a gradient penalty: in the input, and in what it was computed from."""
+    """Gradients of a gradient penalty, in the weights and in the input."""
     net.zero_grad()
-    start = (torch.arange(6.0).reshape(2, 3) / 5).requires_grad_()
-    between = start * 2
+    between = (torch.arange(6.0).reshape(2, 3) / 5).requires_grad_()
     (slope,) = torch.autograd.grad(called(between).sum(), between, create_graph=True)
     ((slope.norm(dim=1) - 1) ** 2).sum().backward()
-    return [p.grad for p in (*net.parameters(), start)]
+    return [p.grad for p in (*net.parameters(), between)]
 
 
 def test_a_gradient_penalty():
@@ -34,6 +33,14 @@ def test_a_gradient_penalty():
     for _ in range(2):
         torch.testing.assert_close(_penalty(net, compiled), expected)
     assert compiled.report.rung == "one graph"
+
+
+def test_a_call_without_a_leaf_to_derive_by_pays_nothing_and_says_so():
+    compiled, x = tessera.compile(_net()), torch.ones(2, 3, requires_grad=True)
+    between = x * 2
+    (slope,) = torch.autograd.grad(compiled(between).sum(), between, create_graph=True)
+    with pytest.raises(RuntimeError, match="double backward"):
+        slope.sum().backward()
 
 
 def _several(x, y):
@@ -51,6 +58,14 @@ def test_derivatives_of_every_order_of_several_results():
         (third,) = torch.autograd.grad(curve.sum(), x)
         found.append([slope.detach(), curve.detach(), third])
     torch.testing.assert_close(found[1:], [found[0]] * 2)
+
+
+def test_a_graph_that_was_freed_says_so():
+    compiled, x = tessera.compile(lambda x: (x**3).sum()), torch.tensor([2.0], requires_grad=True)
+    y = compiled(x)
+    y.backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        torch.autograd.grad(y, x, create_graph=True)
 
 
 def test_one_tensor_that_is_given_twice():
