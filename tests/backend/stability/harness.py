@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mpmath
 import numpy as np
+import pytest
 import torch
 from torch import fx
 
@@ -97,3 +98,16 @@ def measured(row: Any, dtype: torch.dtype) -> tuple[float, float, list[str]]:
     wanted, slopes = truth(row.expected or row.function, inputs, trained)
     of_gradients = max((error(g, w, dtype) for g, w in zip(gradients, slopes, strict=True)), default=0.0)
     return error(value, wanted, dtype), of_gradients, rewritten.notes
+
+
+def parameters(rows: Sequence[tuple[Any, torch.dtype]], missed: Mapping[str, str]) -> list[Any]:
+    """Rows for ``pytest.mark.parametrize``; those that are named with a reason are expected to fail."""
+    marks = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in missed.items()}
+    return [pytest.param(row, dtype, id=row.name, marks=marks.get(row.name, ())) for row, dtype in rows]
+
+
+def touched(function: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> list[str]:
+    """What was rewritten in a call whose gradient is wanted."""
+    rewritten = Rewritten(function)
+    rewritten.call(*(one.clone().requires_grad_() if one.is_floating_point() else one for one in inputs))
+    return rewritten.notes

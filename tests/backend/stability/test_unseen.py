@@ -1,11 +1,9 @@
 """Expressions by somebody who had not seen the rules: each is accurate, or stands in MISSED with the reason."""
 
-import operator
-
 import pytest
 import torch
 
-from tests.backend.stability.harness import Rewritten, measured
+from tests.backend.stability.harness import measured, parameters, touched
 from tests.backend.stability.unseen_left import ALONE
 from tests.backend.stability.unseen_losses import LOSSES
 from tests.backend.stability.unseen_norms import NORMS
@@ -13,7 +11,7 @@ from tests.backend.stability.unseen_probabilities import PROBABILITIES
 from tests.backend.stability.unseen_softmaxes import SOFTMAXES
 
 ULP = 64
-ROWS = [*SOFTMAXES, *PROBABILITIES, *NORMS, *LOSSES]
+ROWS = [(row, torch.float32) for row in (*SOFTMAXES, *PROBABILITIES, *NORMS, *LOSSES)]
 
 _RANGE = "a product or a square in the middle is out of range, where the result is not"
 _SOFTMAX = "where one weight is nearly 1, the gradient of torch's softmax leaves a difference"
@@ -45,47 +43,33 @@ TOUCHED = {
 }
 
 
-def check(row):
-    value, gradient, notes = measured(row, torch.float32)
+def check(row, dtype):
+    value, gradient, notes = measured(row, dtype)
     assert max(value, gradient) <= ULP, notes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.xfail(reason=MISSED[row.name], strict=True)) if row.name in MISSED else row
-        for row in ROWS
-    ],
-    ids=operator.attrgetter("name"),
-)
-def test_unstable_expressions_are_accurate(row):
-    check(row)
+@pytest.mark.parametrize(("row", "dtype"), parameters(ROWS, MISSED))
+def test_unstable_expressions_are_accurate(row, dtype):
+    check(row, dtype)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS[3::23] if row.name not in MISSED], ids=operator.attrgetter("name"))
-def test_some_unstable_expressions_are_accurate(row):
-    check(row)
-
-
-def touched(name):
-    function, inputs = ALONE[name]
-    rewritten = Rewritten(function)
-    rewritten.call(*(one.clone().requires_grad_() if one.is_floating_point() else one for one in inputs))
-    return rewritten.notes
+@pytest.mark.parametrize(("row", "dtype"), parameters([one for one in ROWS[3::23] if one[0].name not in MISSED], {}))
+def test_some_unstable_expressions_are_accurate(row, dtype):
+    check(row, dtype)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALONE)
 def test_what_must_not_be_touched_is_not(name):
-    assert bool(touched(name)) == (name in TOUCHED)
+    assert bool(touched(*ALONE[name])) == (name in TOUCHED)
 
 
 @pytest.mark.parametrize("name", list(ALONE)[2::12])
 def test_some_of_what_must_not_be_touched_is_not(name):
-    assert bool(touched(name)) == (name in TOUCHED)
+    assert bool(touched(*ALONE[name])) == (name in TOUCHED)
 
 
 def test_the_tables_name_what_is_there():
-    assert {*MISSED} <= {row.name for row in ROWS}
+    assert {*MISSED} <= {row.name for row, _ in ROWS}
     assert {*TOUCHED} <= {*ALONE}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.backend.stability import unseen_learning, unseen_sciences
-from tests.backend.stability.harness import Rewritten, measured
+from tests.backend.stability.harness import measured, parameters, touched
 from tests.backend.stability.unseen_daily_left import ALONE
 
 ULP, ULP_OF_LOW = 64, 8
@@ -37,38 +37,26 @@ def check(row, dtype):
     assert max(value, gradient) <= (ULP if dtype is torch.float32 else ULP_OF_LOW), notes
 
 
-def parameters(rows):
-    missed = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in MISSED.items()}
-    return [pytest.param(row, dtype, id=row.name, marks=missed.get(row.name, ())) for row, dtype in rows]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("row", "dtype"), parameters(ROWS))
+@pytest.mark.parametrize(("row", "dtype"), parameters(ROWS, MISSED))
 def test_unstable_expressions_are_accurate(row, dtype):
     check(row, dtype)
 
 
-@pytest.mark.parametrize(("row", "dtype"), parameters([one for one in ROWS[3::17] if one[0].name not in MISSED]))
+@pytest.mark.parametrize(("row", "dtype"), parameters([one for one in ROWS[3::17] if one[0].name not in MISSED], {}))
 def test_some_unstable_expressions_are_accurate(row, dtype):
     check(row, dtype)
-
-
-def touched(name):
-    function, inputs = ALONE[name]
-    rewritten = Rewritten(function)
-    rewritten.call(*(one.clone().requires_grad_() if one.is_floating_point() else one for one in inputs))
-    return rewritten.notes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALONE)
 def test_what_must_not_be_touched_is_not(name):
-    assert bool(touched(name)) == (name in TOUCHED)
+    assert bool(touched(*ALONE[name])) == (name in TOUCHED)
 
 
 @pytest.mark.parametrize("name", list(ALONE)[2::9])
 def test_some_of_what_must_not_be_touched_is_not(name):
-    assert bool(touched(name)) == (name in TOUCHED)
+    assert bool(touched(*ALONE[name])) == (name in TOUCHED)
 
 
 def test_the_tables_name_what_is_there():
