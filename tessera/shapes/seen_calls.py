@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +32,21 @@ class SeenCalls:
         )
         self._bindings: dict[LookedAt | None, Bindings] = {}
         self._results: set[tuple[LookedAt | None, LookedAt | None]] = set()
+        self._last: Last | None = None
+        self._unlike, self._patience = 0, 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SeenCalls, (self._contract,)  # what is known is of this process: a guard of C has no other form
+
+    def last(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Last | None:
+        """A call that fits and that this one is like, told in C: most calls are like the one before."""
+        last = self._last
+        if last is None or kwargs or len(args) != len(last.takes) or torch_internals.has_dispatch_modes():
+            return None
+        for takes, value in zip(last.takes, args, strict=True):
+            if not takes(value):
+                return None
+        return last
 
     def looked_at(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LookedAt | None:
         """All that a check of this call looks at; None where it may look at more, or where no data flows."""
@@ -43,17 +59,30 @@ class SeenCalls:
             return None
         return (len(args), *found, *named)
 
-    def holds(self, call: LookedAt | None) -> bool:
-        """Whether such a call fits."""
-        return call in self._bindings
+    def bindings(self, call: LookedAt | None) -> Bindings | None:
+        """What names stand for in such a call, which fits; whoever adds to it copies it first."""
+        return self._bindings.get(call)
 
     def fits(self, call: LookedAt | None, result: Any) -> bool:
-        """Whether such a result fits, of a call that ``holds``."""
+        """Whether such a result fits, of a call that does."""
         return self._contract.returns is None or (call, _result(result)) in self._results
 
-    def bindings(self, call: LookedAt | None) -> Bindings:
-        """What names stand for in a call that ``holds``; whoever gets it may add to it."""
-        return self._bindings[call].copy()
+    def remember(self, call: LookedAt | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
+        """A call that fits, with its result, was the last one, and was not found to be like one before."""
+        bound, returns = self._bindings.get(call), self._contract.returns
+        if bound is None or kwargs or not all(type(value) in _WITH_DATA for value in args):
+            return
+        if returns is not None and type(result) not in _WITH_DATA:
+            return
+        self._unlike += 1
+        if self._unlike < self._patience:
+            return
+        self._unlike, self._patience = (
+            0,
+            2 * self._patience,
+        )  # guards take longer to make than a look: sizes may alternate
+        gives = _anything if returns is None else torch_internals.alike(result)
+        self._last = Last(call, bound, tuple(map(torch_internals.alike, args)), gives)
 
     def add(self, call: LookedAt | None, bound: Bindings, result: Any) -> None:
         """A call that fits, with its result, and what names stand for by the arguments alone."""
@@ -65,6 +94,27 @@ class SeenCalls:
         self._bindings[call] = bound
         if (made := _result(result)) is not None:
             self._results.add((call, made))
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """A call that fits, of tensors alone.
+
+    Attributes:
+        call: what was looked at.
+        bound: what names stand for in it.
+        takes: for each argument, whether another is like it.
+        gives: whether a result is like its own.
+    """
+
+    call: LookedAt | None
+    bound: Bindings
+    takes: tuple[Callable[[Any], bool], ...]
+    gives: Callable[[Any], bool]
+
+
+def _anything(_: Any) -> bool:
+    return True
 
 
 class _LooksDeeper(Exception):
