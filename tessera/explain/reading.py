@@ -61,6 +61,8 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.Size, torch.d
 _PURE = {len, int, float, bool, abs, min, max, sum, range, tuple, list, slice}
 _CONTAINERS = (tuple, torch.Size, list, dict, range, str, torch.nn.ModuleList, torch.nn.Sequential, torch.nn.ModuleDict)
 _LOOK_UPS = {kind.__getitem__ for kind in _CONTAINERS}
+_MAKERS = (torch.ones, torch.zeros, torch.full, torch.empty, torch.rand, torch.randn, torch.arange, torch.linspace,
+           torch.eye, torch.randint, torch.randperm)  # fmt: skip
 _ATTRIBUTES = {"shape", "T", "mT", "H", "mH", "dtype", "device", "ndim", "data", "real", "imag", "requires_grad"}
 _NEEDS_DATA = {"item", "tolist", "numpy", "backward", "requires_grad_", "nonzero", "unique", "masked_select"}
 
@@ -193,6 +195,12 @@ def computed(function: Any, *args: Any, **named: Any) -> Any:
     if not all(_is_plain(value) for value in values):
         return UNKNOWN
     tensors = torch_internals.tensors_in([*values, getattr(function, "owner", None)])
+    if any(function is maker for maker in _MAKERS):
+        return without_data(function, *args, **{**named, "device": "meta"})
+    if function is torch.tensor and not tensors:
+        return torch.tensor(
+            *args, **{**named, "device": "cpu"}
+        )  # what is written out: rules look at labels and indices
     if not tensors:
         plain = function in _PURE or function in (*BINARY.values(), *_UNARY.values())
         return function(*args, **named) if plain else UNKNOWN

@@ -44,12 +44,16 @@ X = torch.arange(12.0).reshape(2, 6)
         ("x.transpose(0, 1).unsqueeze(-1)", [6, 2, 1]), ("torch.cat([x, x], dim=1)", [2, 12]), ("x > 2", [2, 6]),
         ("torch.nn.functional.linear(x, *[net[0].weight])", [2, 3]), ("net(x)", [2, 3]), ("net[0].weight", [3, 6]),
         ("x.view(x.shape[0], 3, -1)", [2, 3, 2]), ("torch.zeros_like(x, device='meta').sum(0)", [6]),
+        ("torch.ones(n, 2)", [3, 2]), ("torch.arange(n).float()", [3]), ("torch.randn(x.shape[1], 4).T", [4, 6]),
+        ("torch.tensor([[1.0, n]], device='cuda')", [1, 2]),
     ],
 )  # fmt: skip
 def test_tensors_without_data_have_the_right_shape(code, shape):
     net = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert list(read(code, x=X, net=net, pair=Pair(X, 1)).shape) == shape
+    numbers = torch.get_rng_state()
+    assert list(read(code, x=X, n=3, net=net, pair=Pair(X, 1)).shape) == shape
+    assert torch.equal(torch.get_rng_state(), numbers)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 

@@ -12,7 +12,7 @@ import torch
 
 from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation
-from tessera.explain.reading import attribute
+from tessera.explain.reading import UNKNOWN, attribute
 from tessera.explain.values import described
 
 _MISCOUNTED = re.compile(
@@ -77,7 +77,7 @@ def kind(failure: Failure, operation: Operation | None) -> Explanation | None:
     if operation is None or not isinstance(failure.error, TypeError):
         return None
     found = _NOT_A_TENSOR.search(failure.message)
-    wrong = {key: v for key, v in operation.values.items() if not isinstance(v, torch.Tensor)}
+    wrong = {key: v for key, v in operation.values.items() if not isinstance(v, torch.Tensor) and v is not UNKNOWN}
     if found and "Tensor" in found["wanted"] and "tuple of Tensors" not in found["wanted"]:
         key = next((k for k in wrong if k == found["name"]), None) or next(iter(wrong), None)
         if key is None:

@@ -8,6 +8,7 @@ import torch
 
 from tessera.explain.failure import Explanation, Failure
 from tessera.explain.operation import Operation
+from tessera.explain.reading import UNKNOWN
 from tessera.explain.values import described, shape
 
 _DIMS = {"hstack": 1, "vstack": 0, "dstack": 2, "column_stack": 1}
@@ -29,7 +30,7 @@ def join(failure: Failure, operation: Operation) -> Explanation | None:
         )
     names = _names(operation, len(given))
     said = [f"{name}: {described(value)}" for name, value in zip(names, given, strict=True)][:6]
-    strange = next((i for i, t in enumerate(given) if not isinstance(t, torch.Tensor)), None)
+    strange = next((i for i, t in enumerate(given) if not isinstance(t, torch.Tensor) and t is not UNKNOWN), None)
     if strange is not None:
         return Explanation(
             "Argument Error",
@@ -38,6 +39,8 @@ def join(failure: Failure, operation: Operation) -> Explanation | None:
             f"{names[strange]} is no tensor.",
             [f"torch.as_tensor({names[strange]})"],
         )
+    if any(t is UNKNOWN for t in given):
+        return None
     shapes = [t.shape for t in given]
     dim = operation.values.get("dim", _DIMS.get(operation.name, 0))
     if not isinstance(dim, int):
