@@ -1674,6 +1674,10 @@ def inductor_decompositions(more: Mapping[Any, Callable[..., Any]] | None = None
         table: dict[Any, Callable[..., Any]] = dict(select_decomp_table())
     aten = torch.ops.aten
     table[aten.bernoulli.default] = _bernoulli
+    table[aten._assert_async.default] = _assert_async
+    table[aten.binary_cross_entropy.default] = functools.partial(
+        _first_of, _refuse_improbable, table.get(aten.binary_cross_entropy.default)
+    )
     table[aten.index_put.default] = _index_put
     table[aten.native_dropout.default] = functools.partial(
         _native_dropout, table.get(aten.native_dropout.default, lambda *_: NotImplemented)
@@ -1747,8 +1751,28 @@ def _native_dropout(otherwise: Callable[..., Any], signal: torch.Tensor, p: floa
     return signal * 0.0, torch.zeros_like(signal, dtype=torch.bool)
 
 
+def _assert_async(condition: torch.Tensor) -> None:
+    """With the words of eager: Inductor loses an assertion that has none (2.13)."""
+    torch._assert_async(condition, "Expected Tensor with single nonzero value, but got zero")
+
+
+def _refuse_improbable(input: torch.Tensor, target: torch.Tensor, *_: Any) -> Any:
+    """What eager raises on a processor; Inductor's decomposition is NaN there, or of no meaning."""
+    if input.device.type == "cpu":
+        assert_probabilities(input, "all elements of input should be between 0 and 1")
+        assert_probabilities(target, "all elements of target should be between 0 and 1")
+    return NotImplemented
+
+
+def assert_probabilities(values: torch.Tensor, otherwise: str) -> None:
+    """Have a program raise RuntimeError where a value is not from 0 to 1; a GPU is not waited for."""
+    torch._assert_async(((values >= 0) & (values <= 1)).all(), otherwise)
+
+
 def _bernoulli(probability: torch.Tensor) -> torch.Tensor:
-    """Draws what eager draws, doubles for float64; Inductor's own decomposition draws float32."""
+    """Draws what eager draws, doubles for float64; Inductor's own decomposition draws float32 and refuses nothing."""
+    if probability.device.type == "cpu":
+        assert_probabilities(probability, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     precision = torch.float64 if probability.dtype == torch.float64 else torch.float32
     drawn = torch.rand(probability.shape, dtype=precision, device=probability.device)
     return (drawn < probability).to(probability.dtype)

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from tessera import torch_internals
+
 LN2 = math.log(2)
 
 
@@ -258,6 +260,7 @@ def kl_of_logarithms(log_q: Any, log_p: Any, reduction: str) -> Any:
 
 def bce_of_logits(x: Any, target: Any, weight: Any, reduction: str) -> Any:
     """The binary cross-entropy of sigmoid(x); its gradient does not cancel where that is nearly 1, as torch's does."""
+    torch_internals.assert_probabilities(target, "all elements of target should be between 0 and 1")
     each = -(target * functional.logsigmoid(x) + (1 - target) * functional.logsigmoid(-x))
     each = each if weight is None else each * weight
     return each if reduction == "none" else getattr(torch, reduction)(each)

@@ -216,7 +216,10 @@ def _as_the_file_says(path, answers) -> str:
     except Exception:  # noqa: BLE001 - it is stricter, or knows less
         return UNTOLD
     for answer, wanted in zip(answers, expected, strict=True):
-        assert np.allclose(answer.numpy(), wanted, rtol=1e-3, atol=1e-5, equal_nan=True), "not what the file computes"
+        # Infinity or NaN: weights made of other bytes are large, and then the order of a sum decides.
+        given, finite = answer.numpy(), np.isfinite(wanted)
+        assert np.allclose(given[finite], wanted[finite], rtol=1e-3, atol=1e-5), "not what the file computes"
+        assert not np.isfinite(given[~finite]).any(), "numbers where the file computes none"
     return OTHER
 
 
