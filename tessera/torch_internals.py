@@ -1352,13 +1352,16 @@ def python_lines(func: Any, frame: types.FrameType | None, outermost: types.Fram
 
 
 class NoValues(_python_dispatch.TorchDispatchMode):
-    """While a graph is traced: what Python asks of values that there are not is answered.
+    """While a graph is traced: what Python asks of values that there are not is answered, and no real tensor written to.
 
     Args:
         answer: what ``if tensor:`` is told. Every number is 1.
 
     Attributes:
         asked: whether a branch was.
+
+    Raises:
+        RuntimeError: a tensor with data, which a closure or a global holds, was about to be written to.
     """
 
     def __init__(self, *, answer: bool) -> None:
@@ -1366,6 +1369,8 @@ class NoValues(_python_dispatch.TorchDispatchMode):
         self._answer, self.asked = answer, False
 
     def __torch_dispatch__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(not is_fake(value) for value in tensors_in(written_arguments(func, args, kwargs or {}))):
+            raise RuntimeError(f"{func} would write to a tensor with data")
         if func is torch.ops.aten._local_scalar_dense.default:
             dtype = args[0].dtype
             if dtype is not torch.bool:
@@ -1374,6 +1379,7 @@ class NoValues(_python_dispatch.TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         self.asked = True
         return self._answer
+
 
 
 _IN_BACKWARD = f'  File "{torch.autograd.__file__}", line 1, in backward\n'

@@ -117,22 +117,43 @@ def _names(function: Any, inputs: tuple[Any, ...], keywords: Mapping[str, Any]) 
 
 
 def trace_captured(captured: fx.GraphModule, inputs: Sequence[Any]) -> Traced:
-    """The same for a graph that Dynamo captured, whose lines are kept."""
+    """The same for a graph that Dynamo captured, whose lines are kept. What it holds itself becomes inputs too."""
     sizes = [torch_internals.size_hint(value) for value in inputs]
     at = [i for i, value in enumerate(inputs) if isinstance(value, torch.Tensor)]
+    held = _held(captured)
 
     def forward(*flat: torch.Tensor) -> Any:
         given = list(sizes)
-        for i, value in zip(at, flat, strict=True):
+        for i, value in zip(at, flat[len(held) :], strict=True):
             given[i] = value
-        return torch_internals.tensors_in(fx.Interpreter(captured).run(*given))
+        run = _Holding(captured, dict(zip(held, flat, strict=False)))
+        return torch_internals.tensors_in(run.run(*given))
 
-    tensors = [inputs[i] for i in at]
-    graph_module = torch_internals.trace_as_written(forward, tensors)
+    graph_module = torch_internals.trace_as_written(forward, [*held.values(), *(inputs[i] for i in at)])
+    placeholders = graph_module.graph.find_nodes(op="placeholder")
     given: dict[fx.Node, Range] = {}
     names = [node.name for node in captured.graph.find_nodes(op="placeholder")]
-    for node, i in zip(graph_module.graph.find_nodes(op="placeholder"), at, strict=True):
+    for node, value in zip(placeholders, held.values(), strict=False):
+        given[node] = constant_range(value)
+    for node, i in zip(placeholders[len(held) :], at, strict=True):
         value = inputs[i]
         is_state = isinstance(value, (torch.nn.Parameter, torch.nn.Buffer)) or "_buffers_" in names[i]
         given[node] = constant_range(value) if is_state else unknown(value.dtype)
     return Traced(graph_module, given)
+
+
+class _Holding(fx.Interpreter):
+    """Runs a graph with other tensors in place of those that it holds: an optimizer's state is written to."""
+
+    def __init__(self, captured: fx.GraphModule, held: Mapping[str, torch.Tensor]) -> None:
+        super().__init__(captured)
+        self._instead = held
+
+    def fetch_attr(self, target: str) -> Any:
+        return self._instead[target] if target in self._instead else super().fetch_attr(target)
+
+
+def _held(captured: fx.GraphModule) -> dict[str, torch.Tensor]:
+    names = [str(node.target) for node in captured.graph.find_nodes(op="get_attr")]
+    values = {name: operator.attrgetter(name)(captured) for name in names}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}

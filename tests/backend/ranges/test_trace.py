@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+
 import pytest
 import torch
 
-from tessera.backend.ranges.trace import trace_forward
+from tessera.backend.ranges.trace import trace_captured, trace_forward
 from tessera.errors import SettingError
 from tessera.program.provenance import source_line
 from tests.backend.ranges.asking import X, returned
@@ -34,6 +36,38 @@ def test_nothing_is_computed_and_nothing_changes():
     before = {name: value.clone() for name, value in net.state_dict().items()}
     trace_forward(net, (X,), {}, {})
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_what_a_closure_holds_is_not_written_to():
+    calls, seen = torch.zeros(()), torch.zeros(3)
+
+    def f(x):
+        calls.add_(1)
+        return x * calls
+
+    def g(x):
+        seen.add_(1)
+        return x + seen
+
+    for function in (f, g):
+        with pytest.raises(RuntimeError, match="tensor with data"):
+            trace_forward(function, (X,), {}, {})
+    assert calls == 0
+    assert not seen.any()
+
+
+def test_what_a_captured_graph_holds_is_not_written_to():
+    held = torch.nn.Module()
+    held.step, held.two = torch.zeros(()), torch.tensor(2.0)
+    graph = torch.fx.Graph()
+    x, step, two = graph.placeholder("x"), graph.get_attr("step"), graph.get_attr("two")
+    counted = graph.call_function(operator.iadd, (step, 1))
+    graph.output((graph.call_function(operator.add, (graph.call_function(operator.truediv, (x, two)), counted)),))
+    traced = trace_captured(torch.fx.GraphModule(held, graph), [X])
+    assert held.step == 0
+    known = list(traced.given.values())
+    assert 2.0 in [one.exact for one in known]
+    assert known[-1].exact is None
 
 
 def test_each_operation_knows_its_line():
