@@ -14,7 +14,7 @@ import random
 import types
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -23,11 +23,12 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.compared_elements import seeks_among_others
 from tessera.backend.exception_texts import takes_text_of_exception
+from tessera.backend.formats import formats, formats_symbols
 from tessera.backend.identity_tests import begin, identity_tests, names_stored
 from tessera.backend.named_values import named_values
 from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
-from tessera.backend.searches import lines_of_search, searches_symbols
+from tessera.backend.searches import lines_of_search, searches, searches_symbols
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
 from tessera.backend.unsafe_graphs import overlaps_itself, written_nodes
 from tessera.program.provenance import frames_of_trace, line_of_trace
@@ -49,6 +50,7 @@ BOUNDED_DEQUE = "Dynamo forgets how long a collections.deque may become"
 UNCLOSED = "Dynamo does not close the generator {} where it is left before its end"
 NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
 FORMATTED = "Dynamo loses the format of a number in format()"
+NOT_FORMATTED = "Dynamo takes a number that changes from call to call for its own text in an f-string"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
 COMPARED = "Dynamo makes a tensor of whether, where or how often a tensor is in a list"
 NEVER_EQUAL = "Dynamo finds no constant that equals a tensor in a list, or an object with an __eq__ of its own"
@@ -69,6 +71,12 @@ def why_mistraced(graph_module: fx.GraphModule) -> str:
     return next(itertools.chain(_reasons(traced, functions_of(traced)), _in_graph(graph_module, traced)), "")
 
 
+def why_wrong_of_symbols(codes: Iterable[types.CodeType]) -> str:
+    """The reason to run functions as plain Python wherever one of their numbers is a symbol, or an empty string."""
+    known = list(codes)
+    return SOUGHT if searches(known) else NOT_FORMATTED if formats(known) else ""
+
+
 def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator[str]:
     yield from _of_closures(found)
     if "__torch_function__" in traced.frame.co_name:
@@ -77,8 +85,11 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
         yield LEAVING_GENERATOR
     if traced.numbers:
         yield NUMPY_NUMBER
-    if searches_symbols(traced.codes, torch_internals.symbols()):
+    symbols = torch_internals.symbols()
+    if searches_symbols(traced.codes, symbols):
         yield SOUGHT
+    if formats_symbols(traced.codes, symbols):
+        yield NOT_FORMATTED
     for code in traced.codes:
         if torch_internals.uses_result_of_yield_from(code):
             yield YIELD_FROM.format(code.co_qualname)

@@ -22,8 +22,7 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.identity_tests import names_asked_about
-from tessera.backend.mistraced import SOUGHT
-from tessera.backend.searches import searches
+from tessera.backend.mistraced import why_wrong_of_symbols
 from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
@@ -159,7 +158,7 @@ class Dispatch:
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         self._unfit = ""  # why nothing is captured
         self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
-        self._largest, self._seeks, self._has_graph = LARGEST, False, False
+        self._largest, self._wrong_of_symbols, self._has_graph = LARGEST, "", False
 
     def __call__(self, *args: Any) -> Any:
         if self.misses and not (self._watch.holds() and self._names.holds()):
@@ -182,7 +181,7 @@ class Dispatch:
             raise RunsEagerly(self._unfit)
         refuse_noting_arguments(args[self._data :])
         self._asks = names_asked_about(function.__code__ for function in called)
-        self._seeks, self._has_graph = searches(function.__code__ for function in called), False
+        self._wrong_of_symbols, self._has_graph = why_wrong_of_symbols(f.__code__ for f in called), False
         looking = codes_to_leave_alone(called)
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
@@ -274,8 +273,9 @@ class Dispatch:
         """Which guards a capture needs; they are put down in words too, for ``captures``."""
         self._guarded = True
         self._names.see_guards(guards)
-        if self._seeks and not self._has_graph and any(map(_is_symbol, guards)):  # else the graph was looked at
-            self._leave_alone(SOUGHT)
+        looked_at = self._has_graph
+        if self._wrong_of_symbols and not looked_at and any(map(_is_symbol, guards)):
+            self._leave_alone(self._wrong_of_symbols)
         needed = self._watch.needed(guards)
         names = self._function.__globals__
         self._floats = FloatWatch(guards, names, self._largest)
