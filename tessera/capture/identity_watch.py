@@ -42,7 +42,8 @@ class IdentityWatch(FloatWatch):
         of_layers = re.compile("|".join(rf"{re.escape(name)}[.\[]" for name in layers) or "(?!)")
         groups: dict[tuple[type, Hashable], dict[str, tuple[Getter, Any]]] = {}
         for guard in guards:
-            if guard.has_value and (key := _key(guard.value)) is not None and not of_layers.match(guard.name):
+            own = isinstance(guard.value, torch.nn.Parameter) or not of_layers.match(guard.name)
+            if own and guard.has_value and (key := _key(guard.value)) is not None:
                 with contextlib.suppress(CannotFollow):
                     get = getter(parsed(guard.name), Globals(names, {}))
                     groups.setdefault(key, {})[guard.name] = get, guard.value
@@ -88,9 +89,9 @@ def _key(value: object) -> tuple[type, Hashable] | None:
             return kind, value
         case tuple() | list() | dict() | set() if kind in (tuple, list, dict, set) and value != ():
             return kind, len(value)
-        case type() | enum.Enum() | torch.Tensor():
-            return None  # guarded, or there is one of each
-        case _ if isinstance(value, torch.nn.Module) or not (_is_torchs(kind) or kind.__module__ == "builtins"):
+        case type() | enum.Enum():
+            return None  # there is one of each
+        case _ if _is_followed(value):
             return kind, None
     return None
 
@@ -103,6 +104,13 @@ def _pattern(values: Sequence[object]) -> list[int]:
     """For each value, the place of the first that is the same object."""
     first: dict[int, int] = {}
     return [first.setdefault(id(value), place) for place, value in enumerate(values)]
+
+
+def _is_followed(value: object) -> bool:
+    """Whether it is a layer, a weight, or of a class of the user's; other tensors are guarded."""
+    if isinstance(value, torch.nn.Module | torch.nn.Parameter):
+        return True
+    return not (isinstance(value, torch.Tensor) or _is_torchs(type(value)) or type(value).__module__ == "builtins")
 
 
 def _is_torchs(kind: type) -> bool:

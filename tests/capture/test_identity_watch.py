@@ -40,6 +40,22 @@ def test_layers_and_objects_of_a_users_own():
     assert compiled(x).item() == 3
 
 
+def test_weights_that_are_tied_and_untied():
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+
+        def forward(self, x):
+            return x * (2 if self.one.weight is self.other.weight else 3)
+
+    module = Tied()
+    compiled, x, own = tessera.compile(module), torch.ones(1), module.other.weight
+    for weight, expected in ((own, 3), (module.one.weight, 2), (own, 3), (module.one.weight, 2)):
+        module.other.weight = weight
+        assert compiled(x).item() == expected
+
+
 def test_of_many_layers_those_that_are_named():
     class Stack(torch.nn.Module):
         def __init__(self):
