@@ -947,6 +947,23 @@ def is_compiled_backward(node: object) -> bool:
     return type(node).__name__ == "CompiledFunctionBackward"
 
 
+def wrap_compiled_backward(node: Any, run: Callable[[Callable[[], Any], Any, Sequence[Any]], Any]) -> None:
+    """Have ``run`` called in place of the backward that AOTAutograd compiled, for every call of its graph.
+
+    ``run`` gets what calls that backward, the node, and the gradients that came in, where what is computed is recorded.
+    Only the class that AOTAutograd made for this one graph is changed. A hook would have to be put on every node.
+    """
+    kind = type(node)._forward_cls
+    compiled = kind.backward
+
+    def backward(node: Any, *given: Any) -> Any:
+        grads = given[0] if getattr(kind, "boxed_grads_call", False) else given  # from torch 2.13 a list, to be emptied
+        known = tuple(grads) if torch.is_grad_enabled() else ()
+        return run(lambda: compiled(node, *given), node, known)
+
+    kind.backward = staticmethod(backward)
+
+
 def keeps_graph() -> bool:
     """Whether the backward that runs leaves its graph for another (``retain_graph=True``); nothing public tells."""
     return bool(torch._C._autograd._get_current_graph_task_keep_graph())
@@ -1352,7 +1369,7 @@ def python_lines(func: Any, frame: types.FrameType | None, outermost: types.Fram
 
 
 class NoValues(_python_dispatch.TorchDispatchMode):
-    """While a graph is traced: what Python asks of values that there are not is answered, and no real tensor written to.
+    """While a graph is traced: what Python asks of values that there are not is answered, and real tensors stay as is.
 
     Args:
         answer: what ``if tensor:`` is told. Every number is 1.
@@ -1379,7 +1396,6 @@ class NoValues(_python_dispatch.TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         self.asked = True
         return self._answer
-
 
 
 _IN_BACKWARD = f'  File "{torch.autograd.__file__}", line 1, in backward\n'

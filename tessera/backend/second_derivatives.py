@@ -6,13 +6,14 @@
     x -> compiled forward -> y            x -> compiled forward -> y
     dx <- compiled backward <- dy    =>   dx <- autograd <- the graph, run once more as PyTorch runs it <- dy, x
 
-The first derivative is computed again, with its own, only where autograd records what a backward computes. A call that
-may lead there costs some microseconds more, so it is one with an argument, beside parameters, that a gradient is wanted
-of and that is nobody's result. An ordinary batch has none.
+The first derivative is computed again, with its own, only where autograd records what a backward computes. What it is
+computed from is kept by the node of the backward until it frees its graph; a hook there would cost every call more.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ def twice_differentiable(
         return compiled
     layout: _Layout | None = None
     seen = False
+    names = [node.name for node in graph_module.graph.find_nodes(op="placeholder")]
+    state = frozenset(place for place, name in enumerate(names) if "_buffers_" in name)
 
     def call(*values: Any) -> Any:
         nonlocal layout, seen
@@ -51,12 +54,9 @@ def twice_differentiable(
                 return results
             seen = True
             if before == _versions(values) and not torch_internals.is_under_any_autocast():
-                layout = _Layout.of(plain, values, results)
-        if layout is None or not any(values[place].is_leaf for place in layout.asked_for):
-            return results
-        if (node := results[layout.first].grad_fn) is not None:
-            # A hook for what comes out would have autograd copy all gradients that it adds to weights.
-            node.register_prehook(_Again(layout, values, node))
+                layout = _Layout.of(plain, values, results, state)
+        if layout is not None and (node := results[layout.first].grad_fn) is not None:
+            node.tessera_given = layout.kept(values)
         return results
 
     return call
@@ -68,33 +68,63 @@ class _Layout:
 
     Attributes:
         plain: the graph as PyTorch runs it.
-        parameters: the places of the parameters among its arguments.
-        others: the places of other tensors there.
-        asked_for: the places of those of them that are to have a gradient.
+        tensors: takes the tensors from the arguments.
+        fixed: the places there of tensors without a gradient, beside the state of modules.
+        asked_for: the places of those, beside parameters, that are to have a gradient.
         first: the place of the first result that the compiled backward is behind.
         behind: for each input of that backward, the place of the result that it is the gradient of.
     """
 
     plain: Callable[..., Any]
-    parameters: list[int]
-    others: list[int]
+    tensors: Callable[[Sequence[Any]], tuple[Any, ...]]
+    fixed: list[int]
     asked_for: list[int]
     first: int
     behind: dict[int, int]
 
     @classmethod
-    def of(cls, plain: Callable[..., Any], values: Sequence[Any], results: Sequence[Any]) -> _Layout | None:
-        """That of a call; None where no compiled backward is behind it."""
+    def of(
+        cls, plain: Callable[..., Any], values: Sequence[Any], results: Sequence[Any], state: frozenset[int]
+    ) -> _Layout | None:
+        """That of a call; None where no compiled backward is behind it. From now on that backward asks ``_again``."""
         tensors = [place for place, value in enumerate(values) if isinstance(value, torch.Tensor)]
-        parameters = [place for place in tensors if isinstance(values[place], torch.nn.Parameter)]
         nodes = {place: value.grad_fn for place, value in enumerate(results) if isinstance(value, torch.Tensor)}
         own = [place for place, node in nodes.items() if torch_internals.is_compiled_backward(node)]
         if not own:
             return None
         behind = {results[place].output_nr: place for place in own if nodes[place] is nodes[own[0]]}
-        others = [place for place in tensors if place not in parameters]
+        others = [place for place in tensors if not isinstance(values[place], torch.nn.Parameter)]
         asked_for = [place for place in others if values[place].requires_grad]
-        return cls(plain, parameters, others, asked_for, own[0], behind)
+        fixed = [place for place in others if place not in asked_for and place not in state]
+        take: Any = tuple  # quicker, and numbers are rare
+        if len(tensors) < len(values):
+            take = operator.itemgetter(*tensors, tensors[0])  # of one place it would not make a tuple
+        layout = cls(plain, take, fixed, asked_for, own[0], behind)
+        torch_internals.wrap_compiled_backward(nodes[own[0]], functools.partial(_backward, layout))
+        return layout
+
+    def kept(self, values: Sequence[Any]) -> tuple[list[Any], list[int]]:
+        """The arguments of a call, in a form that does not lead to its backward, and how often each was written to."""
+        kept = list(values)
+        for place in self.fixed:  # it may be written to later, and have a gradient then
+            kept[place] = kept[place].detach()
+        for place in self.asked_for:
+            if not kept[place].is_leaf:
+                kept[place] = weakref.ref(kept[place])
+        return kept, _written(self.tensors(values))
+
+    def as_given(self, kept: list[Any], versions: list[int]) -> list[Any]:
+        """The arguments again; none where one of them is gone, or was written to."""
+        values = [value() if isinstance(value, weakref.ref) else value for value in kept]
+        given = self.tensors(values)
+        if any(value is None for value in given) or _written(given) != versions:
+            return []
+        return values
+
+
+def _written(tensors: Sequence[Any]) -> list[int]:
+    """How often each was written to."""
+    return [tensor._version for tensor in tensors]  # noqa: SLF001 - torch's count has no other name
 
 
 def _can_run_again(graph_module: fx.GraphModule) -> bool:
@@ -107,104 +137,58 @@ def _can_run_again(graph_module: fx.GraphModule) -> bool:
 def _versions(values: Sequence[Any]) -> list[int] | None:
     """None where not all tensors count what is written to them."""
     given = [value for value in values if isinstance(value, torch.Tensor)]
-    return None if any(t.is_inference() for t in given) else [t._version for t in given]  # noqa: SLF001 - torch's count has no other name
+    return None if any(t.is_inference() for t in given) else _written(given)
 
 
-class _Again:
-    """A hook of a compiled backward: its results, from the graph itself where they are to be differentiated."""
+def _backward(layout: _Layout, compiled: Callable[..., Any], node: Any, given: Sequence[Any]) -> Any:
+    """What the node of a compiled backward runs: its results, from the graph where they are to be differentiated."""
+    kept = getattr(node, "tessera_given", None)
+    if not torch.is_grad_enabled():
+        if kept is not None and not torch_internals.keeps_graph():
+            node.tessera_given = None
+        return compiled()
+    slopes = compiled()  # says what is wrong with a graph that was freed
+    values = layout.as_given(*kept) if kept is not None else []
+    return (_again(layout, node, values, slopes, given) if values else None) or slopes
 
-    __slots__ = ("_layout", "_node", "_others", "_values", "_versions")
 
-    def __init__(self, layout: _Layout, values: Sequence[Any], node: Any) -> None:
-        self._layout, self._node = layout, weakref.ref(node)
-        self._others = [_Kept(values[place]) for place in layout.others]
-        # What a backward holds must not lead to the backward itself: of other tensors than parameters nothing is kept.
-        self._values = list(values)
-        for place in layout.others:
-            self._values[place] = None
-        self._versions = [values[place]._version for place in layout.parameters]  # noqa: SLF001 - as above
+def _again(
+    layout: _Layout, node: Any, values: list[Any], slopes: Sequence[Any], given: Sequence[Any]
+) -> Sequence[Any] | None:
+    known = [i for i, slope in enumerate(given) if slope is not None and (i in layout.behind or not _is_nothing(slope))]
+    sources = {
+        torch_internals.gradient_edge(value): value
+        for value in values
+        if isinstance(value, torch.Tensor) and value.requires_grad
+    }
+    edges = [edge for edge in node.next_functions if edge[0] is not None]
+    if not (sources.keys() >= set(edges) and layout.behind.keys() >= set(known)):
+        return None
+    before = get_state()
+    results = layout.plain(*values)
+    if not _same(before, get_state()):  # it draws random numbers, which are others now
+        set_state(before)
+        return None
+    different = list(dict.fromkeys(edges))
+    found = torch.autograd.grad(
+        [results[layout.behind[i]] for i in known],
+        [sources[edge] for edge in different],
+        [given[i] for i in known],
+        create_graph=True,
+        allow_unused=True,
+    )
+    by_edge = dict(zip(different, found, strict=True))  # what was given twice gets all of it in its first place
+    ordered = iter(edges)
+    asked = [next(ordered) if needs else None for needs in node.needs_input_grad]
+    pairs = zip(slopes, asked, strict=True)
+    return tuple(None if slope is None else by_edge.pop(edge, None) for slope, edge in pairs)
 
-    def __call__(self, _: Sequence[Any]) -> None:
-        """Before the backward."""
-        if not torch.is_grad_enabled():
-            if not torch_internals.keeps_graph():
-                self._values, self._others = [], []
-        elif (node := self._node()) is not None and (values := self._as_given()):
-            handles: list[Any] = []
 
-            def after(slopes: Sequence[Any], given: Sequence[Any]) -> Sequence[Any] | None:
-                handles.pop().remove()
-                return self._again(node, values, slopes, given)
-
-            handles.append(node.register_hook(after))
-
-    def _again(self, node: Any, values: list[Any], slopes: Sequence[Any], given: Sequence[Any]) -> Sequence[Any] | None:
-        layout, known = self._layout, [i for i, slope in enumerate(given) if slope is not None]
-        sources = {
-            torch_internals.gradient_edge(value): value
-            for value in values
-            if isinstance(value, torch.Tensor) and value.requires_grad
-        }
-        edges = list(dict.fromkeys(edge for edge in node.next_functions if edge[0] is not None))
-        if not (sources.keys() >= set(edges) and layout.behind.keys() >= set(known)):
-            return None
-        before = get_state()
-        results = layout.plain(*values)
-        if not _same(before, get_state()):  # it draws random numbers, which are others now
-            set_state(before)
-            return None
-        found = torch.autograd.grad(
-            [results[layout.behind[i]] for i in known],
-            [sources[edge] for edge in edges],
-            [given[i] for i in known],
-            create_graph=True,
-            allow_unused=True,
-        )
-        by_edge = dict(zip(edges, found, strict=True))  # what was given twice gets all of it in its first place
-        pairs = zip(slopes, node.next_functions, strict=True)
-        return tuple(None if slope is None else by_edge.pop(edge, None) for slope, edge in pairs)
-
-    def _as_given(self) -> list[Any]:
-        """The arguments; none where one of them is gone, or was written to."""
-        values, layout = self._values, self._layout
-        if not values:  # a backward that freed the graph came before
-            return []
-        now = [values[place]._version for place in layout.parameters]  # noqa: SLF001 - as above
-        others = [kept() for kept in self._others]
-        if now != self._versions or any(other is _GONE for other in others):
-            return []
-        as_given = list(values)
-        for place, other in zip(layout.others, others, strict=True):
-            as_given[place] = other
-        return as_given
+def _is_nothing(slope: torch.Tensor) -> bool:
+    """Whether no gradient came in: autograd makes zeros of that."""
+    return not (slope.requires_grad or slope.any())
 
 
 def _same(before: Any, now: Any) -> bool:
     both = zip(torch_internals.tensors_in(before), torch_internals.tensors_in(now), strict=True)
     return all(torch.equal(one, other) for one, other in both)
-
-
-class _Kept:
-    """A tensor that was given; one that has a gradient and is not a leaf only for as long as others keep it."""
-
-    __slots__ = ("_reference", "_source", "_tensor", "_version")
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self._version, self._source = tensor._version, tensor.grad_fn  # noqa: SLF001 - as above
-        self._tensor: torch.Tensor | None = None
-        if not tensor.requires_grad:  # it may be written to later, and have a gradient then
-            self._tensor = tensor.detach()
-        elif self._source is None:
-            self._tensor = tensor
-        else:
-            self._reference = weakref.ref(tensor)
-
-    def __call__(self) -> Any:
-        """The tensor, or a sign that it is gone or was written to."""
-        tensor = self._reference() if self._tensor is None else self._tensor
-        if tensor is None or tensor.grad_fn is not self._source:
-            return _GONE
-        return tensor if tensor._version == self._version else _GONE  # noqa: SLF001 - as above
-
-
-_GONE = object()

@@ -35,12 +35,31 @@ def test_a_gradient_penalty():
     assert compiled.report.rung == "one graph"
 
 
-def test_a_call_without_a_leaf_to_derive_by_pays_nothing_and_says_so():
-    compiled, x = tessera.compile(_net()), torch.ones(2, 3, requires_grad=True)
-    between = x * 2
-    (slope,) = torch.autograd.grad(compiled(between).sum(), between, create_graph=True)
-    with pytest.raises(RuntimeError, match="double backward"):
-        slope.sum().backward()
+def test_what_is_no_leaf():
+    net = _net()
+    compiled, found = tessera.compile(net), []
+    for called in (net, compiled, compiled):
+        net.zero_grad()
+        x = torch.ones(2, 3, requires_grad=True)
+        (slope,) = torch.autograd.grad(called(x * 2).sum(), x, create_graph=True)
+        slope.pow(2).sum().backward()
+        found.append([p.grad for p in (*net.parameters(), x)])
+    torch.testing.assert_close(found[1:], [found[0]] * 2)
+
+
+def test_a_product_with_the_hessian_of_the_weights():
+    net = _net()
+    compiled, found = tessera.compile(net), []
+    for called in (net, compiled, compiled):
+        slopes = torch.autograd.grad(called(torch.ones(2, 3)).square().sum(), [*net.parameters()], create_graph=True)
+        found.append(torch.autograd.grad(sum(s.square().sum() for s in slopes), [*net.parameters()]))
+    torch.testing.assert_close(found[1:], [found[0]] * 2)
+
+
+def test_a_batch_that_nobody_holds_is_kept_until_the_backward():
+    compiled, weight = tessera.compile(lambda x, w: (x * w).exp()), torch.nn.Parameter(torch.ones(3))
+    (slope,) = torch.autograd.grad(compiled(torch.full((3,), 2.0), weight).sum(), weight, create_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(slope.sum(), weight)[0], 4 * torch.full((3,), 2.0).exp())
 
 
 def _several(x, y):

@@ -65,7 +65,6 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
-    "accumulates_gradients": "compiled code has second derivatives outside of it by leaves alone: an error says so",
     "array_protocol": "torch warns of torch.tensor(array) when it is captured",
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
