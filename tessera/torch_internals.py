@@ -323,6 +323,16 @@ def symbols() -> Symbols:
 _ARGUMENT = re.compile(r"L\['(\w+'\]|(args|inputs|targets)'\]\[\d+\]|(kwargs|named)'\]\['\w+'\])")
 
 
+def numpy_numbers() -> frozenset[str]:
+    """The inputs of a graph that Dynamo made arrays of numbers of NumPy's for; only while it is handed to a backend."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables.tensor import NumpyNdarrayVariable
+
+    met = [one.unwrap() for one in InstructionTranslator.current_tx().output.variable_tracker_cache.values()]
+    nodes = [one.proxy.node for one in met if isinstance(one, NumpyNdarrayVariable)]
+    return frozenset(node.name for node in nodes if node.meta["example_value"].dim() == 0)
+
+
 def _holds_numpy_number(variables: Any) -> bool:
     """Whether an array without dimensions is among ``variables``, which is what Dynamo makes of a NumPy number."""
     from torch._dynamo.variables.base import VariableTracker

@@ -26,6 +26,7 @@ from tessera.backend.exception_texts import takes_text_of_exception
 from tessera.backend.formats import formats, formats_symbols
 from tessera.backend.identity_tests import begin, identity_tests, names_stored
 from tessera.backend.named_values import named_values
+from tessera.backend.numpy_numbers import promotes_otherwise
 from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
 from tessera.backend.searches import lines_of_search, searches, searches_symbols
@@ -49,6 +50,7 @@ NUMPY_WRITES = "Dynamo counts a write to a NumPy array as one to its tensor"
 BOUNDED_DEQUE = "Dynamo forgets how long a collections.deque may become"
 UNCLOSED = "Dynamo does not close the generator {} where it is left before its end"
 NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
+NUMPY_PROMOTES = "Dynamo takes a NumPy number for an array, which decides the dtype of what is computed"
 FORMATTED = "Dynamo loses the format of a number in format()"
 NOT_FORMATTED = "Dynamo takes a number that changes from call to call for its own text in an f-string"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
@@ -174,8 +176,11 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
             yield COMPARED
     if seeks_among_others(graph_module, traced):
         yield NEVER_EQUAL
+    numbers = torch_internals.numpy_numbers()
     for node in graph_module.graph.nodes:
         yield from _of_node(node, traced)
+        if promotes_otherwise(node, numbers):
+            yield NUMPY_PROMOTES
 
 
 def _of_node(node: fx.Node, traced: torch_internals.Traced) -> Iterator[str]:
