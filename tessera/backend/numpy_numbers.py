@@ -1,6 +1,6 @@
 """What PyTorch makes of a number of NumPy's next to a tensor: the tensor decides the dtype, as beside a Python number.
 
-x.int() * np.float64(2.5)    is float32, for a ``float`` does not widen; Dynamo has an array in its place: float64
+``x.int() * np.float64(2.5)`` is float32, as with any ``float``. Dynamo has an array in its place, and makes it float64.
 """
 
 from __future__ import annotations

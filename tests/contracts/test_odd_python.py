@@ -58,6 +58,10 @@ from tests.contracts.odd import (
     tensors_edges,  # noqa: F401
     tensors_kinds,  # noqa: F401
     tools,  # noqa: F401
+    training_control,  # noqa: F401
+    training_layers,  # noqa: F401
+    training_scripts,  # noqa: F401
+    training_state,  # noqa: F401
     users_classes,  # noqa: F401
     values_and_effects,  # noqa: F401
 )
@@ -66,9 +70,11 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
     "array_protocol": "torch warns of torch.tensor(array) when it is captured",
+    "callbacks_held_weakly": "what a method of it was captured of lives for longer in a WeakValueDictionary",
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
     "empty_and_scalar": "a tensor without elements has other strides",
+    "gradients_scaled_by_hooks": "a compiled backward gives all gradients at once: hooks of weights have another order",
     "grad_mode_left_off": "a loss without a graph is refused by Tessera's error in place of autograd's",
     "grad_of_norm_at_zero": "stabilise gives the gradient of sqrt under a where, which is NaN in eager",
     "inference_mode_outside": "as grad_mode_left_off",
