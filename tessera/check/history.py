@@ -220,8 +220,13 @@ class History(TorchFunctionMode):
         return None
 
     def spreads(self, call: Call) -> bool:
-        """Whether the result of a call has a size twice that neither of the tensors it was made of has twice."""
+        """Whether the result of a call has a size twice that neither of the tensors it was made of has twice.
+
+        Where each has a 1 in the place where the other has none, ``a[:, None] - a[None]``, it is meant so.
+        """
         if len(call.tensors) < 2 or call.name not in _ELEMENTWISE or not isinstance(call.result, torch.Tensor):
+            return False
+        if len({tensor.dim() for tensor in call.tensors}) == 1:
             return False
         made = call.result
         twice = [s for n, s in enumerate(made.shape) if any(self._world.same(s, t) for t in made.shape[:n])]

@@ -21,7 +21,7 @@ from tessera.check.budget import Budget
 from tessera.check.call import Call
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
-from tessera.check.rewrites import lays_out
+from tessera.check.rewrites import lays_out, reduces_one
 from tessera.check.run import Outcome, Plan
 from tessera.check.visited import Place, visited
 from tessera.errors import SourceLine
@@ -162,8 +162,13 @@ def _spreads(outcome: Outcome) -> int:
 
 
 def _pointless(outcome: Outcome) -> int:
-    """How many lines lay two tensors out for each other and both alike: ``a[:, None] < b[:, None]`` needs no None."""
-    return len({call.where for call in outcome.history.calls if _is_pointless(call, outcome)})
+    """How many lines do what does nothing.
+
+    They lay two tensors out for each other and both alike, ``a[:, None] < b[:, None]`` needs no None; or they sum over
+    what is one.
+    """
+    some = (call for call in outcome.history.calls if _is_pointless(call, outcome) or reduces_one(call))
+    return len({call.where for call in some})
 
 
 def _is_pointless(call: Call, outcome: Outcome) -> bool:

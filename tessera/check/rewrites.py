@@ -341,6 +341,14 @@ def lays_out(call: Call) -> bool:
     return call.name in _SHAPES and any(type(size) is int and size == 1 for size in shape)
 
 
+def reduces_one(call: Call) -> bool:
+    """Whether a call sums, or the like, over dimensions of size 1 alone."""
+    given = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+    axes = [given] if type(given) is int else list(given) if isinstance(given, (tuple, list)) else []
+    shape = call.tensors[0].shape if call.tensors and call.name in _REDUCTIONS else ()
+    return bool(axes and shape) and all(type(shape[axis]) is int and shape[axis] == 1 for axis in axes)
+
+
 def _lays_against(call: Call) -> bool:
     """Whether each of two tensors has a dimension of size 1 where the other has none: ``a[:, None] & b[None, :]``."""
     if len(call.tensors) != 2 or call.name not in _BROADCASTS:

@@ -101,7 +101,12 @@ def is_number(node: ast.expr, names: Mapping[str, Any]) -> bool:
     if isinstance(node, (ast.Name, ast.Attribute)):
         known, value = stands_for(node, names)
         return type(value) is int or not known
-    return isinstance(node, ast.Subscript)
+    return isinstance(node, ast.Subscript) and not isinstance(stands_for(node.value, names)[1], torch.Tensor)
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether it is text, with or without expressions in it."""
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def is_torchs(function: ast.expr) -> bool:

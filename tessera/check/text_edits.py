@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from tessera.check.elsewhere import as_elsewhere
+from tessera.check.order_edits import SWAPPED, order_edits
 from tessera.check.pattern_edits import pattern_edits
 from tessera.check.rewrites import LAST, TAKEN, turns
 from tessera.check.statement_edits import statement_edits
@@ -26,7 +27,6 @@ from tessera.check.text_edit import (
     attributes,
     edited,
     is_number,
-    is_torchs,
     loaded,
     makes_layer,
     parsed,
@@ -40,7 +40,6 @@ USUAL = (
 )
 OFF_BY_ONE = 0.1  # more, of a large number: nobody takes 250 for 249
 NAME, SIGN = 1.1, 1.1
-SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # of a function of the user's; of torch's
 SLICED = 1.2
 LEFT_OUT = 1.2  # `.T`; an item of a list is a little more
 TENSOR = 0.6  # more, for another tensor's name: one that fits the rest always does
@@ -59,7 +58,6 @@ UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less
 ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
 _MOST_NAMES = 6
 _LARGE = 32
-_MAKE_NUMBERS = {"zeros", "ones", "empty", "randn", "rand", "full"}
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
     *("Path", "eval", "exec", "input", "io", "json", "logging", "open", "os", "pathlib", "pickle", "print", "requests"),
@@ -107,6 +105,7 @@ def text_edits(
     for call, new, oftener in as_elsewhere(calls):
         yield edited(AS_ELSEWHERE - 0.15 * oftener, call, new)
     yield from statement_edits(own, names, sizes)
+    yield from order_edits(own, names)
     for node in own:
         if not isinstance(node, ast.expr):
             continue
@@ -193,7 +192,6 @@ def _of_expression(
 ) -> Iterator[TextEdit]:
     match node:
         case ast.Call():
-            yield from _of_call(node)
             yield from _of_squares(node, names)
             yield from _of_receiver(node, names)
             yield from _of_factors(node)
@@ -228,19 +226,6 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 def _nodes(value: Any) -> list[ast.AST]:
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, ast.AST)]
-
-
-def _of_call(node: ast.Call) -> Iterator[TextEdit]:
-    args = node.args
-    if any(isinstance(arg, ast.Starred) or _is_text(arg) for arg in args):
-        return
-    for one, other in itertools.combinations(range(len(args)), 2):
-        if ast.dump(args[one]) == ast.dump(args[other]) or isinstance(node.func, ast.Lambda):
-            continue
-        swapped = list(args)
-        swapped[one], swapped[other] = swapped[other], swapped[one]
-        cost = SWAPPED_SIZES if is_torchs(node.func) and not _makes_numbers(node.func) else SWAPPED
-        yield edited(cost + 0.05 * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
 
 
 def _of_receiver(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
@@ -280,15 +265,6 @@ def _asks_for_a_shape(node: ast.Call) -> bool:
     """Whether it is ``torch.zeros_like(x)`` or the like: of ``x`` nothing is used but how it looks."""
     name = ast.unparse(node.func).rpartition(".")[2]
     return name.endswith(("_like", "_as")) and bool(node.args) and isinstance(node.args[0], ast.Name)
-
-
-def _makes_numbers(function: ast.expr) -> bool:
-    """Whether it is ``torch.zeros`` or the like: a weight with its sizes the other way round is as usual a slip."""
-    return ast.unparse(function).removeprefix("torch.") in _MAKE_NUMBERS
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
