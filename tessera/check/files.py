@@ -59,15 +59,15 @@ def _is_file(module: ModuleType, file: Path) -> bool:
 
 def _not_imported(file: Path, error: Exception) -> Finding:
     """A finding at the line of the file that raised."""
-    if isinstance(error, AnnotationError) and error.where is not None:
-        where = source_line_at(error.where.file, error.where.line)
-        return Finding(
-            "annotation", "error", file.stem, where, f"{error.received} {error.expected}", fixes=(error.fix,)
-        )
     if isinstance(error, SyntaxError) and error.filename:
         where = SourceLine(error.filename, error.lineno or 1, (error.text or "").strip())
     else:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if Path(frame.filename).resolve() == file]
         where = source_line_at(str(file), own[-1].lineno or 1) if own else SourceLine(str(file), 1)
-    return Finding("import", "error", file.stem, where, f"{type(error).__name__}: {error}.")
+    if isinstance(error, AnnotationError):
+        where = source_line_at(error.where.file, error.where.line) if error.where is not None else where
+        return Finding(
+            "annotation", "error", file.stem, where, f"{error.received} {error.expected}", fixes=(error.fix,)
+        )
+    return Finding("import", "error", file.stem, where, f"{type(error).__name__}: {str(error).rstrip('.')}.")

@@ -119,8 +119,8 @@ def _annotation(finding: Finding) -> str:
         file = str(Path(file).relative_to(Path.cwd()))
     fixes = "".join(f"\n{n}. {fix}" for n, fix in enumerate(finding.fixes, 1))
     message = _escaped(f"{finding.message}{fixes}")
-    title = _escaped(finding.headline).replace(",", "%2C").replace(":", "%3A")
-    return f"::{finding.severity} file={_escaped(file)},line={finding.line},title={title}::{message}"
+    title, file = (_escaped(text).replace(",", "%2C").replace(":", "%3A") for text in (finding.headline, file))
+    return f"::{finding.severity} file={file},line={finding.line},title={title}::{message}"
 
 
 def _escaped(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import collections.abc
 import dataclasses
+import difflib
 import inspect
 import types
 import typing
@@ -196,9 +197,19 @@ def _hints(source: Any, names_around: Mapping[str, Any]) -> dict[str, Any]:
             hints[name] = eval(text, {}, known)  # noqa: S307 - as typing.get_type_hints does
         except AnnotationError:
             raise
+        except AttributeError as error:
+            if isinstance(error.obj, types.ModuleType) and "Tensor[" in text:
+                raise _not_in_module(text, error.obj, error.name) from None
         except Exception:  # noqa: BLE001, S112 - a name under TYPE_CHECKING, a syntax of another tool
             continue
     return hints
+
+
+def _not_in_module(text: str, module: types.ModuleType, name: str) -> AnnotationError:
+    """What to say of ``Tensor["B", torch.flaot32]``, with the name that was meant."""
+    known = [f"{module.__name__}.{near}" for near in difflib.get_close_matches(name, dir(module), 2)]
+    fix = f"Write {' or '.join(known)}." if known else 'Write for example Tensor["B", 3, torch.float32].'
+    return AnnotationError(f"{text} was written as an annotation.", f"There is no {name!r} in {module.__name__}.", fix)
 
 
 class _Names(ChainMap[str, Any]):

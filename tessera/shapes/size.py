@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import keyword
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -147,6 +148,8 @@ def unreadable(text: str) -> AnnotationError:
     names = [word for word in words if word.isidentifier() and not keyword.iskeyword(word)]
     if len(words) > 1 and len(names) == len(words):
         fix = f"Write each size by itself: Tensor[{', '.join(repr(name).replace(chr(39), chr(34)) for name in names)}]."
+    elif times := re.fullmatch(r"(\d+)\s*([A-Za-z_]\w*)", text.strip()):
+        fix = f'Write for example Tensor["{times[1]}*{times[2]}"].'
     elif cleaned := "".join(c if c.isalnum() or c == "_" else "_" for c in text.strip()).strip("_"):
         name = cleaned if cleaned.isidentifier() else f"n{cleaned}"
         fix = f'Write for example Tensor["{name}"].'

@@ -43,6 +43,14 @@ def test_a_malformed_annotation_is_a_finding(tmp_path):
     assert (finding.kind, finding.line) == ("annotation", 4)
 
 
+def test_a_malformed_annotation_that_ends_the_import_is_one_of_an_annotation(tmp_path):
+    file = tmp_path / "malformed_at_once.py"
+    file.write_text('from tessera import Tensor\n\n\ndef f(x: Tensor["B", -3]):\n    return x\n')
+    (finding,) = check_files([file]).errors
+    assert (finding.kind, finding.line) == ("annotation", 4)
+    assert finding.fixes[0].startswith("Write for example Tensor")
+
+
 def test_a_file_with_the_name_of_another_module_is_a_note(tmp_path):
     file = tmp_path / "json.py"
     file.write_text('from tessera import Tensor\ndef f(x: Tensor["B"]): return x\n')

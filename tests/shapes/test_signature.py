@@ -103,6 +103,16 @@ def test_a_malformed_annotation_names_the_line_of_its_function():
     assert 'Tensor["B", "S"]' in str(caught.value)
 
 
+def test_a_dtype_that_torch_does_not_have_is_told_with_the_one_that_was_meant():
+    def f(x: Tensor["B", torch.flaot32]) -> Tensor["B"]:
+        return x
+
+    with pytest.raises(AnnotationError, match="There is no 'flaot32' in torch.") as raised:
+        read_contract(f)
+    assert raised.value.fix.startswith("Write torch.float32")
+    assert raised.value.where.line == f.__code__.co_firstlineno
+
+
 def test_an_annotation_of_what_is_not_known_is_left_out():
     def f(x: Tensor[B], y: NotThere):
         return x

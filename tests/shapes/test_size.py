@@ -57,7 +57,8 @@ def test_names_are_in_order_and_what_is_not_bound_has_no_number():
     [
         ("B S", 'Write each size by itself: Tensor["B", "S"].'),
         ("B,", 'Write for example Tensor["B"].'),
-        ("2H", 'Write for example Tensor["n2H"].'),
+        ("2H", 'Write for example Tensor["2*H"].'),
+        ("2-", 'Write for example Tensor["n2"].'),
         ("f(x)", 'Write for example Tensor["f_x"].'),
         ("", 'Write for example Tensor["B", 512].'),
         ("__import__('os')", "Write for example"),
