@@ -16,7 +16,6 @@ from tessera.shapes.spec import AnySize, OneOr, Several, TensorSpec
 
 _USUAL = (torch.float32, torch.int64)  # of several dtypes that are allowed
 _EXAMPLES = {int: 4, float: 0.5, str: ""}  # of arguments that are no tensors and have no default
-_ITEMS = 3  # of a list
 _FREE_DIMENSIONS = 2  # that "..." stands for
 
 
@@ -70,10 +69,12 @@ def make_arguments(
             continue
         value = _argument(name, parameter, contract, world, choice, dtypes)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            args += [value, value]
+            args += value
         elif parameter.kind is parameter.KEYWORD_ONLY:
             kwargs[name] = value
-        elif parameter.kind is not parameter.VAR_KEYWORD:
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            kwargs |= {key: value[key] for key in world.named}
+        else:
             args.append(value)
     return args, kwargs
 
@@ -119,7 +120,7 @@ def _make(  # noqa: PLR0911 - one for each kind of annotation
         case OptionalOf(inner):
             return _make(inner, world, place, dtypes)
         case SequenceOf(inner, made_by):
-            return made_by(_make(inner, world, f"{place}[{at}]", dtypes) for at in range(_ITEMS))
+            return made_by(_make(inner, world, f"{place}[{at}]", dtypes) for at in range(world.items))
         case TupleOf(items):
             return tuple(_make(item, world, f"{place}[{at}]", dtypes) for at, item in enumerate(items))
         case MappingOf(inner):

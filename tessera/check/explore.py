@@ -17,6 +17,7 @@ from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.budget import Budget
 from tessera.check.candidates import Edit
+from tessera.check.counts import other_counts
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.history import Site
 from tessera.check.judge import (
@@ -223,6 +224,7 @@ class _Exploration:
     def _alternatives(self, outcome: Outcome) -> Iterator[tuple[Plan, str]]:
         """Other plans for the same way through the code, each with what it takes for granted."""
         plan = outcome.plan
+        yield from other_counts(outcome, self._contract)
         if outcome.tied is not None and outcome.tied[1] in self._own_numbers and not self._is_written(outcome.tied[1]):
             name, number = outcome.tied
             examples = {**plan.examples, name: number}

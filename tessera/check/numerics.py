@@ -48,7 +48,9 @@ def numerics_findings(function: Callable[..., Any], contract: Contract, outcome:
 def _traced_again(
     function: Callable[..., Any], contract: Contract, plan: Plan, ranges: Ranges
 ) -> list[NumericsFinding]:
-    args, kwargs = make_arguments(contract, World(plan.examples, in_numbers=True), plan.choice, plan.dtypes)
+    args, kwargs = make_arguments(
+        contract, World(plan.examples, in_numbers=True, items=plan.items, named=plan.named), plan.choice, plan.dtypes
+    )
     args, kwargs = torch_internals.on_leaves(_without_memory, (args, kwargs))
     return check_numerics(function, *args, ranges=ranges, **kwargs)
 

@@ -37,6 +37,7 @@ class Plan:
         dtypes: of tensors whose annotation says none.
         in_numbers: sizes are the examples themselves, see ``World``.
         bare: tensors are torch's own without memory, see ``World``.
+        items, named: what there is of lists and keywords, see ``World``.
     """
 
     examples: Mapping[str, int]
@@ -45,6 +46,8 @@ class Plan:
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
     in_numbers: bool = False
     bare: bool = False
+    items: int = 3
+    named: tuple[str, ...] = ("first", "second")
 
 
 @dataclass
@@ -118,6 +121,7 @@ def run(
         TakesTooLong: nothing is left of ``work`` before it is over.
     """
     world = World(plan.examples, plan.chosen, plan.in_numbers, may_be_long, work or Budget(), records, plan.bare)
+    world.items, world.named = plan.items, plan.named
     history = History(world, rewrite)
     with put_back(root), world.mode:
         torch.set_grad_enabled(torch.is_grad_enabled() and not plan.bare)  # there are no gradients of nothing

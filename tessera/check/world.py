@@ -78,6 +78,8 @@ class World:
         may_be_long: whether examples are small enough for loops over them; else ``LoopsOverSize`` is raised.
         records: whether what is computed is kept, see ``Recording``.
         chosen: answers to conditions on data, in the order in which they come; True once they are used up.
+        items: how many there are in a list whose length nothing declares.
+        named: keywords of ``**named``, of which nothing declares any.
         questions: conditions of the user's code, in order.
     """
 
@@ -88,6 +90,8 @@ class World:
     work: Budget = field(default_factory=Budget)
     records: bool = False
     bare: bool = False
+    items: int = 3
+    named: tuple[str, ...] = ("first", "second")
     questions: list[Question] = field(default_factory=list)
     divisors: list[tuple[Any, Any]] = field(default_factory=list)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
@@ -36,8 +37,10 @@ class DeclaredDims:
     def _given(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         contract = self._contract(module)
         if contract is not None:
-            names = [name for name in contract.signature.parameters if name != "self"]
-            self._declare(contract.parameters, dict(zip(names, args, strict=False)))
+            parameters = [each for name, each in contract.signature.parameters.items() if name != "self"]
+            with contextlib.suppress(TypeError):  # the call itself will say
+                given = contract.signature.replace(parameters=parameters).bind_partial(*args).arguments
+                self._declare(contract.parameters, given)
 
     def _returned(self, module: torch.nn.Module, _: Any, result: Any) -> None:
         contract = self._contract(module)

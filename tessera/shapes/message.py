@@ -36,7 +36,13 @@ def describe(mismatch: Mismatch, text: Callable[[Any], str] = str) -> Words:
     expected = f"{expected_text(spec)}{f' where {bound}' if bound else ''}"
     if not isinstance(given, torch.Tensor) or not isinstance(spec, TensorSpec):
         received = "None" if given is None else f"{type(given).__name__} {_short(given)}"
-        return Words(expected, received, f"{_the(place)} is declared {expected_text(spec)}; it is no such thing.")
+        is_array = isinstance(spec, TensorSpec) and (
+            hasattr(given, "__array__") or isinstance(given, (int, float, list))
+        )
+        fixes = (f"torch.as_tensor({_value(place)})",) if is_array else ()
+        return Words(
+            expected, received, f"{_the(place)} is declared {expected_text(spec)}; it is no such thing.", fixes
+        )
     received = shape_text([*map(text, given.shape)])
     if mismatch.kind == "dtype":
         said = spec.kind or " or ".join(map(dtype_name, spec.dtypes))
@@ -158,5 +164,5 @@ def _value(place: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ class SeenCalls:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         parameters = contract.signature.parameters.values()
+        declared = {one.kind for one in parameters if one.name in contract.parameters}
+        self._looks_at_rest = inspect.Parameter.VAR_POSITIONAL in declared
+        self._looks_at_all_named = inspect.Parameter.VAR_KEYWORD in declared
         self._is_declared = tuple(
             parameter.name in contract.parameters
             for parameter in parameters
@@ -50,11 +54,17 @@ class SeenCalls:
 
     def looked_at(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LookedAt | None:
         """All that a check of this call looks at; None where it may look at more, or where no data flows."""
-        if len(args) > len(self._is_declared) or torch_internals.has_dispatch_modes():
+        rest = len(args) - len(self._is_declared)
+        if (rest > 0 and not self._looks_at_rest) or torch_internals.has_dispatch_modes():
             return None
+        looks_at = (*self._is_declared, *[True] * rest) if rest > 0 else self._is_declared
         try:
-            found = [_of(value) for value, looks in zip(args, self._is_declared, strict=False) if looks]
-            named = [(name, _of(value)) for name, value in kwargs.items() if name in self._contract.parameters]
+            found = [_of(value) for value, looks in zip(args, looks_at, strict=False) if looks]
+            named = [
+                (name, _of(value))
+                for name, value in kwargs.items()
+                if self._looks_at_all_named or name in self._contract.parameters
+            ]
         except _LooksDeeper:
             return None
         return (len(args), *found, *named)

@@ -69,7 +69,7 @@ class Contract:
     Attributes:
         name: of the function, qualified.
         signature: of the function.
-        parameters: what is expected of those that hold tensors.
+        parameters: what is expected of those that hold tensors; of ``*xs`` that is a tuple, of ``**named`` a mapping.
         returns: what is expected of the result, if anything.
         where: the line of its ``def``.
         hints: its annotations as objects.
@@ -132,12 +132,19 @@ def read_contract(function: Callable[..., Any], local_names: Mapping[str, Any] |
     except AnnotationError as error:
         raise AnnotationError(error.received, error.expected, error.fix, where) from None
     parameters = {
-        name: expected
-        for name in signature.parameters
+        name: _of_each(parameter, expected)
+        for name, parameter in signature.parameters.items()
         if name in hints and (expected := read_expected(hints[name])) is not None
     }
     returns = read_expected(hints["return"]) if "return" in hints else None
     return Contract(getattr(plain, "__qualname__", repr(plain)), signature, parameters, returns, where, hints)
+
+
+def _of_each(parameter: inspect.Parameter, expected: Expected) -> Expected:
+    """What is expected under the name: the annotation of ``*xs`` and ``**named`` is that of each of them."""
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return SequenceOf(expected, tuple)
+    return MappingOf(expected) if parameter.kind is parameter.VAR_KEYWORD else expected
 
 
 def read_expected(annotation: Any, inside: tuple[Any, ...] = ()) -> Expected | None:  # noqa: PLR0911 - one a kind
@@ -199,7 +206,7 @@ def _hints(source: Any, names_around: Mapping[str, Any]) -> dict[str, Any]:
             raise
         except AttributeError as error:
             if isinstance(error.obj, types.ModuleType) and "Tensor[" in text:
-                raise _not_in_module(text, error.obj, error.name) from None
+                raise _not_in_module(text, error.obj, error.name or "") from None
         except Exception:  # noqa: BLE001, S112 - a name under TYPE_CHECKING, a syntax of another tool
             continue
     return hints

@@ -54,7 +54,7 @@ def test_arguments_of_every_kind():
     assert len(parts) == 3
     assert (batch.ids.dtype, batch.name) == (torch.int64, "train")
     assert n == 4
-    assert len(rest) == 2
+    assert len(rest) == 3
     assert kwargs["keys"]["anything"].shape[1] == 2
     assert kwargs["p"] == 0.25
     assert "options" not in kwargs

@@ -49,6 +49,15 @@ def test_dtypes_devices_and_other_things():
     assert words(list[Tensor["B"]], 3).expected == 'list[Tensor["B"]]'
 
 
+def test_what_a_tensor_can_be_made_of_is_told_how_in_one_line():
+    said = words(Tensor["B", 3], [[1.0, 2.0, 3.0]])
+    assert said.fixes == ("torch.as_tensor(x)",)
+    table = type("Table", (), {"__array__": None, "__repr__": lambda self: "rows\n  of   numbers"})()
+    said = words(Tensor["B", 3], table)
+    assert (said.received, said.fixes) == ("Table rows of numbers", ("torch.as_tensor(x)",))
+    assert words(Tensor["B", 3], "abc").fixes == ()
+
+
 @pytest.mark.parametrize(
     ("annotation", "text"),
     [
