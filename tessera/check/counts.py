@@ -42,6 +42,12 @@ def other_counts(outcome: Outcome, contract: Contract) -> Iterator[tuple[Plan, s
             yield replace(plan, named=(*left, *told) if "missing" in str(error) else left), ""
 
 
+def asks_for_others(again: Outcome, outcome: Outcome) -> bool:
+    """Whether a run with other keywords than the one before failed for keywords once more."""
+    of_keywords = isinstance(again.error, (TypeError, KeyError)) and again.plan.named != outcome.plan.named
+    return of_keywords and str(again.error) != str(outcome.error)
+
+
 def _has_list(expected: Expected | None) -> bool:
     """Whether there is a list in it, or several arguments of one name."""
     match expected:

@@ -17,7 +17,7 @@ from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.arguments import CannotMake, variants
 from tessera.check.budget import Budget
 from tessera.check.candidates import Edit
-from tessera.check.counts import other_counts
+from tessera.check.counts import asks_for_others, other_counts
 from tessera.check.finding import CheckReport, Finding
 from tessera.check.history import Site
 from tessera.check.judge import (
@@ -191,7 +191,7 @@ class _Exploration:
             if not _same_way(again, outcome):
                 continue
             still = self._finding(again)
-            if still is None or _further(again, outcome):
+            if still is None or _further(again, outcome) or asks_for_others(again, outcome):
                 if condition:
                     self._note(condition)
                 self._right += [again.plan] if still is None and again.error is None else []

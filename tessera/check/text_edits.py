@@ -54,6 +54,7 @@ PART = 1.15  # of a list of numbers: all but the first, or the last
 AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
+LEFT_OVER = 0.5  # more, for what is left out with all that a name is used for
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
 _MOST_NAMES = 6
@@ -201,7 +202,7 @@ def _of_expression(
         case ast.BinOp():
             yield from _of_sum(node, names)
         case ast.Tuple(ctx=ast.Load()) | ast.List(ctx=ast.Load()):
-            yield from _of_items(node)
+            yield from _of_items(node, loads)
             yield from _as_items_beside(node)
         case ast.Slice():
             yield from _of_bounds(node)
@@ -278,14 +279,21 @@ def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
                 yield edited(COMPUTED + 0.1, part, ast.BinOp(ast.Name(name, ast.Load()), sign, copy.copy(part)))
 
 
-def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
+def _is_left_over(part: ast.expr, loads: Mapping[str, int]) -> bool:
+    """Whether a name is used in a part of the text alone, and for nothing without it."""
+    inside = Counter(one.id for one in ast.walk(part) if isinstance(one, ast.Name))
+    return any(loads[name] == times for name, times in inside.items())
+
+
+def _of_items(node: ast.Tuple | ast.List, loads: Mapping[str, int]) -> Iterator[TextEdit]:
     for one, other in itertools.combinations(range(len(node.elts)), 2):
         if ast.dump(node.elts[one]) != ast.dump(node.elts[other]) and not isinstance(node.elts[one], ast.Starred):
             items = list(node.elts)
             items[one], items[other] = items[other], items[one]
             yield edited(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
     for at in range(len(node.elts)) if isinstance(node, ast.List) and len(node.elts) > 1 else ():
-        yield edited(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
+        cost = LEFT_OUT + 0.1 + LEFT_OVER * _is_left_over(node.elts[at], loads)
+        yield edited(cost, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
 
 
 def _as_items_beside(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
