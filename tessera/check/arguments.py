@@ -51,7 +51,7 @@ def variants(contract: Contract) -> list[dict[str, Any]]:
 def make_arguments(
     contract: Contract, world: World, choice: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments for a call.
+    """Positional and keyword arguments for a call; what has a default that is meant is left out.
 
     Args:
         contract: of the function.
@@ -64,16 +64,21 @@ def make_arguments(
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
+    takes_all = any(one.kind is one.VAR_POSITIONAL for one in contract.signature.parameters.values())
+    left_out = False
     for name, parameter in contract.signature.parameters.items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in contract.parameters:
             continue
         value = _argument(name, parameter, contract, world, choice, dtypes)
+        if value is parameter.default and not takes_all and parameter.kind is not parameter.POSITIONAL_ONLY:
+            left_out = True  # it comes from the function: another may be tried there
+            continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             args += value
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            kwargs[name] = value
         elif parameter.kind is parameter.VAR_KEYWORD:
             kwargs |= {key: value[key] for key in world.named}
+        elif parameter.kind is parameter.KEYWORD_ONLY or left_out:
+            kwargs[name] = value
         else:
             args.append(value)
     return args, kwargs

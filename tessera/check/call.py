@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tessera import torch_internals
 from tessera.check.world import World
 from tessera.errors import SourceLine
 
@@ -46,8 +47,14 @@ def refuse(call: Call, world: World) -> None:
     """Raise what the kernels raise that do not run on tensors without data.
 
     Raises:
-        RuntimeError: a bool tensor is subtracted, or a letter of an einsum stands for two sizes.
+        RuntimeError: a bool tensor is subtracted, factors of a product have two dtypes, or a letter of an einsum stands
+            for two sizes.
     """
+    if call.name in _PRODUCTS and not any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+        factors = call.args[:3] if call.name == "scaled_dot_product_attention" else [call.args, call.kwargs]
+        kinds = list(dict.fromkeys(str(t.dtype) for t in torch_internals.tensors_in(factors)))
+        if len(kinds) > 1:
+            raise RuntimeError(f"expected both factors to have the same dtype, but got: {' and '.join(kinds)}")
     if call.name in _SUBTRACTIONS:
         operands = (*call.args, *call.kwargs.values())[:2]
         plain = all(isinstance(value, (torch.Tensor, int, float)) for value in operands)
@@ -60,6 +67,11 @@ def refuse(call: Call, world: World) -> None:
                 raise RuntimeError(f"einsum: the letter {letter!r} stands for two sizes")
 
 
+_PRODUCTS = {
+    *("linear", "bilinear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum"),
+    *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)),
+    "scaled_dot_product_attention",
+}
 _SUBTRACTIONS = ("sub", "subtract", "rsub", "__sub__", "__rsub__", "neg", "__neg__")
 
 

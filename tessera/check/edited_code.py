@@ -53,10 +53,13 @@ class Copies:
 
     Args:
         codes: the code of functions, by their place.
+        defaults: of arguments that are others, by the place of the function and by name.
     """
 
-    def __init__(self, codes: Mapping[Place, CodeType]) -> None:
-        self._codes = codes
+    def __init__(
+        self, codes: Mapping[Place, CodeType], defaults: Mapping[Place, Mapping[str, Any]] | None = None
+    ) -> None:
+        self._codes, self._defaults = codes, defaults or {}
         self._files = {file for file, _, _ in codes}
         self._made: dict[int, Any] = {}
         self._kept: list[Any] = []  # an id is one object's only as long as that lives
@@ -98,8 +101,12 @@ class Copies:
         names = self._globals(function)
         cells = dict(zip(old.co_freevars, function.__closure__ or (), strict=True))
         around = tuple(cells[name] for name in code.co_freevars)
-        made = self._keep(function, FunctionType(code, names, function.__name__, function.__defaults__, around))
-        made.__kwdefaults__ = function.__kwdefaults__
+        others = self._defaults.get(place_of_code(old), {})
+        given = old.co_varnames[: old.co_argcount][-len(function.__defaults__ or ()) :]
+        defaults = tuple(others.get(*pair) for pair in zip(given, function.__defaults__ or (), strict=False))
+        made = self._keep(function, FunctionType(code, names, function.__name__, defaults or None, around))
+        by_name = function.__kwdefaults__
+        made.__kwdefaults__ = by_name and {name: others.get(name, value) for name, value in by_name.items()}
         made.__dict__.update(function.__dict__)
         made.__annotations__ = function.__annotations__
         made.__qualname__, made.__module__ = function.__qualname__, function.__module__

@@ -237,21 +237,28 @@ def declared_result(outcome: Outcome, contract: Contract) -> Finding | None:
         return finding
     if wrong.kind in ("size", "rank") and any(world.is_free(size) for size in wrong.given.shape):
         return None
-    return _moved(finding, _born_wrong(outcome, wrong), outcome)
+    return _moved(finding, _born_wrong(outcome, wrong, where), outcome)
 
 
-def _born_wrong(outcome: Outcome, wrong: Mismatch) -> Call | None:
-    """The call that made a result what it should not be."""
+def _born_wrong(outcome: Outcome, wrong: Mismatch, where: SourceLine) -> Call | None:
+    """The call that made a result, returned in line ``where``, what it should not be."""
     if wrong.kind == "rank":
         return outcome.history.rank_born(wrong.given)
     if wrong.kind == "dtype":
-        return outcome.history.dtype_born(wrong.given)
+        return outcome.history.dtype_born(wrong.given) or _made_before(outcome, wrong.given, where)
     if wrong.kind != "size" or wrong.axis is None or not isinstance(wrong.spec, TensorSpec):
         return None
     rank = wrong.given.dim()
     declared = (wrong.spec.aligned(rank) or [])[wrong.axis]
     size = None if isinstance(declared, (OneOr, AnySize, Several)) else outcome.world.size(declared)
     return outcome.history.born(wrong.given, wrong.axis - rank, size)
+
+
+def _made_before(outcome: Outcome, given: torch.Tensor, where: SourceLine) -> Call | None:
+    """The call that made a tensor, where the line that returns it only names what is returned."""
+    words = where.code.partition("#")[0].split(maxsplit=1)
+    only_names = words[:1] == ["return"] and all(word.strip().isidentifier() for word in words[-1].split(","))
+    return outcome.history.made_by(given) if only_names else None
 
 
 def _return_line(outcome: Outcome, contract: Contract) -> SourceLine:

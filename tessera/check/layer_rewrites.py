@@ -26,6 +26,7 @@ _ANOTHER_NAME = 0.1  # more, for a number in place of a name where another name 
 _NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stands for it
 _COMPUTED = 0.35  # more, for a number in place of what is computed there, or of a name that was
 _BEHIND_THE_FIRST = 0.3  # more, where all layers of a list are made otherwise but the first
+_DIMENSION = 0.35  # more, for a parameter with a dimension less
 _ALIKE = 0.1  # more, where the line beside makes one just so
 
 
@@ -134,9 +135,11 @@ def _of_writing(
     where: SourceLine, layer: nn.Module, name: str, value: Any, known: frozenset[int], column: int | None
 ) -> float:
     """What a number costs more than where a number is written: in place of a name, or of what is computed."""
-    if name not in _SIZES or type(value) is not int:
+    if name not in _SIZES or not isinstance(value, (int, _SizeOf)):
         return 0.0
     written = argument(where, type(layer), name, column)
+    if isinstance(value, _SizeOf):
+        return _ANOTHER_NAME * isinstance(written, (ast.Name, ast.Attribute))
     if is_computed(written, where):
         return _COMPUTED
     if not isinstance(written, (ast.Name, ast.Attribute)) or not known:
@@ -164,6 +167,10 @@ def _of_parameters(
             if tensor is None or where is None:
                 continue
             shape = [int(size) for size in tensor.shape]
+            for at in range(len(shape)) if len(shape) > 1 else ():
+                less = [*shape[:at], *shape[at + 1 :]]
+                make = functools.partial(_remade, mode, prefix, name, tensor, less)
+                yield LayerEdit(_SIZE + _DIMENSION, where, f"{name} of {less}", module, make)
             for at, old in enumerate(shape):
                 cost = _SIZE + _COMPUTED * is_computed(size_of_parameter(where, len(shape), at), where)
                 for size in sizes:

@@ -20,6 +20,7 @@ SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # arguments of a function of the user's; of t
 FARTHER = 0.05  # more, for each argument between them
 MET = 1.15  # two tensors that are laid out for each other
 AGREES = 0.06  # less, for the order in which the same two names stand elsewhere; more for the other
+ALWAYS = 0.32  # less, of a shape: where they stand elsewhere they always stand in the other order
 _MAKE_NUMBERS = {"zeros", "ones", "empty", "randn", "rand", "full"}
 _SHAPES = {"view", "reshape", "expand"}
 
@@ -54,12 +55,14 @@ def _swapped(node: ast.Call, orders: Counter[tuple[str, str]]) -> Iterator[TextE
         first, second = _name(args[one]), _name(args[other])
         so, otherwise = orders[first, second] - 1, orders[second, first]  # itself it says nothing
         agrees = AGREES * ((so > otherwise) - (so < otherwise)) if first and second else 0.0
+        if first and second and otherwise and not so and _makes_shape(node):
+            agrees = -ALWAYS
         yield edited(cost + agrees + FARTHER * (other - one - 1), node, ast.Call(node.func, swapped, node.keywords))
 
 
 def _moved(node: ast.Call) -> Iterator[TextEdit]:
     """``x.view(b, c, h, w)`` for ``x.view(b, h, w, c)``: one size at another place, the others in their order."""
-    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _SHAPES:
+    if not _makes_shape(node):
         return
     for place, to in itertools.permutations(range(len(node.args)), 2):
         if abs(place - to) > 1:  # else two are swapped
@@ -69,6 +72,10 @@ def _moved(node: ast.Call) -> Iterator[TextEdit]:
                 yield edited(
                     SWAPPED_SIZES + FARTHER * (abs(place - to) - 1), node, ast.Call(node.func, args, node.keywords)
                 )
+
+
+def _makes_shape(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Attribute) and node.func.attr in _SHAPES
 
 
 def _met(node: ast.Call | ast.BinOp, parts: Sequence[ast.expr], names: Mapping[str, Any]) -> Iterator[TextEdit]:

@@ -31,7 +31,7 @@ class Remade:
     """How a module was made.
 
     Attributes:
-        given: the arguments of its constructor.
+        given: the arguments of its constructor, but for what they are by default.
         names: of the functions that this goes through, the local names of each.
         lines: the file, line and instruction that made each part, by its path.
         calls: of torch in the constructor.
@@ -95,6 +95,8 @@ def how_made(module: nn.Module, sizes: Sequence[int], work: Budget) -> Remade | 
         with visited() as seen:
             made = remade(type(module), given, counted, mode)
         if made is not None and _looks(made) == _looks(module):
+            parameters = inspect.signature(type(module)).parameters
+            given = {name: value for name, value in given.items() if parameters[name].default is not value}
             return Remade(given, seen.names, seen.made_by(made), _MOST_CALLS - counted.left, mode)
     return None
 

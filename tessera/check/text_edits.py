@@ -48,12 +48,13 @@ OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SAID_TWICE = 0.4  # more, where the name is that of the argument: `dilation=dilation`
 COMPUTED = 1.2  # a name that becomes two times itself or the half, or one more; its square, of a shape
 SHAPED = 1.4  # what is returned, in the shape that is declared, or cut to it
-POINTLESS = 0.5  # more, for a slice from 0 on: who writes one means to leave something out
+POINTLESS = 0.5  # more, for a slice from 0 on, or a factor 1: who writes one means more
 SWAPPED_SLICES = 0.1  # more, of an index
 PART = 1.15  # of a list of numbers: all but the first, or the last
 AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
+THOUGHT_OF = 0.15  # more, in what is one thing or another: ``n if last else 2 * n``
 LEFT_OVER = 0.5  # more, for what is left out with all that a name is used for
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
 ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
@@ -101,6 +102,8 @@ def text_edits(
     likes = {id(node.args[0]) for node in ast.walk(function) if isinstance(node, ast.Call) and _asks_for_a_shape(node)}
     starts = {id(node.lower) for node in ast.walk(function) if isinstance(node, ast.Slice)}
     of_shapes = {id(node.slice) for node in ast.walk(function) if isinstance(node, ast.Subscript) and _is_shape(node)}
+    idle = dict(pair for node in ast.walk(function) if isinstance(node, ast.BinOp) for pair in _idle(node))
+    cases = {id(part) for node in ast.walk(function) if isinstance(node, ast.IfExp) for part in ast.walk(node)}
     own = list(_own_nodes(function))
     calls = [node for node in own if isinstance(node, ast.Call)]
     for call, new, oftener in as_elsewhere(calls):
@@ -113,14 +116,19 @@ def text_edits(
         more = SAID_TWICE if id(node) in said_twice else OF_SHAPE if id(node) in of_shapes else 0.0
         more += LAST * (id(node) in last) + SWAPPED_SLICES * (id(node) in indices and isinstance(node, ast.Tuple))
         more -= (TENSOR - OF_LIKE) * (id(node) in likes)
+        more += THOUGHT_OF * (id(node) in cases)
         if id(node) in beside:
             yield edited(BESIDE, node, beside[id(node)])
         for edit in _of_expression(node, names, sizes, loads):
-            pointless = id(node) in starts and isinstance(edit.new, ast.Constant) and not edit.new.value
+            number = edit.new.value if isinstance(edit.new, ast.Constant) else None
+            pointless = (id(node) in starts and number == 0) or (id(node) in idle and idle[id(node)] == number)
             yield replace(edit, cost=edit.cost + more + POINTLESS * pointless)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
     yield from _of_statements(function, names, loads, returned)
+    for default in (*function.args.defaults, *function.args.kw_defaults):
+        if isinstance(default, ast.Constant) and type(default.value) is int:
+            yield from (edited(cost, default, ast.Constant(n)) for n, cost in _other_numbers(default.value, sizes))
 
 
 def _of_statements(
@@ -182,6 +190,14 @@ def _form(code: ast.AST) -> list[str]:
 def _is_last(node: ast.UnaryOp) -> bool:
     """Whether it is the -1 of a last axis."""
     return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
+
+
+def _idle(node: ast.BinOp) -> Iterator[tuple[int, int]]:
+    """The parts of arithmetic, each with the number with which it does nothing: ``1 * n``, ``n - 0``."""
+    number = 1 if isinstance(node.op, (ast.Mult, ast.FloorDiv)) else 0
+    yield id(node.right), number
+    if isinstance(node.op, (ast.Mult, ast.Add)):
+        yield id(node.left), number
 
 
 def _is_shape(node: ast.Subscript) -> bool:

@@ -45,11 +45,13 @@ class EditedText:
         text: of the function.
         edit: of it.
         constructor: how to make the module anew, where the function made it.
+        place: of the function.
     """
 
     text: Text
     edit: TextEdit
     constructor: Remade | None = None
+    place: Place | None = None
 
     @property
     def where(self) -> SourceLine:
@@ -62,7 +64,8 @@ class EditedText:
             SyntaxError: the edit leaves no Python.
         """
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        copies = Copies(compiled(self.edit.applied(self.text.statement), self.text.file, flags))
+        codes = compiled(self.edit.applied(self.text.statement), self.text.file, flags)
+        copies = Copies(codes, {self.place: self._defaults()} if self.place is not None else {})
         if self.constructor is not None:
             made = self.constructor.again(copies.of(type(root)))
             return None if made is None else (made, made)
@@ -76,6 +79,17 @@ class EditedText:
             made = copies.module(root)
             return getattr(made, function.__name__), made
         return copies.of(function), root
+
+    def _defaults(self) -> dict[str, Any]:
+        """The default that is edited, if it is one, by the name of its argument."""
+        a = self.text.function.args
+        positional = [*a.posonlyargs, *a.args]
+        pairs = [
+            *zip(reversed(positional), reversed(a.defaults), strict=False),
+            *zip(a.kwonlyargs, a.kw_defaults, strict=True),
+        ]
+        new = self.edit.new
+        return {arg.arg: new.value for arg, old in pairs if old is self.edit.old and isinstance(new, ast.Constant)}
 
 
 def edited_texts(
@@ -109,7 +123,7 @@ def edited_texts(
             ways = returned[1] if place == returned[0] else ()
             for edit in text_edits(text.function, names, sizes, sliced=sliced, returned=ways):
                 if edit.line <= last:
-                    yield EditedText(text, edit, constructor)
+                    yield EditedText(text, edit, constructor, place)
 
 
 def _is_comprehension(other: Place, place: Place) -> bool:

@@ -240,8 +240,8 @@ class World:
         return answer
 
     def _answer_by_choice(self, asked: Any, by_user: SourceLine | None, usual: Any) -> Any:
-        if by_user is None:
-            return usual()
+        if by_user is None:  # a layer of torch's that looks whether a mask is a usual one: it is none
+            return False if self.reading_data else usual()
         if asked in self._known:
             return self._known[asked]
         number = sum(question.of_data for question in self.questions)
