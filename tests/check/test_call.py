@@ -26,5 +26,24 @@ def test_what_kernels_refuse_is_refused_without_data():
         refuse(right, world)
 
 
+def test_factors_of_two_dtypes_are_refused_but_where_they_are_cast():
+    world, x = World({}), torch.ones(2, 2)
+    heads = torch.ones(1, 2, 2)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    for wrong in (
+        call(torch.nn.functional.linear, x.half(), x),
+        call(torch.Tensor.__matmul__, x.long(), x),
+        call(torch.einsum, "ij,jk->ik", x.double(), x),
+        call(attention, heads, heads.double(), heads),
+    ):
+        with pytest.raises(RuntimeError, match="the same dtype"):
+            refuse(wrong, world)
+        with torch.autocast("cpu", torch.bfloat16):
+            refuse(wrong, world)
+    refuse(call(torch.nn.functional.linear, x, x, x[0]), world)
+    refuse(call(attention, heads, heads, heads, heads.bool()), world)
+    refuse(call(torch.Tensor.__mul__, x.long(), x), world)
+
+
 def test_a_call_has_the_name_of_its_function():
     assert call(torch.Tensor.__add__, 1, 2).name == "__add__"

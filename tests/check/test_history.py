@@ -52,6 +52,8 @@ def test_a_rank_is_blamed_on_the_last_call_that_changed_it():
 def test_who_lays_two_tensors_out_against_each_other():
     _, history, _ = traced(lambda x: (x[:, 0, 0].unsqueeze(1) - x[:, 0, 0]) * 2)
     assert [call.name for call in history.calls if history.spreads(call)] == ["sub"]
+    _, history, _ = traced(lambda x: x[:, 0, :1] - x[:, 0, :1].transpose(0, 1))
+    assert not any(map(history.spreads, history.calls))
 
 
 def test_lineage():

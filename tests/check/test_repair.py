@@ -253,3 +253,60 @@ def test_two_that_are_laid_out_alike_for_each_other_speak_against_an_edit():
 
     (finding,) = tessera.check(masked).errors
     assert finding.where.code == "steps = torch.arange(values.shape[0])"
+
+
+class EvenKernel(nn.Module):
+    def __init__(self, dim: int = 8, kernel: int = 4) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(dim, dim, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor["B", 8, "T"]) -> Tensor["B", 8, "T"]:
+        return x + self.mix(x)
+
+
+def test_a_default_may_be_what_is_wrong():
+    (finding,) = tessera.check(EvenKernel()).errors
+    assert finding.where.code.startswith("def __init__")
+    assert finding.fixes[0].startswith(("3 in place of 4", "5 in place of 4"))
+
+
+class OneTooMany(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.price = nn.Parameter(torch.zeros(20, 5))
+
+    def forward(self, x: Tensor["B", 20, 5]) -> Tensor["B", 20]:
+        return (x @ self.price).relu()
+
+
+def test_a_parameter_may_have_a_dimension_too_many():
+    (finding,) = tessera.check(OneTooMany()).errors
+    assert finding.where.code.startswith("self.price")
+    assert "price of [5]" in finding.fixes[0]
+
+
+class Masked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.body = nn.TransformerEncoder(layer, 1)
+
+    def forward(self, x: Tensor["B", 6, 8]) -> Tensor["B", 8]:
+        return self.body(x, mask=torch.ones(6, 6).triu(1).bool())[-1]
+
+
+def test_what_a_layer_of_torchs_looks_for_in_a_mask_ends_no_run():
+    report = tessera.check(Masked())
+    assert [finding.received for finding in report.errors] == ["Tensor[6, 8]"]
+    assert not report.notes
+
+
+def counted(x: Tensor["B", "S"]) -> tuple[Tensor["B", torch.int64], Tensor["B"]]:
+    whole = x.sum(1)
+    mean = x.mean(1)
+    return whole, mean
+
+
+def test_a_dtype_that_was_forgotten_is_blamed_on_the_line_that_made_what_is_only_named_later():
+    (finding,) = tessera.check(counted).errors
+    assert finding.where.code == "whole = x.sum(1)"

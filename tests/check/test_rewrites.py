@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tessera.check.call import Call
-from tessera.check.rewrites import rewrites, turns
+from tessera.check.rewrites import reduces_one, rewrites, turns
 from tessera.check.world import World
 
 WORLD = World({"B": 97, "S": 131}, in_numbers=True)
@@ -27,6 +27,12 @@ def results(function, *args, sizes=(), **kwargs):
         shape = tuple(made) if isinstance(made, torch.Size) else tuple(made.shape)
         found[shape] = min(rewrite.cost, found.get(shape, 9.0))
     return found
+
+
+@pytest.mark.parametrize(("axes", "one"), [((1,), True), ((0,), False), (((0, 1),), False), ((-2,), True), ((), False)])
+def test_a_sum_over_what_is_one(axes, one):
+    x = torch.ones(3, 1, 4)
+    assert reduces_one(Call(torch.sum, (x, *axes), {}, None, [x], result=x.sum(*axes))) is one
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def test_names_and_attributes_stand_for_what_they_did_when_the_function_was_left
 def test_what_is_a_number_and_what_is_called_are_told_by_how_they_are_written():
     assert is_number(code("2 * n + m"), {"n": 3})
     assert not is_number(code("2 * x"), {"x": torch.zeros(2)})
+    assert not is_number(code("x[:, None] - x[None]"), {"x": torch.zeros(2)})
+    assert is_number(code("x.shape[0] - sizes[1]"), {"x": torch.zeros(2), "sizes": (3, 4)})
     assert is_torchs(code("torch.cat"))
     assert not is_torchs(code("self.parts"))
     assert makes_layer(code("nn.Linear(2, 3)"))

@@ -9,9 +9,23 @@ from tessera.check.text_edits import text_edits
 from tests.check.edited import after, edits
 
 
-def test_arguments_of_a_call_are_swapped():
-    changed = after("def f(a, b):\n    return g(a, b)", "g(b, a) in place of g(a, b)")
-    assert changed == "def f(a, b):\n    return g(b, a)"
+def test_what_does_nothing_is_dearer_and_so_is_what_leaves_a_name_over():
+    found = edits("def f(n):\n    return g(2 * n, n - 1)", {"n": 3})
+    assert found["1 in place of 2"].cost > found["3 in place of 2"].cost
+    assert found["0 in place of 1"].cost > found["2 in place of 1"].cost
+    found = edits("def f(a, b):\n    return g([a, h(b)]) + g(a)")
+    assert found["[h(b)] in place of [a, h(b)]"].cost < found["[a] in place of [a, h(b)]"].cost
+
+
+def test_what_is_one_thing_or_another_was_thought_of():
+    found = edits("def f(n, m, last):\n    k = n if last else 2 * n\n    return g(k, 2 * m)", {"n": 3, "m": 4})
+    assert found["n + 1 in place of n"].cost > found["m + 1 in place of m"].cost
+
+
+def test_the_default_of_an_argument_becomes_another_number():
+    changed = after("def f(x, kernel=16, *, groups=2):\n    return g(x)", "15 in place of 16")
+    assert changed == "def f(x, kernel=15, *, groups=2):\n    return g(x)"
+    assert "1 in place of 2" in edits("def f(x, kernel=16, *, groups=2):\n    return g(x)")
 
 
 def test_numbers_become_others():
