@@ -97,11 +97,18 @@ def _of_text(
     if made is not None:
         edits += edited_texts(made.names, sizes, made)
     for edit in edits:
+        if any(type(n) is int and _is_any(n, base) for n in edit.defaults().values()):
+            continue
         before = [at for one, at in last.items() if one.file == edit.where.file and one.line < edit.where.line]
         position = last.get(edit.where, max(before, default=0))
         yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, position)
     for one in annotation_edits(contract, sizes):
         yield Candidate(one.cost, one.where, one.text, one, 0)
+
+
+def _is_any(size: int, base: Outcome) -> bool:
+    """Whether a number is made of a declared size; no default is."""
+    return any(size % example == 0 for example in base.plan.examples.values() if size > 1)
 
 
 def _declared(contract: Contract) -> set[int]:

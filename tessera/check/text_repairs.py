@@ -65,7 +65,7 @@ class EditedText:
         """
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
         codes = compiled(self.edit.applied(self.text.statement), self.text.file, flags)
-        copies = Copies(codes, {self.place: self._defaults()} if self.place is not None else {})
+        copies = Copies(codes, {self.place: self.defaults()} if self.place is not None else {})
         if self.constructor is not None:
             made = self.constructor.again(copies.of(type(root)))
             return None if made is None else (made, made)
@@ -80,7 +80,7 @@ class EditedText:
             return getattr(made, function.__name__), made
         return copies.of(function), root
 
-    def _defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, Any]:
         """The default that is edited, if it is one, by the name of its argument."""
         a = self.text.function.args
         positional = [*a.posonlyargs, *a.args]
