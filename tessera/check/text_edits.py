@@ -54,6 +54,7 @@ PART = 1.15  # of a list of numbers: all but the first, or the last
 AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
+FAR = 0.25  # more, for a default that becomes a number of something else
 THOUGHT_OF = 0.15  # more, in what is one thing or another: ``n if last else 2 * n``
 LEFT_OVER = 0.5  # more, for what is left out with all that a name is used for
 UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
@@ -128,7 +129,9 @@ def text_edits(
     yield from _of_statements(function, names, loads, returned)
     for default in (*function.args.defaults, *function.args.kw_defaults):
         if isinstance(default, ast.Constant) and type(default.value) is int:
-            yield from (edited(cost, default, ast.Constant(n)) for n, cost in _other_numbers(default.value, sizes))
+            usual = {n for n, _ in _other_numbers(default.value, ())}
+            for n, cost in _other_numbers(default.value, sizes):
+                yield edited(cost + FAR * (n not in usual), default, ast.Constant(n))
 
 
 def _of_statements(
