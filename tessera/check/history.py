@@ -31,6 +31,8 @@ Site = tuple[CodeType, int, int]  # of a call: the user's code, the instruction 
 # What makes a plain number of a tensor: a condition that asks for it is the user's own.
 _READ_DATA = {"__bool__", "__int__", "__float__", "__index__", "item", "tolist", "is_nonzero"}
 
+_DISTRIBUTIONS = "/torch/distributions/"
+
 _KNOWN = KnownResults()
 _TAKE_APART = {"__iter__", "unbind"}  # into as many tensors as the size is
 
@@ -84,11 +86,12 @@ class History(TorchFunctionMode):
         if call.name in _TAKE_APART and any(isinstance(size, torch.SymInt) for t in tensors for size in t.shape[:1]):
             self._world.becomes_number()
         self._world.reading_data = call.name in _READ_DATA
+        self._world.torch_is_told = _told(frame, of_layer=of_layer) if call.name == "__bool__" else None
         self._world.takes_numbers = call.name.startswith("fft_")
         try:
             result = self._called(func, args, kwargs, frame)
         finally:
-            self._world.reading_data = False
+            self._world.reading_data, self._world.torch_is_told = False, None
         if rewrite is not None:
             result = rewrite.after(result)
         call.result = result
@@ -103,8 +106,8 @@ class History(TorchFunctionMode):
     def _called(self, func: Any, args: Any, kwargs: Any, frame: FrameType) -> Any:
         short, recording = shortened(func, args, kwargs), self._world.recording
         if self._world.bare:
-            if self.failing is not None and self.failing.of_layer and self.failing.name == "__bool__":
-                return False  # see ``World``: what a layer of torch's looks for in a mask is not there
+            if self._world.torch_is_told is not None:
+                return self._world.torch_is_told
             return _KNOWN.of(func, args, kwargs, functools.partial(short, *args, **kwargs))
         if not recording.is_usable:
             return short(*args, **kwargs)
@@ -248,6 +251,13 @@ class History(TorchFunctionMode):
             if (before := next((t for t in call.tensors if t.dim() and carries(t)), None)) is None:
                 return
             tensor = before
+
+
+def _told(asks: FrameType, *, of_layer: bool) -> bool | None:
+    """What torch's Python is told where it asks for data: a mask is no usual one, parameters are as they should be."""
+    if _DISTRIBUTIONS in asks.f_code.co_filename:
+        return True
+    return False if of_layer else None
 
 
 def _site_of(frame: FrameType) -> tuple[Site | None, SourceLine | None, bool]:

@@ -112,6 +112,7 @@ class World:
         self._times: dict[SourceLine, int] = {}
         self.asking_itself = False
         self.takes_numbers = False  # while an operator without a loop takes plain numbers for sizes
+        self.torch_is_told: bool | None = None  # when torch's own Python asks for data
         self.reading_data = False  # while History passes on bool(tensor), item() and the like
 
     def _add(self, key: str, number: int, name: str) -> None:
@@ -240,8 +241,8 @@ class World:
         return answer
 
     def _answer_by_choice(self, asked: Any, by_user: SourceLine | None, usual: Any) -> Any:
-        if by_user is None:  # a layer of torch's that looks whether a mask is a usual one: it is none
-            return False if self.reading_data else usual()
+        if by_user is None:
+            return usual() if self.torch_is_told is None else self.torch_is_told
         if asked in self._known:
             return self._known[asked]
         number = sum(question.of_data for question in self.questions)

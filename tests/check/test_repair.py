@@ -304,6 +304,21 @@ def test_what_a_layer_of_torchs_looks_for_in_a_mask_ends_no_run():
     assert not report.notes
 
 
+def log_prob(mean: Tensor["B", "A"], action: Tensor["B", "A"]) -> Tensor["B"]:
+    return torch.distributions.Normal(mean, torch.ones_like(mean)).log_prob(action).sum(-1)
+
+
+def wrong_log_prob(mean: Tensor["B", "A"], action: Tensor["B", "A"]) -> Tensor["B"]:
+    return torch.distributions.Normal(mean, torch.ones_like(mean)).log_prob(action)
+
+
+def test_what_a_distribution_makes_sure_of_ends_no_run():
+    report = tessera.check(log_prob)
+    assert (report.errors, report.notes) == ([], [])
+    (finding,) = tessera.check(wrong_log_prob).errors
+    assert finding.received == 'Tensor["B", "A"]'
+
+
 @pytest.mark.slow
 def test_nor_does_it_where_something_is_wrong():
     report = tessera.check(Masked((-1,)))
