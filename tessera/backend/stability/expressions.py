@@ -7,13 +7,15 @@ comes from anything else. What decides (comparisons) is part of it, so that it c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from tessera import torch_internals
+from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.left_alone import REGULARISER
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.spelling import call_of, example
@@ -66,6 +68,7 @@ _KEEPS_DIGITS = frozenset(
 _WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
 _OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
 _GATES = frozenset({"sigmoid", "tanh", "softplus", "silu"})
+_LOGARITHMS = frozenset({"softplus", "logsigmoid", "logsumexp", "log_softmax", "logaddexp"})
 _LINEAR = frozenset({"add", "sub", "mul", "div", *_MOVES})
 
 
@@ -81,6 +84,26 @@ class Expression:
 
     def is_trained(self) -> bool:
         return bool(example(self.result).requires_grad)
+
+    def structure(self, marked: AbstractSet[fx.Node] = frozenset()) -> str:
+        """The same for expressions that compute the same, in which the same are ``marked``."""
+        places = {node: f"%{at}" for at, node in enumerate((*self.leaves, *self.nodes))}
+        leaves = [
+            (tuple(str(size) for size in v.shape), v.dtype, v.requires_grad, isinstance(v, nn.Parameter), bounds(leaf))
+            if isinstance(v, Tensor)
+            else str(v)
+            for leaf, v in zip(self.leaves, map(example, self.leaves), strict=True)
+        ]
+        calls = [
+            (
+                str(n.target),
+                str(fx.node.map_arg((n.args, n.kwargs), lambda one: places[one])),
+                is_marked_as_stable(n),
+                n in marked,
+            )
+            for n in self.nodes
+        ]
+        return str((leaves, calls))
 
 
 def expressions(
@@ -122,6 +145,11 @@ def is_kept(node: fx.Node) -> bool:
 def is_conversion(node: fx.Node) -> bool:
     """Whether it only says which dtype it is."""
     return _name(node) in ("float", "to", "type_as")
+
+
+def is_logarithmic(nodes: Iterable[fx.Node]) -> bool:
+    """Whether its user has spelled logarithms stably in it."""
+    return any(_name(node) in _LOGARITHMS and not is_marked_as_stable(node) for node in nodes)
 
 
 def is_mixture(nodes: Iterable[fx.Node]) -> bool:
@@ -221,6 +249,7 @@ class _Parts:
             or (any(map(_is_guard, nodes)) and not any(map(is_marked_as_stable, nodes)))
             or any(user in nodes and _name(user) != "detach" for one in detached for user in one.users)
             or any(map(self._is_straight_through, nodes))
+            or any(map(_is_clipped_surrogate, nodes))
         )
 
     def _is_straight_through(self, node: fx.Node) -> bool:
@@ -287,6 +316,19 @@ def _is_guard(node: fx.Node) -> bool:
         return False
     low = call.get(1, "other" if call.name == "maximum" else "min")
     return isinstance(low, float) and 0 < low < REGULARISER
+
+
+def _is_clipped_surrogate(node: fx.Node) -> bool:
+    """Whether it is PPO's ``min(r a, clamp(r) a)``: for advantages of the other sign the ratio is as large as it is."""
+    call = call_of(node)
+    if call is None or call.name not in ("min", "max", "minimum", "maximum") or len(call.args) != 2:
+        return False
+    each = [one.all_input_nodes for one in call.args if isinstance(one, fx.Node) and _name(one) == "mul"]
+    return len(each) == 2 and any(
+        _name(clamped) == "clamp" and clamped.all_input_nodes[0] in raw
+        for clipped, raw in (each, each[::-1])
+        for clamped in clipped
+    )
 
 
 def _same_device(node: Any, other: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from tessera.backend.stability.algebra import Value
+from tessera.backend.stability.algebra import Value, scaled
 from tessera.backend.stability.facts import is_shifted
 from tessera.backend.stability.guards import guard, is_chosen
 from tessera.backend.stability.left_alone import left_alone
@@ -18,6 +18,7 @@ from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.low_precision import LOW_PRECISION, widened
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
+from tessera.backend.stability.to_spare import with_digits_to_spare
 from tessera.backend.stability.wider import widen
 from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import mark_as_stable, source_line
@@ -69,15 +70,23 @@ def _leave_nothing_written(graph: fx.Graph) -> None:
                 node.target = str(node.target).rstrip("_")
 
 
-def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node]] | None:
-    """What is computed for its rounding errors and what is meant as it is; None if no rule applies anywhere."""
+def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node], set[fx.Node]] | None:
+    """What is computed for its rounding errors, is meant as it is, or has digits to spare; None if no rule applies."""
     reader, found, meant = Reader(graph_module), False, set[fx.Node]()
     for node in graph_module.graph.nodes:
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(node, value))
         found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
-    return (reader.delicate, meant) if found else None
+    if not found:
+        return None
+    tried = {node for node, value in reader.values.items() if _is_for_a_trial(reader, value)}
+    return reader.delicate, meant, with_digits_to_spare(graph_module.graph, reader, meant, tried) if tried else set()
+
+
+def _is_for_a_trial(reader: Reader, value: Value) -> bool:
+    rule = stable(reader.algebra, value) if _core(value).op == "linear" else None
+    return rule is not None and rule[0].tried
 
 
 def _may_change(reader: Reader, node: fx.Node, value: Value) -> bool:
@@ -87,9 +96,11 @@ def _may_change(reader: Reader, node: fx.Node, value: Value) -> bool:
 
 
 class _Sweep:
-    def __init__(self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node]) -> None:
+    def __init__(
+        self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node], spare: set[fx.Node]
+    ) -> None:
         self._graph = graph_module.graph
-        self._reader, self._delicate, self._meant = Reader(graph_module), delicate, meant
+        self._reader, self._delicate, self._meant, self._spare = Reader(graph_module), delicate, meant, spare
         self._last_written: set[fx.Node] = set()
         self._done: list[tuple[str, fx.Node]] = []
         self.gates: set[fx.Node] = set()  # written for what a recurrent cell has too
@@ -170,6 +181,8 @@ class _Sweep:
         owned = self._reader.owned(node) if call is not None and call.writes else [node]
         if owned is None or node in self._delicate or self._is_meant(node, value):
             return
+        if rule.tried and node in self._spare:
+            return
         if value.node is node:
             value.node = None
         new = self._written(node, better)
@@ -190,9 +203,11 @@ class _Sweep:
         self._erase(node)
 
     def _is_meant(self, node: fx.Node, value: Value) -> bool:
-        constant, terms = self._reader.algebra.terms(_core(value))
+        value = _core(value)
+        constant, terms = self._reader.algebra.terms(value)
         if not constant:
-            return False
+            value = scaled(value)[1]
+            return value.op == "product" and any(base.node in self._meant for base in value.parts())
         return node in self._meant or (len(terms) == 1 and next(iter(terms)).node in self._meant)
 
     def _written(self, node: fx.Node, better: Value) -> fx.Node | None:

@@ -19,6 +19,7 @@ class Rule:
         when: the conditions, in words.
         proof: why both are equal on paper.
         hostile: inputs at which the naive spelling is wrong, in words.
+        tried: it only saves digits that most expressions have to spare; it is for those that a trial shows to have not.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Rule:
     when: str
     proof: str
     hostile: str
+    tried: bool = False

@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import warnings
@@ -22,8 +23,9 @@ from torch import Tensor, fx, nn
 from torch.func import vmap
 
 from tessera import torch_internals
+from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.constants import constant
-from tessera.backend.stability.expressions import Expression, is_conversion
+from tessera.backend.stability.expressions import Expression, is_conversion, is_logarithmic
 from tessera.backend.stability.families import EACH, HOSTILE, ORDINARY, OUT_OF_HALF, OUT_OF_RANGE, TINY, Family
 from tessera.backend.stability.shrinking import in_small, shrunk_sizes
 from tessera.backend.stability.spelling import call_of, example
@@ -54,6 +56,7 @@ class Demand:
         smallest: elements below this part of their family's largest are held to the error of one that large.
         often: the part of a family's samples that has to be wrong.
         families: of inputs that are tried.
+        least: elements below this are held to the error of one that large.
     """
 
     ulps: float
@@ -61,16 +64,23 @@ class Demand:
     smallest: float
     often: float
     families: tuple[Family, ...] = ORDINARY
+    least: float = 0.0
 
 
 # Torch's own sigmoid and softmax lose the digits of their slopes where they are nearly 1, and do so in every layer.
 USUAL = Demand(512, math.inf, 1e-2, 0.6)
+LOGARITHMIC = dataclasses.replace(USUAL, least=1.0)  # of what is a logarithm, an absolute error is one of a factor
 STRICT = Demand(64, 64, 1e-3, 0.3, (*ORDINARY, *ORDINARY[len(TINY) :], *HOSTILE))  # twice: some is wrong seldom
 RANGE = Demand(math.inf, math.inf, 1e-2, 0.6, OUT_OF_RANGE)
 LOW = {  # in units of theirs
     torch.float16: Demand(24, math.inf, 1e-3, 0.3, (*ORDINARY, *OUT_OF_HALF)),
     torch.bfloat16: Demand(24, math.inf, 1e-3, 0.3),
 }
+
+
+def usual(expression: Expression) -> Demand:
+    """What is asked of an expression as its user has spelled it."""
+    return LOGARITHMIC if is_logarithmic(expression.nodes) else USUAL
 
 
 def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.dtype | None = None) -> bool:
@@ -172,7 +182,8 @@ class _Trial:
                     for family in self._families(alone)
                 ]
                 tried = torch.cat(rounds)
-                tried = tried.clamp(-WEIGHT, WEIGHT) if isinstance(value, nn.Parameter) else tried
+                within = (-WEIGHT, WEIGHT) if isinstance(value, nn.Parameter) else bounds(leaf)
+                tried = tried.clamp(*within) if within else tried
                 made.append(tried.to(_tried_dtype(value.dtype)))
         return made
 
@@ -262,7 +273,8 @@ def _compared(
     size, finite = wanted.abs().amax(1), found.isfinite().all(1)
     known = wanted.isfinite().all(1) & (size <= info.max)
     largest = torch.where(known, size, 0).view(-1, EACH).amax(1).repeat_interleave(EACH)
-    errors = (found.double() - wanted).abs() / wanted.abs().maximum(largest[:, None] * demand.smallest) / info.eps
+    floor = (largest[:, None] * demand.smallest).clamp(min=0.0 if of_slopes else demand.least)
+    errors = (found.double() - wanted).abs() / wanted.abs().maximum(floor) / info.eps
     vanished = finite & (size <= 1e-7 * found.double().abs().amax(1)) & (found != 0).any(1)
     many = (errors > (demand.ulps_of_slope if of_slopes else demand.ulps)).double().mean(1) > SHARE
     return ~finite | (many & ~vanished & (size > 1e3 * info.tiny)), vanished, known

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from tessera import torch_internals
 from tessera.backend.stability.expressions import (
@@ -26,7 +26,7 @@ from tessera.backend.stability.expressions import (
     is_of,
 )
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import LOW, RANGE, STRICT, USUAL, CannotTry, Demand, arguments, is_inaccurate
+from tessera.backend.stability.sampling import LOW, RANGE, STRICT, CannotTry, Demand, arguments, is_inaccurate, usual
 from tessera.backend.stability.spelling import example
 from tessera.backend.stability.suspects import cancels_products, is_small_product
 from tessera.backend.stability.writing import Writer
@@ -49,7 +49,7 @@ def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.No
         inaccurate = list[tuple[Expression, torch.dtype]]()
         # In low precision an eps is none: what it is added to is not undone but kept.
         for expression in expressions(graph, reader, meant if dtype is torch.float32 else set(), dtype, untried):
-            key = _structure(expression, gates)
+            key = expression.structure(gates)
             if key not in known:
                 try:
                     known[key] = _needed(expression, gates)
@@ -105,7 +105,7 @@ def _demand(expression: Expression, gates: set[fx.Node]) -> Demand:
         or cancels_products(others)
         or any(map(is_small_product, others))
     )
-    return STRICT if strict and _largest(expression) <= LARGE else USUAL
+    return STRICT if strict and _largest(expression) <= LARGE else usual(expression)
 
 
 def _largest(expression: Expression) -> int:
@@ -115,27 +115,6 @@ def _largest(expression: Expression) -> int:
         for node in expression.nodes
         if isinstance(example(node), Tensor)
     )
-
-
-def _structure(expression: Expression, gates: set[fx.Node]) -> str:
-    """The same for expressions that compute the same, and are held to the same."""
-    places = {node: f"%{at}" for at, node in enumerate((*expression.leaves, *expression.nodes))}
-    leaves = [
-        (tuple(str(size) for size in value.shape), value.dtype, value.requires_grad, isinstance(value, nn.Parameter))
-        if isinstance(value, Tensor)
-        else str(value)
-        for value in map(example, expression.leaves)
-    ]
-    calls = [
-        (
-            str(n.target),
-            str(fx.node.map_arg((n.args, n.kwargs), lambda one: places[one])),
-            is_marked_as_stable(n),
-            n in gates,
-        )
-        for n in expression.nodes
-    ]
-    return str((leaves, calls))
 
 
 class _Wide:

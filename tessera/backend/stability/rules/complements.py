@@ -136,6 +136,7 @@ _OF_ONE = (
         "equal factors",
         "1 - 1 / (1 + e^-x) = 1 / (1 + e^x)",
         "x > 17",
+        tried=True,
     ),
     Rule(
         "sigmoid(x) - 1/2 -> tanh(x/2) / 2",

@@ -16,6 +16,7 @@ from tessera.backend.stability.algebra import Algebra, Value
 from tessera.backend.stability.facts import is_clamped_above, is_positive, leaves_the_first
 from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.logarithms import logarithm
+from tessera.backend.stability.spelling import example
 
 REGULARISER = 1e-2  # a smaller number beside what a logarithm is taken of is the user's own guard
 _OPAQUE = ("clamp", "clamp_min", "clip", "maximum", "nan_to_num")
@@ -43,9 +44,9 @@ def _weighted_log(algebra: Algebra, value: Value, *, entropy: bool) -> Value | N
 
 
 def _logarithms(algebra: Algebra, value: Value) -> list[Value]:
-    """What ``value`` takes logarithms of, if it is made of them."""
+    """What ``value`` takes logarithms of, if it is made of them alone: ``x - log(sum(exp(x)))`` is finite as it is."""
     _, terms = algebra.terms(value)
-    return [term.args[0] for term in terms if term.op == "log"]
+    return [term.args[0] for term in terms] if all(term.op == "log" for term in terms) else []
 
 
 def _kept(algebra: Algebra, value: Value, weight: Value) -> Value:
@@ -161,7 +162,7 @@ def _bce_of_sigmoid(algebra: Algebra, value: Value) -> Value | None:
 
 def _kl_of_logarithms(algebra: Algebra, value: Value) -> Value | None:
     log_q, p, reduction = value.args
-    found = logarithm(algebra, p)
+    found = logarithm(algebra, p) if p.node is None or example(p.node).requires_grad else None
     return None if found is None else algebra.make("kl_of_logarithms", log_q, found, reduction)
 
 
@@ -170,7 +171,7 @@ CONVENTIONS = (
         "kl_div(log q, softmax) -> sum(p (log p - log q)), log p the log_softmax",
         "kl",
         _kl_of_logarithms,
-        "the logarithm of p is known",
+        "the logarithm of p is known, and p has a gradient",
         "the definition; 0 log(0) is 0",
         "scores 90 apart: the gradient of p log(p) at p = 0",
     ),

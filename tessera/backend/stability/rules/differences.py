@@ -23,6 +23,7 @@ from tessera.backend.stability.rules.moments import MOMENTS
 from tessera.backend.stability.rules.near_one import NEAR_ONE
 from tessera.backend.stability.rules.removable import REMAINDERS
 from tessera.backend.stability.spelling import Movement, call_of
+from tessera.program import is_marked_as_stable
 
 REGULARISER = 1e-2  # a smaller number that two logarithms have in common keeps both from 0, and is all they share
 
@@ -220,6 +221,8 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
                 continue
             found = algebra.make("logit", above)
         elif constant_a == constant_b == 1 and len(terms_a) == 1 and terms_a == {t: -k for t, k in terms_b.items()}:
+            if _is_spelled_log1p(a) and _is_spelled_log1p(b):
+                continue  # of opposite signs, so that nothing cancels
             found = algebra.scale(algebra.make("atanh", algebra.linear(0.0, terms_a)), 2.0)
         else:
             difference = _simpler(algebra, above, below)
@@ -229,6 +232,12 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
             found = algebra.make("log_ratio", difference, below)
         return beside(algebra, constant, without(terms, a, b), c, found)
     return None
+
+
+def _is_spelled_log1p(value: Value) -> bool:
+    """Whether it is the user who has written ``log1p``."""
+    call = call_of(value.node) if value.node is not None else None
+    return call is not None and call.name == "log1p" and not is_marked_as_stable(call.node)
 
 
 def _exponentials(algebra: Algebra, value: Value) -> Value | None:

@@ -320,7 +320,7 @@ def _hypot(algebra: Algebra, value: Value) -> Value | None:
         for term, c in terms.items():
             side = _side(algebra, term)
             sides.append(side and algebra.scale(side, math.sqrt(c)))
-        if not all(sides) or len(sides) + bool(constant) < 2:
+        if not all(sides) or len(sides) + bool(constant) < 2 or all(is_scaled(side) for side in sides if side):
             continue
         level = (math.sqrt(constant),) if constant else ()
         found = algebra.make("hypot", *(side for side in sides if side), *level)
