@@ -23,6 +23,7 @@ from tessera.backend.stability.suspects import cancels_products, compares_produc
 from tessera.program import is_marked_as_stable
 
 LARGEST = 160  # operations in an expression; what is left of a larger one has inputs that belong together
+MANY = 8  # numbers that are added up one after the other
 
 _MOVES = frozenset(
     {
@@ -155,6 +156,16 @@ def is_logarithmic(nodes: Iterable[fx.Node]) -> bool:
 def is_mixture(nodes: Iterable[fx.Node]) -> bool:
     """Whether it is a sum of products of what is given and of gates, as a recurrent cell is."""
     return {_name(node) for node in nodes if is_rounded(node)} <= _LINEAR | _GATES
+
+
+def is_running_total(nodes: tuple[fx.Node, ...]) -> bool:
+    """Whether it adds up many, one after the other, and nobody sees what is between: ``total = total + x[i]``."""
+    added = [node for node in nodes if is_rounded(node)]
+    return (
+        len(added) >= MANY
+        and all(_name(node) == "add" and len(_terms(node)) for node in added)
+        and all(len(node.users) == 1 for node in added[:-1])
+    )
 
 
 def is_rounded(node: fx.Node) -> bool:

@@ -188,6 +188,24 @@ def softmax(x: Any, dims: tuple[int, ...]) -> Any:
     return each / torch.sum(each, dims, keepdim=True)
 
 
+def sharp_softmax(x: Any, dims: tuple[int, ...]) -> Any:
+    """The softmax, whose gradient keeps its digits where one number is nearly 1; see ``peak``."""
+    each = torch.exp(x - peak(x, 1.0, dims))
+    return each / torch.sum(each, dims, keepdim=True)
+
+
+def sharp_log_softmax(x: Any, dims: tuple[int, ...]) -> Any:
+    """The logarithm of the softmax, which keeps its digits, and its gradient too, where that is nearly 1.
+
+    x - m - log1p(the others' exp(x - m)), where m is the largest x; others as large as that are 1 each.
+    """
+    largest = peak(x, 1.0, dims)
+    first = x.detach() == largest.detach()
+    others = torch.where(first, 0.0, torch.exp(torch.where(first, 0.0, x - largest)))
+    others = torch.sum(others, dims, keepdim=True) + (torch.sum(first, dims, keepdim=True) - 1)
+    return x - largest - torch.log1p(others)
+
+
 def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:
     """exp(x) / (a exp(x) + b exp(y) + ...), where x is the one ``at`` a place; a number is an exponent too."""
     tensors = [x for x in exponents if not isinstance(x, float)]
@@ -224,9 +242,11 @@ def exp_below(x: Any, largest: Any) -> Any:
 
 
 def weighted_softmax(x: Any, weight: Any, dims: tuple[int, ...]) -> Any:
-    """The softmax of weighted numbers: weight exp(x) / sum(weight exp(x))."""
+    """The softmax of weighted numbers: weight exp(x) / sum(weight exp(x)); zeros where no number has a weight."""
     each = weight * exp_below(x, peak(x, weight, dims))
-    return each / torch.sum(each, dims, keepdim=True)
+    nothing = torch.all(weight.expand_as(each) == 0, dims[0], keepdim=True) if len(dims) == 1 else None
+    total = torch.sum(each, dims, keepdim=True)
+    return each / (total if nothing is None else torch.where(nothing, 1.0, total))
 
 
 def log_softmax(x: Any, dims: tuple[int, ...]) -> Any:

@@ -67,7 +67,7 @@ def _is_modulation(value: Value) -> bool:
 
 
 def _weights(node: fx.Node, value: Value) -> Iterator[fx.Node]:
-    """What is a weight: one less a number to the power of a count; ``elu(x) + 1`` that only products of matrices see."""
+    """What is a weight: one less a number to the power of a count; ``elu(x) + 1`` that products of matrices add up."""
     constant, ((term, coefficient),) = value.args
     if term.op == "exp" and coefficient == -constant and _is_rate_of_count(term.args[0]):
         yield node

@@ -24,6 +24,7 @@ from tessera.backend.stability.expressions import (
     is_kept,
     is_mixture,
     is_of,
+    is_running_total,
 )
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.sampling import LOW, RANGE, STRICT, CannotTry, Demand, arguments, is_inaccurate, usual
@@ -90,6 +91,8 @@ def _needed(expression: Expression, gates: set[fx.Node]) -> torch.dtype | None:
             demands.append(RANGE)
         wrong = has_float64 and any(is_inaccurate(expression, demand) for demand in demands)
         return torch.float64 if wrong else None
+    if is_running_total(expression.nodes):
+        return torch.float32
     low = LOW[expression.dtype]
     if not is_inaccurate(expression, low):
         return None

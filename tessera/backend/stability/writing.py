@@ -13,7 +13,23 @@ from torch.nn import functional
 from tessera import torch_internals
 from tessera.backend.stability import forms, products, series, tails
 from tessera.backend.stability.algebra import Value, scaled
-from tessera.backend.stability.spelling import Movement, example
+from tessera.backend.stability.spelling import Movement, call_of, example
+
+DEEPEST = 6
+_PRODUCTS = ("matmul", "mm", "bmm", "baddbmm", "einsum")
+_SHOWN = (
+    "dropout",
+    "to",
+    "float",
+    "half",
+    "type_as",
+    "where",
+    "masked_fill",
+    "nan_to_num",
+    "transpose",
+    "view",
+    "reshape",
+)
 
 
 class CannotWrite(Exception):
@@ -33,8 +49,8 @@ class Writer:
     ) -> None:
         self.graph, self._before, self._improve = graph, before, improve
         self.tracer = fx.proxy.GraphAppendingTracer(graph)
-        self._last, self._like = before.prev, like or before
-        self._fake_mode = torch_internals.own_fake_mode(example(self._like))
+        self._last, self.like = before.prev, like or before
+        self._fake_mode = torch_internals.own_fake_mode(example(self.like))
         self.read: set[fx.Node] = set()  # what the graph held already
         self._written: dict[Value, Any] = {}
 
@@ -106,7 +122,7 @@ class Writer:
                     result = getattr(args[0], str(node.target))(*args[1:], **kwargs)
                 else:
                     result = node.target(*args, **kwargs)  # type: ignore[operator]
-            kept = {k: v for k, v in self._like.meta.items() if k not in ("example_value", "unbacked_bindings")}
+            kept = {k: v for k, v in self.like.meta.items() if k not in ("example_value", "unbacked_bindings")}
             node.meta = kept | {"example_value": result}
 
     def value(self, value: Any) -> Any:
@@ -131,6 +147,12 @@ class Writer:
         if value.op in _WITHOUT_GRADIENT and not self._is_trained(args[0]):
             return _WITHOUT_GRADIENT[value.op](*args)
         return _FORMS[value.op](*args)
+
+    def dtype(self, made: fx.Proxy) -> torch.dtype:
+        """Of what was written."""
+        self._evaluate()
+        found: torch.dtype = example(made.node).dtype
+        return found
 
     def _is_trained(self, made: fx.Proxy) -> bool:
         self._evaluate()
@@ -204,9 +226,30 @@ def _softmax(writer: Writer, value: Value) -> Any:
     exponent, dims = value.args
     factor, base = scaled(exponent)
     form = _FORMS[value.op]
+    if len(dims) == 1 and not _feeds_product(writer.like):
+        form = _in_float32(writer, forms.sharp_softmax if value.op == "softmax" else forms.sharp_log_softmax)
     if math.frexp(factor)[0] == 0.5 or factor <= 0:
         return form(writer.value(exponent), dims)
     return form(forms.below_largest(writer.value(base), dims) * factor, dims)
+
+
+def _in_float32(writer: Writer, form: Callable[..., Any]) -> Callable[..., Any]:
+    """``form``, of what is in lower precision computed in float32."""
+
+    def found(x: Any, dims: tuple[int, ...]) -> Any:
+        dtype = writer.dtype(x)
+        return form(x.float(), dims).to(dtype) if dtype in (torch.float16, torch.bfloat16) else form(x, dims)
+
+    return found
+
+
+def _feeds_product(node: fx.Node, depth: int = 0) -> bool:
+    """Whether it becomes the weights of attention, which has a kernel of its own for torch's softmax."""
+    return depth < DEEPEST and any(
+        (call := call_of(user)) is not None
+        and (call.name in _PRODUCTS or (call.name in _SHOWN and _feeds_product(user, depth + 1)))
+        for user in node.users
+    )
 
 
 _WRITINGS: dict[str, Callable[[Writer, Value], Any]] = {
