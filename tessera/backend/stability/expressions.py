@@ -245,6 +245,8 @@ class _Parts:
     def _can_lose(self, nodes: tuple[fx.Node, ...]) -> bool:
         """Whether digits can be lost; in low precision a square is soon out of range, or a sum is."""
         low = self._dtype is not torch.float32
+        if low and is_running_total(nodes):
+            return True
         return not _is_layer(nodes) and (_can_lose(nodes) or (low and sum(map(is_rounded, nodes)) > 1))
 
     def _is_meant(self, nodes: tuple[fx.Node, ...], leaves: tuple[fx.Node, ...]) -> bool:
