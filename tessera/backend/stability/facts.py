@@ -121,7 +121,17 @@ def _is_largest(value: Value) -> bool:
     call = _call(value)
     if call is not None and call.name in ("maximum", "max", "fmax") and len(call.args) == 2:
         return True  # of two
+    if call is not None and call.name in ("clamp", "clamp_min", "relu") and isinstance(call.args[0], fx.Node):
+        return _is_maximum(call.args[0])
     return value.op in ("amax", "peak") or (value.op == "where" and any(_is_largest(v) for v in value.parts()))
+
+
+def _is_maximum(node: fx.Node) -> bool:
+    """Whether it is the largest along dimensions: ``x.amax(-1)``, ``x.max(-1).values``."""
+    call = call_of(node)
+    if call is not None and call.name in ("getitem", "getattr", "detach") and isinstance(call.args[0], fx.Node):
+        return _is_maximum(call.args[0])
+    return call is not None and call.name in ("amax", "max")
 
 
 def is_centred(value: Value) -> bool:

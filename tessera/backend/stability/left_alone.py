@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from torch import fx
 
 from tessera.backend.stability.algebra import Value, scaled
-from tessera.backend.stability.spelling import call_of
+from tessera.backend.stability.spelling import call_of, example
 
 REGULARISER = 1e-2  # a smaller number beside a difference is there to keep it from 0
 DEEPEST = 8
@@ -69,18 +69,19 @@ def _is_modulation(value: Value) -> bool:
 def _weights(node: fx.Node, value: Value) -> Iterator[fx.Node]:
     """What is a weight: one less a number to the power of a count; ``elu(x) + 1`` that products of matrices add up."""
     constant, ((term, coefficient),) = value.args
-    if term.op == "exp" and coefficient == -constant and _is_rate_of_count(term.args[0]):
+    if term.node is not None and coefficient == -constant and _is_rate_of_count(term.node):
         yield node
-        if term.node is not None:
-            yield term.node
+        yield term.node
     if term.op == "elu" and coefficient == constant and node.users and all(map(_adds_up, node.users)):
         yield node
 
 
-def _is_rate_of_count(exponent: Value) -> bool:
-    """Whether it is ``log(0.999) * step``, where ``step`` is one number."""
-    factor, count = scaled(exponent)
-    return factor < 0 and count.shape is not None and len(count.shape) == 0
+def _is_rate_of_count(node: fx.Node) -> bool:
+    """Whether it is ``0.999 ** step``, where ``step`` is one number."""
+    call = call_of(node)
+    if call is None or call.name != "pow" or not isinstance(call.args[0], float):
+        return False
+    return 0 < call.args[0] < 1 and example(node).dim() == 0
 
 
 def _adds_up(node: fx.Node) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import fx
 
 from tessera.backend.stability.algebra import Value, scaled
+from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.facts import is_shifted
 from tessera.backend.stability.guards import guard, is_chosen
 from tessera.backend.stability.left_alone import left_alone
@@ -58,7 +59,9 @@ def rewrite(graph_module: fx.GraphModule) -> list[str]:
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(node, value))
-    return done + widen(graph_module.graph, reader, meant, sweep.gates if sweep else set())
+    return done + widen(
+        graph_module.graph, reader, meant, sweep.gates if sweep else set(), sweep.spare if sweep else set()
+    )
 
 
 def _leave_nothing_written(graph: fx.Graph) -> None:
@@ -80,13 +83,15 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
         found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
     if not found:
         return None
-    tried = {node for node, value in reader.values.items() if _is_for_a_trial(reader, value)}
-    return reader.delicate, meant, with_digits_to_spare(graph_module.graph, reader, meant, tried) if tried else set()
-
-
-def _is_for_a_trial(reader: Reader, value: Value) -> bool:
-    rule = stable(reader.algebra, value) if _core(value).op == "linear" else None
-    return rule is not None and rule[0].tried
+    tried, others = set[fx.Node](), set[fx.Node]()
+    small = any(map(bounds, graph_module.graph.nodes))
+    for node, value in reader.values.items():
+        if (small or _core(value).op == "linear") and (rule := stable(reader.algebra, value)) is not None:
+            (tried if rule[0].tried else others).add(node)
+    spare = set[fx.Node]()
+    if tried or (small and others):
+        spare = with_digits_to_spare(graph_module.graph, reader, meant, tried, others)
+    return reader.delicate, meant, spare
 
 
 def _may_change(reader: Reader, node: fx.Node, value: Value) -> bool:
@@ -100,7 +105,7 @@ class _Sweep:
         self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node], spare: set[fx.Node]
     ) -> None:
         self._graph = graph_module.graph
-        self._reader, self._delicate, self._meant, self._spare = Reader(graph_module), delicate, meant, spare
+        self._reader, self._delicate, self._meant, self.spare = Reader(graph_module), delicate, meant, spare
         self._last_written: set[fx.Node] = set()
         self._done: list[tuple[str, fx.Node]] = []
         self.gates: set[fx.Node] = set()  # written for what a recurrent cell has too
@@ -181,7 +186,7 @@ class _Sweep:
         owned = self._reader.owned(node) if call is not None and call.writes else [node]
         if owned is None or node in self._delicate or self._is_meant(node, value):
             return
-        if rule.tried and node in self._spare:
+        if node in self.spare:
             return
         if value.node is node:
             value.node = None

@@ -2,6 +2,7 @@
 
     (1 - z) * n + z * h          1 - z loses digits where z is nearly 1, and it is next to nothing beside z * h
     -y * log(1 - z)              none to spare: a trial shows an error
+    exp(normalize(x) @ normalize(y).T)    cannot overflow, as it stands
 
 A rule that saves only such digits (``Rule.tried``) is for what a trial shows to be wrong.
 """
@@ -11,28 +12,36 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from tessera.backend.stability.expressions import Expression, expressions
+from tessera.backend.stability.bounds import bounds
+from tessera.backend.stability.expressions import Expression, expressions, is_of
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import CannotTry, is_inaccurate, usual
+from tessera.backend.stability.sampling import CannotTry, is_inaccurate, of_what_is_left
 
 
-def with_digits_to_spare(graph: fx.Graph, reader: Reader, meant: set[fx.Node], asked: set[fx.Node]) -> set[fx.Node]:
-    """Those of ``asked`` that are part of float32 expressions, all of which are right; ``reader`` has read the graph.
+def with_digits_to_spare(
+    graph: fx.Graph, reader: Reader, meant: set[fx.Node], tried: set[fx.Node], others: set[fx.Node]
+) -> set[fx.Node]:
+    """What is part of no float32 expression that is wrong; ``reader`` has read the graph.
 
-    What is part of none is not among them, unless some were too large to be looked at: a recurrent cell's are.
+    Of ``tried``, to which only such rules apply, and of ``others`` those that are made of what is known to be small.
     """
-    right, wrong, known, too_large = set[fx.Node](), set[fx.Node](), dict[str, bool](), list[fx.Node]()
-    for expression in expressions(graph, reader, meant, torch.float32, too_large):
-        if not asked.isdisjoint(expression.nodes):
+    right, wrong, known = set[fx.Node](), set[fx.Node](), dict[str, bool]()
+    for expression in expressions(graph, reader, meant, torch.float32):
+        small = any(map(bounds, expression.leaves))
+        if not tried.isdisjoint(expression.nodes) or (small and not others.isdisjoint(expression.nodes)):
             key = expression.structure()
             if key not in known:
                 known[key] = _is_right(expression)
-            (right if known[key] else wrong).update(expression.nodes)
-    return (asked if too_large else asked & right) - wrong
+            if not known[key]:
+                wrong.update(expression.nodes)
+            elif small:
+                right.update(expression.nodes)
+    # What is in no expression is guarded, or part of one as large as a recurrent network is.
+    return {node for node in tried if is_of(node, torch.float32)} - wrong | (others & right) - wrong
 
 
 def _is_right(expression: Expression) -> bool:
     try:
-        return not is_inaccurate(expression, usual(expression))
+        return not is_inaccurate(expression, of_what_is_left(expression))
     except CannotTry:
         return False

@@ -217,10 +217,8 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
         if any(term.op in _WITH_LOGARITHMS for term in (*terms_a, *terms_b)):
             continue  # each logarithm has a form of its own
         if constant_b == 1 and terms_b == {above: -1.0}:
-            if is_guarded(above):
-                continue
-            found = algebra.make("logit", above)
-        elif constant_a == constant_b == 1 and len(terms_a) == 1 and terms_a == {t: -k for t, k in terms_b.items()}:
+            continue  # odds
+        if constant_a == constant_b == 1 and len(terms_a) == 1 and terms_a == {t: -k for t, k in terms_b.items()}:
             if _is_spelled_log1p(a) and _is_spelled_log1p(b):
                 continue  # of opposite signs, so that nothing cancels
             found = algebra.scale(algebra.make("atanh", algebra.linear(0.0, terms_a)), 2.0)
@@ -231,6 +229,20 @@ def _logarithms(algebra: Algebra, value: Value) -> Value | None:
                 continue
             found = algebra.make("log_ratio", difference, below)
         return beside(algebra, constant, without(terms, a, b), c, found)
+    return None
+
+
+def _odds(algebra: Algebra, value: Value) -> Value | None:
+    """``log(p) - log(1 - p)``."""
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op != "log" or b.op != "log":
+            continue
+        p = a.args[0]
+        if any(term.op in _WITH_LOGARITHMS for one in (a, b) for term in algebra.terms(one.args[0])[1]):
+            continue  # each logarithm has a form of its own
+        if algebra.terms(b.args[0]) == (1.0, {p: -1.0}) and not is_guarded(p):
+            return beside(algebra, constant, without(terms, a, b), c, algebra.make("logit", p))
     return None
 
 
@@ -454,10 +466,19 @@ DIFFERENCES = (
         "a near b",
     ),
     Rule(
+        "log(p) - log(1 - p) -> logit(p)",
+        "linear",
+        _odds,
+        "no bound of the user's keeps p from 0",
+        "the definition",
+        "p near 1/2",
+        tried=True,
+    ),
+    Rule(
         "log(a) - log(b) -> log1p((a - b) / b)",
         "linear",
         _logarithms,
-        "a - b is simpler than a and b, or odds",
+        "a - b is simpler than a and b",
         "log(a) - log(b) = log(1 + (a - b) / b), for b > 0",
         "a near b",
     ),

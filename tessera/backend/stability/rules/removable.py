@@ -175,6 +175,7 @@ REMAINDERS = (
         "the same x and factor",
         "the power series",
         "|x| < 1e-2",
+        tried=True,
     ),
 )
 REMOVABLE = (
