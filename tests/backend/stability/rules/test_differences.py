@@ -80,6 +80,12 @@ ROWS = {
         ([1e-3, 30.0, 1e8],),
         (lambda x: 1 / torch.sqrt(x) - 1 / torch.sqrt(2 * x + 5),),
     ),
+    "log(p) - log(1 - p) -> logit(p)": Row(
+        lambda p: torch.log(p) - torch.log(1 - p),
+        ([0.25, 0.5, 0.75],),
+        ([0.5000002, 0.49999991, 0.50000012],),
+        (lambda p: torch.log(p) - torch.log(2 - p), lambda p: torch.log(p) - torch.log(1 - p.clamp(1e-6, 1 - 1e-6))),
+    ),
     "log(a) - log(b) -> log1p((a - b) / b)": Row(
         lambda x: torch.log(x + 2) - torch.log(x),
         ([0.5, 3.0, 2.0],),
