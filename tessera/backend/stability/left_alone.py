@@ -5,6 +5,7 @@ log(1 - sigmoid(x) + 1e-7)           the 1e-7 is there for what the difference b
 (1 - exp(-ce)) ** 2 * ce             a focal loss: so is this, and 1 - p_t times cross_entropy_with_logits
 1 - 0.999 ** step                    Adam's correction, of a count
 (elu(q) + 1) @ k                     features, of which a product of matrices adds up many
+where(x > -log(2), log(-expm1(x)), log1p(-exp(x)))    one thing in two spellings
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ def left_alone(node: fx.Node, value: Value) -> Iterator[fx.Node]:
         yield from _gates(value)
     if value.op == "linear" and len(value.args[1]) == 1:
         yield from _weights(node, value)
+
+
+def spelled_twice(node: fx.Node, value: Value) -> Iterator[fx.Node]:
+    """The branches of a ``where`` that are the same on paper: each is for the inputs that it is right for."""
+    call = call_of(node)
+    if call is not None and call.name == "where" and value.op == "where" and value.args[1] is value.args[2]:
+        yield from (one for one in call.args[1:] if isinstance(one, fx.Node))
 
 
 def _gates(value: Value) -> Iterator[fx.Node]:

@@ -12,7 +12,7 @@ from tessera.backend.stability.algebra import Value, scaled
 from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.facts import is_shifted
 from tessera.backend.stability.guards import guard, is_chosen
-from tessera.backend.stability.left_alone import left_alone
+from tessera.backend.stability.left_alone import left_alone, spelled_twice
 from tessera.backend.stability.meanings import UNARY
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.rule import Rule
@@ -75,11 +75,12 @@ def _leave_nothing_written(graph: fx.Graph) -> None:
 
 def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node], set[fx.Node]] | None:
     """What is computed for its rounding errors, is meant as it is, or has digits to spare; None if no rule applies."""
-    reader, found, meant = Reader(graph_module), False, set[fx.Node]()
+    reader, found, meant, spare = Reader(graph_module), False, set[fx.Node](), set[fx.Node]()
     for node in graph_module.graph.nodes:
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(node, value))
+            spare.update(spelled_twice(node, value))
         found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
     if not found:
         return None
@@ -88,9 +89,8 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
     for node, value in reader.values.items():
         if (small or _core(value).op == "linear") and (rule := stable(reader.algebra, value)) is not None:
             (tried if rule[0].tried else others).add(node)
-    spare = set[fx.Node]()
     if tried or (small and others):
-        spare = with_digits_to_spare(graph_module.graph, reader, meant, tried, others)
+        spare |= with_digits_to_spare(graph_module.graph, reader, meant, tried, others)
     return reader.delicate, meant, spare
 
 

@@ -48,6 +48,12 @@ def erfc_difference(x: Any, y: Any) -> Any:
     return torch.erfc(x) - torch.erfc(y)
 
 
+def sigmoid_gap(x: Any, y: Any) -> Any:
+    """sigmoid(x) - sigmoid(y), of the other tail where both are nearly 1."""
+    above = (x > 0) & (y > 0)
+    return torch.sigmoid(torch.where(above, -y, x)) - torch.sigmoid(torch.where(above, -x, y))
+
+
 def log_erfc_difference(x: Any, y: Any) -> Any:
     """log(erfc(x) - erfc(y)) for x <= y."""
     x, y = _upper_tail(x, y)

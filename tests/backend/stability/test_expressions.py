@@ -1,6 +1,6 @@
 import torch
 
-from tessera.backend.stability.expressions import LARGEST, expressions
+from tessera.backend.stability.expressions import LARGEST, MANY, expressions, is_running_total
 from tessera.backend.stability.reading import Reader
 from tests.backend.attention.captures import capture
 
@@ -90,3 +90,36 @@ def test_one_that_is_too_large_is_not_looked_at():
         return x
 
     assert found(function, X) == []
+
+
+def test_a_clipped_surrogate_is_left():
+    def surrogate(ratio, advantage):
+        return torch.min(ratio.exp() * advantage, ratio.exp().clamp(0.8, 1.2) * advantage)
+
+    def ppo(new, old):
+        ratio = (new - old).exp()
+        return torch.min(ratio * old, ratio.clamp(0.8, 1.2) * old)
+
+    assert found(ppo, X, Y) == []
+    assert found(surrogate, X, Y) != []  # its ratios are two
+
+
+def test_a_running_total_is_of_many_that_nobody_else_sees():
+    def graph_of(function):
+        nodes = capture(function, X.detach()).graph_module.graph.nodes
+        return tuple(node for node in nodes if node.op.startswith("call"))
+
+    def total(x, count=MANY + 1):
+        found = x[0, 0]
+        for _ in range(count - 1):
+            found = found + x[1, 1]
+        return found
+
+    def residuals(x):
+        for _ in range(MANY):
+            x = x + x.tanh()
+        return x
+
+    assert is_running_total(graph_of(total))
+    assert not is_running_total(graph_of(lambda x: total(x, MANY - 1)))
+    assert not is_running_total(graph_of(residuals))

@@ -28,6 +28,31 @@ def test_log_add_exp_of_infinities_and_equals():
     assert torch.isfinite(torch.stack(gradients)).all()
 
 
+@pytest.mark.parametrize(
+    ("sharp", "plain"),
+    [(forms.sharp_softmax, torch.softmax), (forms.sharp_log_softmax, torch.log_softmax)],
+    ids=["softmax", "log_softmax"],
+)
+def test_a_sharp_softmax_is_torchs_and_keeps_what_that_loses(sharp, plain):
+    rows = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, -INF], [30.0, 0.0, 1.0]], requires_grad=True)
+    weights = torch.tensor([[1.0, 0.0, 2.0], [1.0, 3.0, 0.0], [1.0, 0.25, 0.5]])
+    wanted = rows.detach().double().requires_grad_()
+    (slope,) = torch.autograd.grad((sharp(rows, (1,))[:, :2] * weights[:, :2]).sum(), rows)
+    (exact,) = torch.autograd.grad((plain(wanted, 1)[:, :2] * weights[:, :2].double()).sum(), wanted)
+    torch.testing.assert_close(sharp(rows, (1,)).double(), plain(wanted, 1), rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(slope.double(), exact, rtol=1e-5, atol=0.0)
+    lost = plain(rows.detach().requires_grad_(), 1)[2, 0] - 1 if plain is torch.softmax else plain(rows, 1)[2, 0]
+    assert lost == 0  # torch's own is right here to 1e-7 of 1 only
+    assert torch.isnan(sharp(torch.tensor([[-INF, -INF]]), (1,))).all()
+
+
+def test_weights_that_are_all_nothing_weigh_nothing():
+    x = torch.tensor([[1.0, 200.0], [3.0, 4.0]], requires_grad=True)
+    found = forms.weighted_softmax(x, torch.tensor([[1.0, 1.0], [0.0, 0.0]]), (1,))
+    assert found.tolist() == [[0.0, 1.0], [0.0, 0.0]]
+    assert torch.isfinite(torch.autograd.grad(found[:, 0].sum(), x)[0]).all()
+
+
 @pytest.mark.parametrize("form", [forms.norm, forms.root_mean_square, forms.normalise, forms.normalise_by_mean])
 def test_nothing_and_the_largest_and_smallest_numbers_have_a_length(form):
     x = torch.tensor([[0.0, 0.0], [3e38, 3e37], [1e-45, 0.0]], requires_grad=True)

@@ -45,3 +45,15 @@ def test_a_users_own_arrangement(name):
     rewritten = Rewritten((LEFT | REWRITTEN)[name])
     rewritten.call(X.clone().requires_grad_())
     assert bool(rewritten.notes) == (name in REWRITTEN)
+
+
+def test_one_thing_in_two_spellings():
+    def log_one_minus_exp(x):
+        return torch.where(x > -math.log(2), torch.log(-torch.expm1(x)), torch.log1p(-torch.exp(x)))
+
+    alone = Rewritten(log_one_minus_exp)
+    alone.call(-X.abs())
+    assert not alone.notes
+    one = Rewritten(lambda x: torch.log1p(-torch.exp(x)))
+    one.call(-X.abs())
+    assert one.notes

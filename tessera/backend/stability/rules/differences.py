@@ -286,6 +286,15 @@ def _sigmoids(algebra: Algebra, value: Value) -> Value | None:
     return None
 
 
+def _sigmoids_far_out(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
+    for a, b, c in _pairs(terms):
+        if a.op == b.op == "sigmoid":
+            found = algebra.make("sigmoid_gap", a.args[0], b.args[0])
+            return beside(algebra, constant, without(terms, a, b), c, found)
+    return None
+
+
 def _tails(algebra: Algebra, value: Value) -> Value | None:
     """``erfc(x) - erfc(y)`` and ``erf(y) - erf(x)``."""
     constant, terms = algebra.terms(value)
@@ -440,6 +449,15 @@ DIFFERENCES = (
         "a - b is simpler than a and b",
         "one denominator",
         "a, b > 17",
+    ),
+    Rule(
+        "sigmoid(a) - sigmoid(b) -> sigmoid(-b) - sigmoid(-a) where both are above 0",
+        "linear",
+        _sigmoids_far_out,
+        "equal factors",
+        "sigmoid(x) = 1 - sigmoid(-x)",
+        "a, b > 17",
+        tried=True,
     ),
     Rule(
         "erfc(x) - erfc(y) -> erfc(-y) - erfc(-x) where both are below 0",

@@ -80,6 +80,12 @@ ROWS = {
         ([1e-3, 30.0, 1e8],),
         (lambda x: 1 / torch.sqrt(x) - 1 / torch.sqrt(2 * x + 5),),
     ),
+    "sigmoid(a) - sigmoid(b) -> sigmoid(-b) - sigmoid(-a) where both are above 0": Row(
+        lambda a, b: torch.sigmoid(a) - torch.sigmoid(b),
+        (X, [0.25, -1.5, 1.0]),
+        ([30.0, -25.0, 18.0], [28.0, -24.0, 19.0]),
+        (lambda a, b: torch.sigmoid(a) - 0.5 * torch.sigmoid(b),),
+    ),
     "log(p) - log(1 - p) -> logit(p)": Row(
         lambda p: torch.log(p) - torch.log(1 - p),
         ([0.25, 0.5, 0.75],),

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.backend.stability.harness import touched
+
+X, Y, Z = torch.randn(4, 6), torch.randn(4, 6), torch.randn(4, 6)
+
+
+def gated(x, a, b):
+    g = torch.sigmoid(x)
+    return (1 - g) * a + g * b
+
+
+def recurrent(x, a, b):
+    """As many gates as are too large to be looked at."""
+    for _ in range(40):
+        g = torch.sigmoid(x)
+        b = (1 - g) * torch.tanh(a * b) + g * b
+    return b
+
+
+def kl_of_gaussians(mean, log_variance):
+    return -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [(gated, (X, Y, Z)), (recurrent, (X, Y, Z)), (kl_of_gaussians, (X, Y))],
+    ids=["gate", "recurrent", "KL"],
+)
+def test_a_rule_that_only_saves_digits_leaves_what_has_them_to_spare(function, inputs):
+    assert touched(function, inputs) == []
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 1 - torch.sigmoid(x),
+        lambda x: torch.sigmoid(x) * (1 - torch.sigmoid(x)),
+        lambda x: torch.exp(x) - 1 - x,
+    ],
+    ids=["complement", "slope", "remainder"],
+)
+def test_what_a_trial_shows_to_be_wrong_is_mended(function):
+    assert touched(function, (X,)) != []
+
+
+def test_what_is_known_to_be_small_does_not_overflow():
+    def similarities(x, y):
+        e = torch.exp(F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / 0.5)
+        return e / e.sum(-1, keepdim=True)
+
+    def scores(x, y):
+        e = torch.exp(x @ y.T / 0.5)
+        return e / e.sum(-1, keepdim=True)
+
+    assert touched(similarities, (X, Y)) == []
+    assert touched(scores, (X, Y)) != []
