@@ -60,7 +60,7 @@ _DECIDES = frozenset(
         *("invert", "isnan", "isinf", "isfinite", "floor", "ceil", "round", "trunc", "sign"),
         *("xor", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "isclose"),
         *("greater_equal", "less_equal", "not_equal", "signbit", "heaviside"),
-        *("zeros_like", "ones_like", "full_like", "argmax", "argmin"),
+        *("zeros_like", "ones_like", "full_like", "argmax", "argmin", "all", "any", "scatter"),
     }
 )
 _KEEPS_DIGITS = frozenset(

@@ -197,13 +197,14 @@ def sharp_softmax(x: Any, dims: tuple[int, ...]) -> Any:
 def sharp_log_softmax(x: Any, dims: tuple[int, ...]) -> Any:
     """The logarithm of the softmax, which keeps its digits, and its gradient too, where that is nearly 1.
 
-    x - m - log1p(the others' exp(x - m)), where m is the largest x; others as large as that are 1 each.
+    x - m - log1p(sum of the others' exp(x - m)), where m is the first of the largest, and x - m of that is 0.
     """
-    largest = peak(x, 1.0, dims)
-    first = x.detach() == largest.detach()
-    others = torch.where(first, 0.0, torch.exp(torch.where(first, 0.0, x - largest)))
-    others = torch.sum(others, dims, keepdim=True) + (torch.sum(first, dims, keepdim=True) - 1)
-    return x - largest - torch.log1p(others)
+    first = torch.zeros_like(x, dtype=torch.bool)
+    first = torch.scatter(first, dims[0], torch.argmax(x.detach(), dims[0], keepdim=True), True)
+    below = x - torch.sum(torch.where(first, x, 0.0), dims, keepdim=True)
+    below = torch.where(first, below.detach(), below)
+    others = torch.sum(torch.where(first, 0.0, torch.exp(below)), dims, keepdim=True)
+    return below - torch.log1p(others)
 
 
 def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:

@@ -32,9 +32,7 @@ from tessera.backend.stability.families import (
     ORDINARY,
     OUT_OF_HALF,
     OUT_OF_RANGE,
-    SMALL_ONES,
     TINY,
-    USUALLY,
     Family,
 )
 from tessera.backend.stability.shrinking import in_small, shrunk_sizes
@@ -67,7 +65,6 @@ class Demand:
         often: the part of a family's samples that has to be wrong.
         families: of inputs that are tried.
         least: elements below this are held to the error of one that large.
-        small_together: whether inputs of several are all small at once, beside one of them at a time.
     """
 
     ulps: float
@@ -76,7 +73,6 @@ class Demand:
     often: float
     families: tuple[Family, ...] = ORDINARY
     least: float = 0.0
-    small_together: bool = True
 
 
 # Torch's own sigmoid and softmax lose the digits of their slopes where they are nearly 1, and do so in every layer.
@@ -93,11 +89,6 @@ LOW = {  # in units of theirs
 def usual(expression: Expression) -> Demand:
     """What is asked of an expression as its user has spelled it."""
     return LOGARITHMIC if is_logarithmic(expression.nodes) else USUAL
-
-
-def of_what_is_left(expression: Expression) -> Demand:
-    """What is asked of what has digits to spare unless all that it is made of is small at once."""
-    return dataclasses.replace(usual(expression), small_together=False)
 
 
 def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.dtype | None = None) -> bool:
@@ -172,8 +163,6 @@ class _Trial:
         """What is tiny is so beside what is not: all together, a 1 of the user's is no less than they are."""
         if alone is not None or len(self._alone) == 1:
             return list(self._demand.families)
-        if not self._demand.small_together:
-            return [USUALLY if family in SMALL_ONES else family for family in self._demand.families]
         return [ORDINARY[len(TINY)] if family in TINY else family for family in self._demand.families]
 
     def _inputs(self) -> list[Any]:

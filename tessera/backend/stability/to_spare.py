@@ -15,7 +15,7 @@ from torch import fx
 from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.expressions import Expression, expressions, is_of
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import CannotTry, is_inaccurate, of_what_is_left
+from tessera.backend.stability.sampling import CannotTry, is_inaccurate, usual
 
 
 def with_digits_to_spare(
@@ -42,6 +42,6 @@ def with_digits_to_spare(
 
 def _is_right(expression: Expression) -> bool:
     try:
-        return not is_inaccurate(expression, of_what_is_left(expression))
+        return not is_inaccurate(expression, usual(expression))
     except CannotTry:
         return False

@@ -35,7 +35,6 @@ from tessera.backend.stability.sampling import (
     Demand,
     arguments,
     is_inaccurate,
-    of_what_is_left,
     usual,
 )
 from tessera.backend.stability.spelling import example
@@ -49,11 +48,10 @@ UNTRIED = "not tried"
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.Node], spare: set[fx.Node]) -> list[str]:
+def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.Node]) -> list[str]:
     """Compute in a wider dtype what is inaccurate; returns what was, ``"computed in float64 at model.py:12"``.
 
     What a rule has written for ``1 - sigmoid(x)`` are ``gates``: a recurrent cell has them, and stays in float32.
-    What a rule has left, as it has digits to ``spare``, is held to no more than there.
     """
     notes, untried = list[str](), list[fx.Node]()
     known = dict[str, torch.dtype | None]()
@@ -61,10 +59,10 @@ def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.No
         inaccurate = list[tuple[Expression, torch.dtype]]()
         # In low precision an eps is none: what it is added to is not undone but kept.
         for expression in expressions(graph, reader, meant if dtype is torch.float32 else set(), dtype, untried):
-            key = expression.structure(gates | spare)
+            key = expression.structure(gates)
             if key not in known:
                 try:
-                    known[key] = _needed(expression, gates, spare)
+                    known[key] = _needed(expression, gates)
                 except CannotTry:
                     known[key] = None
                     untried.append(expression.result)
@@ -93,11 +91,11 @@ def _place(node: fx.Node) -> str:
     return f" at {line.file}:{line.line}" if line else ""
 
 
-def _needed(expression: Expression, gates: set[fx.Node], spare: set[fx.Node]) -> torch.dtype | None:
+def _needed(expression: Expression, gates: set[fx.Node]) -> torch.dtype | None:
     """The dtype that it is accurate in; None if that is its own, or the device has no other."""
     has_float64 = example(expression.result).device.type not in WITHOUT_FLOAT64
     if expression.dtype is torch.float32:
-        demands = [_demand(expression, gates, spare)]
+        demands = [_demand(expression, gates)]
         if can_leave_range(expression.nodes) and _largest(expression) <= LARGE:
             demands.append(RANGE)
         wrong = has_float64 and any(is_inaccurate(expression, demand) for demand in demands)
@@ -110,7 +108,7 @@ def _needed(expression: Expression, gates: set[fx.Node], spare: set[fx.Node]) ->
     return torch.float64 if has_float64 and is_inaccurate(expression, low, torch.float32) else torch.float32
 
 
-def _demand(expression: Expression, gates: set[fx.Node], spare: set[fx.Node]) -> Demand:
+def _demand(expression: Expression, gates: set[fx.Node]) -> Demand:
     """Of what was spelled unstably, and a rule has rewritten, every digit; unless it is large, and would take long."""
     others = [node for node in expression.nodes if node not in gates]
     strict = (
@@ -119,9 +117,7 @@ def _demand(expression: Expression, gates: set[fx.Node], spare: set[fx.Node]) ->
         or cancels_products(others)
         or any(map(is_small_product, others))
     )
-    if strict and _largest(expression) <= LARGE:
-        return STRICT
-    return usual(expression) if spare.isdisjoint(expression.nodes) else of_what_is_left(expression)
+    return STRICT if strict and _largest(expression) <= LARGE else usual(expression)
 
 
 def _largest(expression: Expression) -> int:

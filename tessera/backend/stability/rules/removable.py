@@ -175,7 +175,6 @@ REMAINDERS = (
         "the same x and factor",
         "the power series",
         "|x| < 1e-2",
-        tried=True,
     ),
 )
 REMOVABLE = (
