@@ -23,6 +23,7 @@ from tessera.backend.stability.suspects import cancels_products, compares_produc
 from tessera.program import is_marked_as_stable
 
 LARGEST = 160  # operations in an expression; what is left of a larger one has inputs that belong together
+SHORT = 4  # roundings, of what is looked at by itself
 MANY = 8  # numbers that are added up one after the other
 
 _MOVES = frozenset(
@@ -113,13 +114,16 @@ def expressions(
     meant: set[fx.Node],
     dtype: torch.dtype = torch.float32,
     too_large: list[fx.Node] | None = None,
+    *,
+    short: bool = False,
 ) -> Iterator[Expression]:
     """Every expression of a graph in ``dtype`` that rounds more than once; ``reader`` has read it.
 
     In float16 and bfloat16, what a rule computes in float32 in the middle of it is part of it. The results of those
-    that are ``too_large`` are told.
+    that are ``too_large`` are told. In ``short``, each begins anew at what others give to something else already, so
+    that those of a network's layers are alike.
     """
-    parts = _Parts(graph, reader, meant, dtype)
+    parts = _Parts(graph, reader, meant, dtype, short=short)
     parts.too_large = too_large if too_large is not None else []
     for node in graph.nodes:
         if parts.is_computed(node) and is_of(node, dtype) and not all(parts.goes_on(node, user) for user in node.users):
@@ -178,8 +182,11 @@ def _name(node: fx.Node) -> str:
 
 
 class _Parts:
-    def __init__(self, graph: fx.Graph, reader: Reader, meant: set[fx.Node], dtype: torch.dtype) -> None:
-        self._reader, self._meant, self._dtype = reader, meant, dtype
+    def __init__(
+        self, graph: fx.Graph, reader: Reader, meant: set[fx.Node], dtype: torch.dtype, *, short: bool
+    ) -> None:
+        self._reader, self._meant, self._dtype, self._short = reader, meant, dtype, short
+        self._long_results = set[fx.Node]()
         self.too_large = list[fx.Node]()
         self._order, self._mode, mode = dict[fx.Node, int](), dict[fx.Node, int](), 0
         for at, node in enumerate(graph.nodes):
@@ -219,6 +226,8 @@ class _Parts:
         found = self._made_by(result, small_products=self._dtype is torch.float32)
         if any(map(is_small_product, found)) and not compares_products(found):
             found = self._made_by(result, small_products=False)
+        if self._short and sum(map(is_rounded, found)) >= SHORT:
+            self._long_results.add(result)
         if len(found) > LARGEST:
             self.too_large.append(result)
             return None
@@ -237,7 +246,7 @@ class _Parts:
         while waiting and len(found) <= LARGEST:
             for one in waiting.pop(0).all_input_nodes:
                 product = small_products and self._mode[one] == mode and is_small_product(one) and self._is_own(one)
-                if one not in found and (product or self._belongs(one, mode)):
+                if one not in found and one not in self._long_results and (product or self._belongs(one, mode)):
                     found.add(one)
                     waiting.append(one)
         return found

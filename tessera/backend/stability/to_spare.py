@@ -26,7 +26,7 @@ def with_digits_to_spare(
     Of ``tried``, to which only such rules apply, and of ``others`` those that are made of what is known to be small.
     """
     right, wrong, known = set[fx.Node](), set[fx.Node](), dict[str, bool]()
-    for expression in expressions(graph, reader, meant, torch.float32):
+    for expression in expressions(graph, reader, meant, torch.float32, short=True):
         small = any(map(bounds, expression.leaves))
         if not tried.isdisjoint(expression.nodes) or (small and not others.isdisjoint(expression.nodes)):
             key = expression.structure()
