@@ -59,7 +59,8 @@ def rewrite(graph_module: fx.GraphModule) -> list[str]:
         value = reader.read(node)
         if value is not None:
             meant.update(left_alone(node, value))
-    return done + widen(graph_module.graph, reader, meant, sweep.gates if sweep else set())
+    gates, spare = (sweep.gates, sweep.spare) if sweep else (set[fx.Node](), set[fx.Node]())
+    return done + widen(graph_module.graph, reader, meant, gates, spare)
 
 
 def _leave_nothing_written(graph: fx.Graph) -> None:
@@ -103,7 +104,7 @@ class _Sweep:
         self, graph_module: fx.GraphModule, delicate: set[fx.Node], meant: set[fx.Node], spare: set[fx.Node]
     ) -> None:
         self._graph = graph_module.graph
-        self._reader, self._delicate, self._meant, self._spare = Reader(graph_module), delicate, meant, spare
+        self._reader, self._delicate, self._meant, self.spare = Reader(graph_module), delicate, meant, spare
         self._last_written: set[fx.Node] = set()
         self._done: list[tuple[str, fx.Node]] = []
         self.gates: set[fx.Node] = set()  # written for what a recurrent cell has too
@@ -184,7 +185,7 @@ class _Sweep:
         owned = self._reader.owned(node) if call is not None and call.writes else [node]
         if owned is None or node in self._delicate or self._is_meant(node, value):
             return
-        if node in self._spare:
+        if node in self.spare:
             return
         if value.node is node:
             value.node = None

@@ -48,7 +48,7 @@ UNTRIED = "not tried"
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.Node]) -> list[str]:
+def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.Node], spare: set[fx.Node]) -> list[str]:
     """Compute in a wider dtype what is inaccurate; returns what was, ``"computed in float64 at model.py:12"``.
 
     What a rule has written for ``1 - sigmoid(x)`` are ``gates``: a recurrent cell has them, and stays in float32.
@@ -59,6 +59,8 @@ def widen(graph: fx.Graph, reader: Reader, meant: set[fx.Node], gates: set[fx.No
         inaccurate = list[tuple[Expression, torch.dtype]]()
         # In low precision an eps is none: what it is added to is not undone but kept.
         for expression in expressions(graph, reader, meant if dtype is torch.float32 else set(), dtype, untried):
+            if not spare.isdisjoint(expression.nodes) and is_mixture(expression.nodes):
+                continue  # of gates that have been tried
             key = expression.structure(gates)
             if key not in known:
                 try:
