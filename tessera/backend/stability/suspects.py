@@ -2,7 +2,6 @@
 
 a * d - b * c                  an area: of nearly equal products little is left
 (a * c + b * d) / (c * c + d * d)    a quotient of complex numbers: the squares overflow, it does not
-sqrt(a * b)                    a geometric mean: so does their product
     x2 + y2 - 2 * x @ y.T          distances, of what is nearly equal; a covariance by E[xy] - E[x] E[y]
 """
 
@@ -93,7 +92,7 @@ def leaves_range(nodes: Iterable[fx.Node], rounded: frozenset[str]) -> bool:
     """Whether products of the same are divided by each other, or are what a logarithm is of: both overflow alone."""
     calls = {node: call for node in nodes if (call := call_of(node)) is not None}
     names = {call.name for call in calls.values()}
-    if names & _CHOOSES or not names & rounded <= _ON_ELEMENTS | _LOGARITHMS | {"sqrt"}:
+    if names & _CHOOSES or not names & rounded <= _ON_ELEMENTS | _LOGARITHMS:
         return False
     products = [node for node, call in calls.items() if _multiplies(call)]
     if not products or any(_adds_a_number(call) for call in calls.values()):
@@ -101,23 +100,11 @@ def leaves_range(nodes: Iterable[fx.Node], rounded: frozenset[str]) -> bool:
     for call in calls.values():
         if call.name in _LOGARITHMS and _made_of(call.args[0], calls) & {*products}:
             return True
-        if _is_root(call) and _multiplies_given(call.args[0], calls):
-            return True
         if call.name == "div" and all(isinstance(one, fx.Node) for one in call.args[:2]):
             above, below = (_made_of(one, calls) for one in call.args[:2])
             if above & {*products} and below & {*products} and any(n not in calls for n in above & below):
                 return True
     return False
-
-
-def _is_root(call: Call) -> bool:
-    return call.name == "sqrt" or (call.name == "pow" and call.args[1] == 0.5)
-
-
-def _multiplies_given(node: Any, calls: dict[fx.Node, Call]) -> bool:
-    """Whether it is ``a * b`` of two that are given, whose geometric mean the root of it is."""
-    call = calls.get(node)
-    return call is not None and call.name == "mul" and len({n for n in call.args[:2] if n not in calls}) == 2
 
 
 def _made_of(node: Any, calls: dict[fx.Node, Call]) -> set[fx.Node]:

@@ -24,7 +24,6 @@ MISSED = {
     "clipping of nothing": "the gradient of what clamp does not choose, 0 times infinity",
     "trust ratio": "torch.norm overflows, and is left alone",
     "advantages by moments": _MEAN,
-    "ensemble nll": _DOMINATED,
     "Hopfield": _DOMINATED,
     "batch norm by moments": _MEAN,
     "reduced mass": "a b / (a + b) overflows in a b",

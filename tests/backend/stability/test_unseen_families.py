@@ -20,6 +20,7 @@ MISSED = {
     "softmax: L1-normalised exponentials": "F.normalize is not read",
     "logcumsumexp: by hand": "the gradient of torch.logcumsumexp has the rounding of its results, of 130",
     "BCE: with an eps in each logarithm": "the eps is the user's, and so is what the difference beside it becomes",
+    "geometric mean: of two": "the product is out of range; the root of one stays as it is",
     "softmax: margin over the rest": "1 - softmax(x)[i] is not the sum of the others",
 }
 _NAN = "the gradient is NaN where an exponential overflows"
