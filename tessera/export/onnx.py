@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from tessera import torch_internals
 from tessera.errors import ExportError, SourceLine
+from tessera.export.attention_views import reshape_attention
 from tessera.export.complex_pairs import in_real_numbers
 from tessera.export.divided_sizes import quotients_by_remainders
 from tessera.export.empty_rows import say_zeros
@@ -124,6 +125,7 @@ def _prepared(program: ExportedProgram) -> ExportedProgram:
     """In operators that torch.onnx translates."""
     program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | EXACT))
     quotients_by_remainders(program)
+    reshape_attention(program)
     say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     return program
 
