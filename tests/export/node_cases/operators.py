@@ -283,7 +283,7 @@ def compress(a, x, condition):
 def top_k(a, x, count):
     if not a.get("sorted", 1):
         raise NotTheSame("in any order")
-    found = x.topk(int(count), a.get("axis", -1), bool(a.get("largest", 1)))
+    found = x.topk(count.item(), a.get("axis", -1), bool(a.get("largest", 1)))
     return found.values, found.indices
 
 
