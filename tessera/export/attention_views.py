@@ -42,7 +42,7 @@ def reshape_attention(program: ExportedProgram) -> None:
 
 
 def _views(graph: fx.Graph) -> list[fx.Node]:
-    """Those whose layout comes from attention; none where numbers are written into it: a copy would not hear of them."""
+    """Those whose layout comes from attention; none where it is written into: a copy would not hear of that."""
     seen: dict[fx.Node, None] = dict.fromkeys(graph.find_nodes(op="call_function", target=_ATTENTION))
     left = list(seen)
     while left:

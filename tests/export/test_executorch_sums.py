@@ -12,8 +12,8 @@ class Sums(nn.Module):
     """Along each dimension, kept and not, in the numbers' own type and in another; and within other operators."""
 
     def forward(self, a, x):
-        whole = a.sum(1), a.sum(0, keepdim=True), a[..., None].sum(-3), a.int().sum(1, dtype=torch.int32), (a > 3).sum(1)
-        return *whole, x.sum(-1), x.norm(dim=1), (x / 2**30).logsumexp(1), x.float().sum(1)
+        whole = a.sum(1), a.sum(0, keepdim=True), a[..., None].sum(-3), a.int().sum(1, dtype=torch.int32)
+        return *whole, (a > 3).sum(1), x.sum(-1), x.norm(dim=1), (x / 2**30).logsumexp(1), x.float().sum(1)
 
 
 @pytest.mark.filterwarnings("ignore")  # ExecuTorch's and torchao's own
