@@ -9,10 +9,13 @@ torch, and 10 there. No example of small positive numbers shows any of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
+
+_in_a_shift: ContextVar[bool] = ContextVar("_in_a_shift", default=False)  # what a shift is written in is looked up too
 
 
 def quotient(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -116,6 +119,40 @@ def _power_of_known(square: Tensor, exponent: int) -> Tensor:
     return found
 
 
+def left_shift(a: Any, b: Any) -> Tensor:
+    """``a << b``: what falls out is lost, all of it where ``b`` is no number of bits."""
+    return _shifted(torch.bitwise_left_shift, a, b)
+
+
+def right_shift(a: Any, b: Any) -> Tensor:
+    """``a >> b``: the sign fills up, all of it where ``b`` is no number of bits."""
+    return _shifted(torch.bitwise_right_shift, a, b)
+
+
+def _shifted(shift: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any) -> Tensor:
+    """In 32 bits at least: onnxruntime shifts no 16, and torch.onnx forgets that 8 have no sign.
+
+    ExecuTorch leaves ``b`` to the processor, which looks at its last bits alone: 1 << 64 is 1 there.
+    """
+    kind = torch.result_type(a, b)
+    if not _is_whole(kind) or _in_a_shift.get():
+        return NotImplemented
+    known = b if isinstance(b, int) else None
+    a, b = _both(a, b, kind if kind.itemsize > 2 else torch.int32)
+    last = torch.iinfo(a.dtype).bits - 1
+    token = _in_a_shift.set(True)
+    try:
+        if known is not None and 0 <= known <= last:
+            return shift(a, b).to(kind)
+        outside = (b < 0) | (b > last)
+        found = shift(a, torch.where(outside, torch.full_like(b, last), b))
+    finally:
+        _in_a_shift.reset(token)
+    if shift is torch.bitwise_left_shift:
+        found = torch.where(outside, torch.zeros_like(found), found)
+    return found.to(kind)
+
+
 def _of_floats(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any, kind: torch.dtype) -> Tensor:
     """As torch computes it: of short floats in float32, rounded once."""
     a, b = _both(a, b, kind if kind.itemsize > 2 else torch.float32)
@@ -136,6 +173,7 @@ def _both(a: Any, b: Any, kind: torch.dtype) -> tuple[Tensor, Tensor]:
     return one, other
 
 
+_KINDS = ("Tensor", "Tensor_Scalar", "Scalar_Tensor")
 EXACT: dict[str, Callable[..., Any]] = {
     "aten.div.Tensor_mode": quotient,
     "aten.div.Scalar_mode": quotient,
@@ -149,6 +187,8 @@ EXACT: dict[str, Callable[..., Any]] = {
     "aten.pow.Tensor_Scalar": power,
     "aten.pow.Scalar": power,
     "aten.square.default": square,
-    "aten.__lshift__.Tensor": torch.bitwise_left_shift,
-    "aten.__rshift__.Tensor": torch.bitwise_right_shift,
+    **dict.fromkeys(("aten.__lshift__.Tensor", "aten.__lshift__.Scalar"), left_shift),
+    **dict.fromkeys(("aten.__rshift__.Tensor", "aten.__rshift__.Scalar"), right_shift),
+    **dict.fromkeys((f"aten.bitwise_left_shift.{kind}" for kind in _KINDS), left_shift),
+    **dict.fromkeys((f"aten.bitwise_right_shift.{kind}" for kind in _KINDS), right_shift),
 }

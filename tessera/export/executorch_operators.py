@@ -160,7 +160,5 @@ UNKNOWN_TO_EXECUTORCH: dict[str, Callable[..., Any]] = {
     "aten.adaptive_max_pool2d.default": maximum_over_all,
     **EXACT,
     **dict.fromkeys((f"aten.remainder.{kind}" for kind in ("Tensor", "Scalar", "Scalar_Tensor")), whole_remainder),
-    "aten.__rshift__.Scalar": torch.bitwise_right_shift,
-    "aten.__lshift__.Scalar": torch.bitwise_left_shift,
     "aten.__and__.Scalar": torch.bitwise_and,
 }

@@ -72,6 +72,16 @@ def test_remainders_with_the_divisors_sign(a, b):
     assert torch.equal(ours.whole_remainder(X, Y), torch.remainder(X, Y))
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8])
+def test_shifts_by_any_number(kind):
+    b = torch.tensor([0, 1, 7, 8, 31, 64, 100 if kind == torch.uint8 else -1]).to(kind)
+    a = A.to(kind)
+    assert torch.equal(ours.left_shift(a, b), a << b)
+    assert torch.equal(ours.right_shift(a, b), a >> b)
+    assert torch.equal(ours.left_shift(a, 3), a << 3)
+    assert torch.equal(ours.right_shift(a, 70), a >> 70)
+
+
 class Buckets(nn.Module):
     """A hash, of ids that are small in the example."""
 

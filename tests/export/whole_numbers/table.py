@@ -216,6 +216,8 @@ SHIFTS: dict[str, Function] = {
     "a >> 2": lambda a, b: a >> 2,
     "1 << b": lambda a, b: torch.bitwise_left_shift(torch.ones_like(a), b),
     "bit": lambda a, b: (a >> b) & 1,
+    "a >> b by its name": torch.bitwise_right_shift,
+    "a << 100": lambda a, b: a << 100,
 }
 
 # Where ``b`` is a small exponent.
@@ -309,7 +311,7 @@ def edges(family: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     firsts, seconds = {
         "divisors": (hard, _divisors(dtype)),
         "signed": (hard, _divisors(dtype)),
-        "shifts": (hard, [0, 1, 3, bits // 2, bits - 2, bits - 1]),
+        "shifts": (hard, [0, 1, 3, bits // 2, bits - 2, bits - 1, bits, bits + 5]),
         "exponents": (hard, [0, 1, 2, 3, 5, 20, 39, 62, 63, 100]),
         "places": (hard, [0, 1, 2, 3, *([-1, -2, -3, -4] if signed else [])]),
         "halves": (_halves(dtype), [1, 2, 3, 6, *([-1, -3] if signed else [])]),
