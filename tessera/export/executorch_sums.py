@@ -11,7 +11,7 @@ This is done where everything else is decomposed, so that sums within other oper
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -57,5 +57,6 @@ def _rewritten(graph: fx.Graph) -> bool:
 
 
 def _is_wrong(node: fx.Node) -> bool:
-    x, axes = node.args[0].meta["val"], node.args[1]
+    source, axes, *_ = cast("tuple[Any, ...]", node.args)
+    x = source.meta["val"]
     return len(axes or ()) == 1 and x.dim() > 0 and x.dtype in _EXACT and x.dtype == node.meta["val"].dtype
