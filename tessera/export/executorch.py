@@ -16,7 +16,6 @@ from torch.export.graph_signature import InputKind
 from tessera import torch_internals
 from tessera.errors import ExportError
 from tessera.export.apart import run_apart
-from tessera.export.attention_views import reshape_attention
 from tessera.export.complex_pairs import in_real_numbers
 from tessera.export.divided_sizes import remainders_by_quotients
 from tessera.export.example import Example
@@ -64,7 +63,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     program = in_real_numbers(program, dataclasses.replace(example, largest=largest))
     program = in_plain_operators(_with_plain_weights(program), UNKNOWN_TO_EXECUTORCH)
     remainders_by_quotients(program)
-    reshape_attention(program)
+    _let_views_copy(program)
     quantized = _is_quantized(program)
     if quantized:
         _load_quantized_kernels()
@@ -155,6 +154,31 @@ def _with_plain_weights(program: ExportedProgram) -> ExportedProgram:
         if node.name in named:
             node.meta["val"] = node.meta["val"].contiguous()
     return program.run_decompositions({})  # so that what comes of them knows
+
+
+def _let_views_copy(program: ExportedProgram) -> None:
+    """Copy what attention answers before it is viewed: decomposed attention lays it out as no view can take it."""
+    aten = torch.ops.aten
+    layouts = (
+        aten.transpose.int,
+        aten.permute.default,
+        aten.contiguous.default,
+        aten.view.default,
+        aten.reshape.default,
+    )
+    passed_on = {*layouts, aten.to.dtype, aten.clone.default}
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.find_nodes(op="call_function", target=aten.view.default):
+                source = viewed = node.args[0]
+                while source.target in passed_on:
+                    source = source.args[0]
+                if source.target is aten.scaled_dot_product_attention.default:
+                    with module.graph.inserting_before(node):
+                        layout: dict[str, Any] = {"memory_format": torch.contiguous_format}
+                        copied = module.graph.call_function(aten.clone.default, (viewed,), layout)
+                    copied.meta = dict(viewed.meta)
+                    node.replace_input_with(viewed, copied)
 
 
 def _is_quantized(program: ExportedProgram) -> bool:
