@@ -329,7 +329,8 @@ def numpy_numbers() -> frozenset[str]:
     from torch._dynamo.variables.tensor import NumpyNdarrayVariable
 
     met = [one.unwrap() for one in InstructionTranslator.current_tx().output.variable_tracker_cache.values()]
-    nodes = [one.proxy.node for one in met if isinstance(one, NumpyNdarrayVariable)]
+    # isinstance() would make an input of every variable that nobody has looked at yet.
+    nodes = [one.proxy.node for one in met if issubclass(type(one), NumpyNdarrayVariable)]
     return frozenset(node.name for node in nodes if node.meta["example_value"].dim() == 0)
 
 

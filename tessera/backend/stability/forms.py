@@ -194,19 +194,6 @@ def sharp_softmax(x: Any, dims: tuple[int, ...]) -> Any:
     return each / torch.sum(each, dims, keepdim=True)
 
 
-def sharp_log_softmax(x: Any, dims: tuple[int, ...]) -> Any:
-    """The logarithm of the softmax, which keeps its digits, and its gradient too, where that is nearly 1.
-
-    x - m - log1p(sum of the others' exp(x - m)), where m is the first of the largest, and x - m of that is 0.
-    """
-    first = torch.zeros_like(x, dtype=torch.bool)
-    first = torch.scatter(first, dims[0], torch.argmax(x.detach(), dims[0], keepdim=True), True)
-    below = x - torch.sum(torch.where(first, x, 0.0), dims, keepdim=True)
-    below = torch.where(first, below.detach(), below)
-    others = torch.sum(torch.where(first, 0.0, torch.exp(below)), dims, keepdim=True)
-    return below - torch.log1p(others)
-
-
 def share(at: int, weights: tuple[float, ...], *exponents: Any) -> Any:
     """exp(x) / (a exp(x) + b exp(y) + ...), where x is the one ``at`` a place; a number is an exponent too."""
     tensors = [x for x in exponents if not isinstance(x, float)]

@@ -226,8 +226,8 @@ def _softmax(writer: Writer, value: Value) -> Any:
     exponent, dims = value.args
     factor, base = scaled(exponent)
     form = _FORMS[value.op]
-    if len(dims) == 1 and not _feeds_product(writer.like):
-        form = _in_float32(writer, forms.sharp_softmax if value.op == "softmax" else forms.sharp_log_softmax)
+    if value.op == "softmax" and len(dims) == 1 and not _feeds_product(writer.like):
+        form = _in_float32(writer, forms.sharp_softmax)  # torch's log_softmax is what users and other passes know
     if math.frexp(factor)[0] == 0.5 or factor <= 0:
         return form(writer.value(exponent), dims)
     return form(forms.below_largest(writer.value(base), dims) * factor, dims)

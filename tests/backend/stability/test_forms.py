@@ -28,12 +28,7 @@ def test_log_add_exp_of_infinities_and_equals():
     assert torch.isfinite(torch.stack(gradients)).all()
 
 
-@pytest.mark.parametrize(
-    ("sharp", "plain"),
-    [(forms.sharp_softmax, torch.softmax), (forms.sharp_log_softmax, torch.log_softmax)],
-    ids=["softmax", "log_softmax"],
-)
-def test_a_sharp_softmax_is_torchs_and_keeps_the_digits_that_its_gradient_loses(sharp, plain):
+def test_a_sharp_softmax_is_torchs_and_keeps_the_digits_that_its_gradient_loses():
     rows = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, -INF], [15.0, 0.0, 1.0]])
     weights = torch.tensor([[1.0, 2.0], [1.0, 3.0], [1.0, 0.0]])
 
@@ -43,13 +38,13 @@ def test_a_sharp_softmax_is_torchs_and_keeps_the_digits_that_its_gradient_loses(
         (slope,) = torch.autograd.grad((found[:, :2] * weights).sum(), x)
         return found.double(), slope.double()
 
-    value, slope = value_and_slope(lambda x: sharp(x, (1,)), rows)
-    wanted, exact = value_and_slope(lambda x: plain(x, 1), rows.double())
+    value, slope = value_and_slope(lambda x: forms.sharp_softmax(x, (1,)), rows)
+    wanted, exact = value_and_slope(lambda x: torch.softmax(x, 1), rows.double())
     torch.testing.assert_close(value, wanted, rtol=1e-6, atol=0.0)
     torch.testing.assert_close(slope, exact, rtol=1e-5, atol=0.0)
-    _, blunt = value_and_slope(lambda x: plain(x, 1), rows)
+    _, blunt = value_and_slope(lambda x: torch.softmax(x, 1), rows)
     assert (blunt[2, 0] / exact[2, 0] - 1).abs() > 1e-3
-    assert torch.isnan(sharp(torch.tensor([[-INF, -INF]]), (1,))).all()
+    assert torch.isnan(forms.sharp_softmax(torch.tensor([[-INF, -INF]]), (1,))).all()
 
 
 def test_weights_that_are_all_nothing_weigh_nothing():
