@@ -20,6 +20,7 @@ MISSED = {
     "softmax: where, eps, a row without keys": "an eps is the user's, and so is the overflow beside it",
     "softmax: where over a row of nan": _SOFTMAX,
     "softmax: by hand, row of nan filled": _SOFTMAX,
+    "softmax: through its log partition": _SOFTMAX,
     "log-sum-exp: log matmul": "a product of matrices of exponentials that overflow",
     "BCE: absolute difference": "abs(1 - y - p) is read as no probability",
     "BCE: with eps": "an eps beside a difference is the user's",
