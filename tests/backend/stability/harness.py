@@ -17,6 +17,8 @@ from tessera.backend.rewrite import Captured
 from tessera.backend.runner import run_before_autograd
 from tests.backend.stability.exact import BITS, derivative, exact
 
+ULP, ULP_OF_LOW = 64, 8  # a few of float32, as its inputs are hostile, and of less
+
 
 class Rewritten:
     """An expression behind the pass: ``call`` runs what came of it, ``notes`` say what was done."""
@@ -74,7 +76,8 @@ def error(found: torch.Tensor, wanted: Any, dtype: torch.dtype) -> float:
     worst = 0.0
     for got, want in zip(found.flatten().tolist(), wanted.flat, strict=True):
         if not mpmath.isfinite(want) or abs(want) > info.max:
-            same = got == float(want) or (mpmath.isnan(want) and math.isnan(got)) or abs(got) == float("inf") != want
+            infinite = math.copysign(math.inf, want)
+            same = math.isnan(got) if mpmath.isnan(want) else got == infinite
             worst = max(worst, 0.0 if same else float("inf"))
         elif not np.isfinite(got):
             return float("inf")
@@ -98,6 +101,12 @@ def measured(row: Any, dtype: torch.dtype) -> tuple[float, float, list[str]]:
     wanted, slopes = truth(row.expected or row.function, inputs, trained)
     of_gradients = max((error(g, w, dtype) for g, w in zip(gradients, slopes, strict=True)), default=0.0)
     return error(value, wanted, dtype), of_gradients, rewritten.notes
+
+
+def assert_accurate(row: Any, dtype: torch.dtype) -> None:
+    """Value and gradient of a row of the corpus are right to a few units in the last place."""
+    value, gradient, notes = measured(row, dtype)
+    assert max(value, gradient) <= (ULP if dtype is torch.float32 else ULP_OF_LOW), notes
 
 
 def parameters(rows: Sequence[tuple[Any, torch.dtype]], missed: Mapping[str, str]) -> list[Any]:

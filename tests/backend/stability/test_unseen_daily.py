@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from tests.backend.stability import unseen_learning, unseen_sciences
-from tests.backend.stability.harness import measured, parameters, touched
+from tests.backend.stability.harness import assert_accurate, parameters, touched
 from tests.backend.stability.unseen_daily_left import ALONE
 
-ULP, ULP_OF_LOW = 64, 8
 ROWS = [(row, torch.float32) for row in (*unseen_learning.ROWS, *unseen_sciences.ROWS)] + unseen_learning.LOW
 
 _TOGETHER = "wrong where inputs are small, near 1 and equal at once, which no family is"
@@ -27,20 +26,15 @@ MISSED = {
 }
 
 
-def check(row, dtype):
-    value, gradient, notes = measured(row, dtype)
-    assert max(value, gradient) <= (ULP if dtype is torch.float32 else ULP_OF_LOW), notes
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("row", "dtype"), parameters(ROWS, MISSED))
 def test_unstable_expressions_are_accurate(row, dtype):
-    check(row, dtype)
+    assert_accurate(row, dtype)
 
 
 @pytest.mark.parametrize(("row", "dtype"), parameters([one for one in ROWS[3::17] if one[0].name not in MISSED], {}))
 def test_some_unstable_expressions_are_accurate(row, dtype):
-    check(row, dtype)
+    assert_accurate(row, dtype)
 
 
 @pytest.mark.slow

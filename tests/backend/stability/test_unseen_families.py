@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from tests.backend.stability import unseen_elsewhere, unseen_families
-from tests.backend.stability.harness import measured, parameters, touched
+from tests.backend.stability.harness import assert_accurate, parameters, touched
 from tests.backend.stability.unseen_families_left import ALONE as STABLE
 from tests.backend.stability.unseen_layers_left import ALONE as LAYERS
 
-ULP, ULP_OF_LOW = 64, 8
 ROWS = [(row, torch.float32) for row in (*unseen_families.ROWS, *unseen_elsewhere.ROWS)] + unseen_elsewhere.LOW
 ALONE = STABLE | LAYERS
 
@@ -43,20 +42,15 @@ TOUCHED = {
 }
 
 
-def check(row, dtype):
-    value, gradient, notes = measured(row, dtype)
-    assert max(value, gradient) <= (ULP if dtype is torch.float32 else ULP_OF_LOW), notes
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("row", "dtype"), parameters(ROWS, MISSED))
 def test_unstable_expressions_are_accurate(row, dtype):
-    check(row, dtype)
+    assert_accurate(row, dtype)
 
 
 @pytest.mark.parametrize(("row", "dtype"), parameters([one for one in ROWS[2::19] if one[0].name not in MISSED], {}))
 def test_some_unstable_expressions_are_accurate(row, dtype):
-    check(row, dtype)
+    assert_accurate(row, dtype)
 
 
 @pytest.mark.slow
