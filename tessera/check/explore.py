@@ -149,10 +149,12 @@ class _Exploration:
             return run(
                 self._function, self._contract, plan, self._root, may_be_long=may_be_long, work=work, records=records
             )
-        except TakesTooLong:
+        except TakesTooLong as too_long:
             if plan.in_numbers:
                 raise
-            return self._run(replace(plan, in_numbers=True))
+            outcome = self._run(replace(plan, in_numbers=True))
+            outcome.in_symbols = too_long.world
+            return outcome
         except LoopsOverSize:
             self._has_small_numbers = True
             self._numbers = dict(zip(self._names, SMALL, strict=False))
@@ -251,7 +253,7 @@ class _Exploration:
 
     def _other_sides(self, outcome: Outcome) -> Iterator[Plan]:
         """Plans in which a condition that was met goes the way that nobody has gone yet."""
-        questions = outcome.world.questions
+        questions = outcome.questions
         for question in questions:
             self._seen.add((question.where, question.answer))
         for at, question in enumerate(questions):
@@ -269,7 +271,7 @@ class _Exploration:
 
     def _examples_for(self, before: list[Question], flipped: Question, outcome: Outcome) -> Mapping[str, int] | None:
         """Numbers for which the conditions before are as they were and one is not."""
-        world = outcome.world
+        world = outcome.asking
         symbols = {world.symbol(name): name for name in outcome.plan.examples}
         constants = {int(c) for q in (*before, flipped) for c in q.asked.atoms() if c.is_Integer and int(c) > 1}
         near = sorted({number + d for number in constants for d in (-1, 0, 1) if number + d > 1})
@@ -300,8 +302,8 @@ def _names_of_result(contract: Contract) -> tuple[str, ...]:
 
 def _same_way(one: Outcome, other: Outcome) -> bool:
     """Whether a run answered the conditions that another one met as that did."""
-    met = [(question.where, question.answer) for question in other.world.questions]
-    return [(question.where, question.answer) for question in one.world.questions][: len(met)] == met
+    met = [(question.where, question.answer) for question in other.questions]
+    return [(question.where, question.answer) for question in one.questions][: len(met)] == met
 
 
 def _further(one: Outcome, other: Outcome) -> bool:
@@ -311,7 +313,7 @@ def _further(one: Outcome, other: Outcome) -> bool:
 
 def _divisible(outcome: Outcome) -> tuple[Mapping[str, int], str] | None:
     """Numbers that divide wherever the run divided a size, and what that takes for granted."""
-    world = outcome.world
+    world = outcome.asking
     names = {world.symbol(name): name for name in outcome.plan.examples}
     numbers: dict[str, int] = {}
     by_name: dict[str, set[str]] = {}

@@ -20,7 +20,7 @@ from tessera.check.budget import Budget
 from tessera.check.call import Call
 from tessera.check.history import History, Site
 from tessera.check.rewrites import Rewrite
-from tessera.check.world import World
+from tessera.check.world import Question, TakesTooLong, World
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
 from tessera.users_code import is_library
@@ -82,6 +82,18 @@ class Outcome:
     place: Place | None = None
     root: torch.nn.Module | None = None
     tied: tuple[str, int] | None = None  # a name of an argument's size, and the number that was expected there
+    in_symbols: World | None = None  # of a run in numbers: what there was of the one in symbols until it took too long
+
+    @property
+    def asking(self) -> World:
+        """The world that knows what was asked of sizes."""
+        return self.in_symbols or self.world
+
+    @property
+    def questions(self) -> list[Question]:
+        """The conditions that were met, in order; of sizes those that a run in symbols came to."""
+        known = self.asking.questions
+        return [*known, *_of_data(self.world.questions)[len(_of_data(known)) :]]
 
     @property
     def failing(self) -> Call | None:
@@ -131,9 +143,16 @@ def run(
         try:
             with history:
                 outcome.result = function(*args, **kwargs)
+        except TakesTooLong as too_long:
+            too_long.world = world
+            raise
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything
             outcome.error, outcome.place = error, place_of(error, root)
     return outcome
+
+
+def _of_data(questions: Sequence[Question]) -> list[Question]:
+    return [question for question in questions if question.of_data]
 
 
 @contextlib.contextmanager

@@ -44,7 +44,13 @@ class LoopsOverSize(BaseException):  # no Exception: the user's code must not ca
 
 
 class TakesTooLong(BaseException):
-    """A run has done too much before it is over; for the user's code as ``LoopsOverSize``."""
+    """A run has done too much before it is over; for the user's code as ``LoopsOverSize``.
+
+    Attributes:
+        world: of the run, with what was asked until then.
+    """
+
+    world: World | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,26 @@ def test_long_runs_end(monkeypatch):
     assert "checked only in part" in note
 
 
+def test_both_sides_of_a_condition_on_sizes_before_a_long_way(monkeypatch):
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_WORK_OF_SYMBOLS", 100)
+
+    def f(x: Tensor[B, S]) -> Tensor[B, S]:
+        if x.shape[1] > 512 and x.sum() > 0:
+            x = x[:, :512]  # BUG
+        for _ in range(200):
+            x = x + 1
+        return x
+
+    def right(x: Tensor[B, S]) -> Tensor[B, S]:
+        y = x[:, :512] if x.shape[1] > 512 else x
+        for _ in range(200):
+            y = y + 1
+        return x + y.sum(dim=1, keepdim=True)
+
+    assert [finding.where.code for finding in explored(f).errors] == ["x = x[:, :512]  # BUG"]
+    assert explored(right).ok
+
+
 def test_an_edit_that_breaks_the_other_side_mends_nothing():
     class Joined(nn.Module):
         def __init__(self):
