@@ -27,7 +27,7 @@ Verifies annotated functions and modules for all sizes at once, as a type checke
 _EPILOG = """\
 Files that annotate tensors (Tensor["B", 512], or jaxtyping's Float[Tensor, "b n"]) are imported, so what stands outside
 of functions runs; put a training loop under `if __name__ == "__main__":`. Modules are made without memory.
-Exit code 1: there is an error. Warnings and notes alone are 0.
+Exit codes: 0 (warnings and notes at most), 1 (an error was found), 2 (nothing could be checked: no such path).
 """
 _SKIPPED = {"__pycache__", "build", "dist", "node_modules", "site-packages"}
 _POLL_S = 0.5
@@ -46,7 +46,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="text by default")
     parser.add_argument("--watch", action="store_true", help="check again whenever a file changes, until interrupted")
     parser.add_argument("--traceback", action="store_true", help="show where in Tessera an error was raised")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, code_of_error=2)
 
 
 def _run(found: argparse.Namespace) -> int:

@@ -16,7 +16,10 @@ _EPILOG = "`tessera COMMAND --help` says more about each. Nothing is downloaded,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 for an error, 128 + the signal's number after an interruption."""
+    """Run a command and return its exit code.
+
+    That is 0, 1 for an error (2 where a command says more by 1), 128 + the signal's number after an interruption.
+    """
     parser = argparse.ArgumentParser(
         "tessera", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if found.traceback:
             raise
         sys.stderr.write(f"tessera: {error}\n")
-        return 1
+        return int(getattr(found, "code_of_error", 1))
     except KeyboardInterrupt:
         if found.traceback:
             raise

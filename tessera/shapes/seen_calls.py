@@ -87,10 +87,8 @@ class SeenCalls:
         self._unlike += 1
         if self._unlike < self._patience:
             return
-        self._unlike, self._patience = (
-            0,
-            2 * self._patience,
-        )  # guards take longer to make than a look: sizes may alternate
+        self._unlike = 0
+        self._patience *= 2  # guards take longer to make than a look: sizes may alternate
         gives = _anything if returns is None else torch_internals.alike(result)
         self._last = Last(call, bound, tuple(map(torch_internals.alike, args)), gives)
 

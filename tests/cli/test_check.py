@@ -56,5 +56,5 @@ def test_github(wrong, capsys):
 
 
 def test_a_path_that_is_not_there(capsys):
-    assert main(["check", "nowhere.py"]) == 1
+    assert main(["check", "nowhere.py"]) == 2
     assert "there is no such file or folder" in capsys.readouterr().err
