@@ -16,12 +16,14 @@ from torch.export.graph_signature import InputKind
 
 from tessera import torch_internals
 from tessera.errors import ExportError
+from tessera.export.complex_pairs import in_real_numbers
 from tessera.export.example import Example
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.signed_package import check_package, sign_package
 from tessera.export.traced import line_of_node, operators, quiet, traced
 
+_OF_COMPLEX_NUMBERS = frozenset({"_fft_c2c", "_fft_c2r", "_fft_r2c"})  # as a product a transform would be a large one
 _LOST_SIZE = re.compile(r"KeyError: (s\d+)$", re.MULTILINE)
 
 
@@ -48,7 +50,7 @@ def compile_package(flat: FlatCall, example: Example, path: Path, options: Optio
             "The package holds code that was compiled and run where it was written, and that is this processor.",
             "Write target='cpu', or export on a machine with that device; tessera.emit shows the code for one.",
         )
-    program = traced(flat, example)
+    program = in_real_numbers(traced(flat, example), example, but_for=_OF_COMPLEX_NUMBERS)
     try:
         with quiet(), torch.no_grad():
             torch_internals.write_package(program, str(path), dict(options.metadata or {}))

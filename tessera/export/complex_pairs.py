@@ -10,6 +10,7 @@ What each operator becomes stands in ``complex_arithmetic``.
 from __future__ import annotations
 
 import operator
+from collections.abc import Container
 from contextlib import suppress
 from typing import Any
 
@@ -30,11 +31,18 @@ def has_complex(program: ExportedProgram) -> bool:
     return any(node.op == "call_function" and _is_complex(node) for node in program.graph.nodes)
 
 
-def in_real_numbers(program: ExportedProgram, example: Example) -> ExportedProgram:
-    """``program`` without complex numbers; the same where it has none, or has more than is known here."""
+def in_real_numbers(
+    program: ExportedProgram, example: Example, *, but_for: Container[str] | None = None
+) -> ExportedProgram:
+    """``program`` without complex numbers; the same where it has none, or has more than is known here.
+
+    Args:
+        but_for: operators that the runtime has, such as ``_fft_r2c``; they and those that are not known here are called
+            with complex numbers then.
+    """
     if has_complex(program):
         with suppress(ExportError):
-            return traced(InPairs(_in_parts(program)), example)
+            return traced(InPairs(_in_parts(program), but_for), example)
     return program
 
 
@@ -57,8 +65,9 @@ class InPairs(torch.nn.Module):
         UnknownToPairsError: when called, where it has a complex operator that is not known here.
     """
 
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: ExportedProgram, but_for: Container[str] | None = None) -> None:
         super().__init__()
+        self._but_for = but_for
         self.traced = torch_internals.unguarded_module(program)
         self._held: dict[str, Pair] = {}
         for name in {node.target for node in self.traced.graph.find_nodes(op="get_attr")}:
@@ -74,13 +83,13 @@ class InPairs(torch.nn.Module):
     def forward(self, *tensors: Tensor) -> Any:
         held = {name: Pair(*(getattr(self, part) for part in parts)) for name, parts in self._held.items()}  # type: ignore[call-overload]
         with preserve_node_meta():  # the user's lines
-            return _Interpreter(self.traced, held).run(*tensors)
+            return _Interpreter(self.traced, held, self._but_for).run(*tensors)
 
 
 class _Interpreter(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule, held: dict[str, Pair]) -> None:
+    def __init__(self, module: fx.GraphModule, held: dict[str, Pair], but_for: Container[str] | None) -> None:
         super().__init__(module)
-        self._held = held
+        self._held, self._but_for = held, but_for
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         return self._held[target] if target in self._held else super().get_attr(target, args, kwargs)
@@ -94,15 +103,43 @@ class _Interpreter(fx.Interpreter):
         if target is operator.getitem:
             return args[0][args[1]]
         name = str(target).removeprefix("aten.").split(".")[0]
+        if self._but_for is not None and name in self._but_for:
+            return self._whole(target, args, kwargs)
         for known in (WRITTEN.get(name), on_both(target) if name in LINEAR else None):
             if known is not None:
                 return known(*args, **kwargs)
-        raise UnknownToPairsError(name)
+        if self._but_for is None:
+            raise UnknownToPairsError(name)
+        return self._whole(target, args, kwargs)
+
+    def _whole(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """An operator that the runtime has, of complex numbers."""
+        return _apart(super().call_function(target, *_joined((args, kwargs))))
 
     def output(self, target: Any, args: Any, kwargs: Any) -> Any:
         if _pairs_in(args):
-            raise UnknownToPairsError("a complex answer")
+            if self._but_for is None:
+                raise UnknownToPairsError("a complex answer")
+            args = _joined(args)
         return super().output(target, args, kwargs)
+
+
+def _joined(values: Any) -> Any:
+    """With a complex tensor in the place of each pair."""
+    if isinstance(values, Pair):
+        return torch.complex(values.real, values.imaginary)
+    if isinstance(values, dict):
+        return {key: _joined(value) for key, value in values.items()}
+    return type(values)(map(_joined, values)) if isinstance(values, (tuple, list)) else values
+
+
+def _apart(value: Any) -> Any:
+    """With a pair in the place of each complex tensor."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_apart, value))
+    if isinstance(value, Tensor) and value.is_complex():
+        return Pair(value.real, value.imag)
+    return value
 
 
 def _pairs_in(values: Any) -> bool:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tessera.export.executorch_sums import add_in_own_type
 from tessera.export.flat import FlatCall
 from tessera.export.format import Format, Options, Runner, Written
 from tessera.export.plain_operators import in_plain_operators
+from tessera.export.powers_of_sizes import multiply_for_powers
 from tessera.export.refused import refused
 from tessera.export.traced import quiet, traced
 
@@ -73,6 +75,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
     if absent := _without_kernel(plan):
         raise refused(flat, program, "ExecuTorch", LookupError(f"its runtime has no {', '.join(absent)}"))
     path.write_bytes(lowered.buffer)
+    largest = _planned(plan, example, largest)
     notes = [
         f"Its memory is planned for {_listed(largest)} at most: declare other bounds with torch.export.Dim."
     ] * bool(largest)
@@ -80,7 +83,7 @@ def write_executorch(flat: FlatCall, example: Example, path: Path, options: Opti
         notes.append(f"XNNPACK does not take {without}: that part runs in portable kernels.")
     if any(each.name.startswith("quantized_decomposed::") for each in plan.operators):
         notes.append("A runtime elsewhere takes it with ExecuTorch's quantized kernels (quantized_ops_lib) linked in.")
-    return Written(operators=_operators(plan), notes=notes)
+    return Written(operators=_operators(plan), notes=notes, largest=largest)
 
 
 def load_executorch(path: Path) -> Runner:
@@ -135,6 +138,16 @@ def _largest(example: Example, program: ExportedProgram) -> dict[str, int]:
             if known is not None and known.upper.is_Integer and name in bounds:
                 bounds[name] = min(bounds[name], int(known.upper))
     return bounds
+
+
+def _planned(plan: Any, example: Example, wanted: Mapping[str, int]) -> dict[str, int]:
+    """The bounds that memory was planned for: a pass may have narrowed one that was chosen here."""
+    found = dict(wanted)
+    for at, axes in zip(plan.inputs, example.dims, strict=True):
+        for axis, name in axes.items():
+            if name in found and name not in example.largest:
+                found[name] = min(found[name], plan.values[at].val.sizes[axis])
+    return found
 
 
 def _with_plain_weights(program: ExportedProgram) -> ExportedProgram:
@@ -205,12 +218,23 @@ def _lowered(flat: FlatCall, program: ExportedProgram, target: str, *, quantized
     problems: list[tuple[str, Exception]] = []
     for without, partitioners in _attempts(target, quantized=quantized):
         try:
-            with quiet(), torch.no_grad():
+            with quiet(), torch.no_grad(), _any_batch():
                 return _lower(copy.deepcopy(program), partitioners), "; ".join(text for text, _ in problems)
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; the next attempt asks less of it
             problems.append((without, error))
     last = problems[-1][1]
     raise refused(flat, program, "ExecuTorch", last) from last
+
+
+@contextmanager
+def _any_batch() -> Iterator[None]:
+    """Within, the kernel of a convolution is not chosen by its batch.
+
+    oneDNN's is for 16 and more, and so is NNPACK's: the passes trace with the example's batch, which would bound the
+    file's by 15.
+    """
+    with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
+        yield
 
 
 def _attempts(target: str, *, quantized: bool) -> Iterator[tuple[str, list[Any]]]:
@@ -249,7 +273,10 @@ def _lower(program: ExportedProgram, partitioners: list[Any]) -> Any:
         # names, and torch.export's name for any buffer begins so.
         config = ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(["b_"])], **more)
         edge = to_edge_transform_and_lower(
-            program, transform_passes=[add_in_own_type], partitioner=partitioners or None, compile_config=unchecked
+            program,
+            transform_passes=[add_in_own_type, multiply_for_powers],
+            partitioner=partitioners or None,
+            compile_config=unchecked,
         )
         return edge.to_executorch(config)
 

@@ -115,6 +115,8 @@ def _export(
         written = folder / path.name
         with buffers_as_they_were(flat.module, flat.kept):
             facts = _written(form, flat, example, written, options)
+        if facts.largest:  # what the file says of itself is checked too
+            example = dataclasses.replace(example, largest=facts.largest)
         found, run = _check(form, flat, example, written)
         if found.case is not None and not flat.kept:
             found = _explained(found, form, flat, example)

@@ -49,11 +49,13 @@ class Written:
         operators: how many of each there are in the file.
         decomposed: what of the model's operators became which operators.
         notes: sentences that whoever uses the file should read.
+        largest: of every size that may change, where the file has a bound that nobody declared.
     """
 
     operators: Mapping[str, int] = field(default_factory=dict)
     decomposed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    largest: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

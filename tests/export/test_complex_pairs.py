@@ -97,3 +97,39 @@ def test_a_file_of_complex_products(tmp_path, ending):
     pytest.importorskip("onnxruntime" if ending == ".onnx" else "executorch.exir")
     module = Calls(lambda self, x: _filtered(self, x) + CALLS["sum of products"](self, x).sum(-1, keepdim=True))
     assert export(module, tmp_path / f"m{ending}", torch.randn(2, 8, 6), DIMS, measure=False).accepted
+
+
+UNKNOWN = {
+    "product of all before": lambda self, x: torch.complex(x, x + 1).cumprod(-1).abs(),
+    "transform": lambda self, x: torch.fft.irfft(torch.fft.rfft(x, dim=1) - 1.0, n=x.shape[1], dim=1),
+    "complex answer": lambda self, x: 1.0 - torch.fft.fft(x, dim=1),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_the_runtime_has_stays_complex(name):
+    flat, example = read_example(Calls(UNKNOWN[name]), torch.randn(2, 8, 6), DIMS)
+    before = traced(flat, example)
+    program = in_real_numbers(before, example, but_for={"_fft_r2c", "_fft_c2r", "_fft_c2c"})
+    assert program is not before
+    complex_ones = [node for node in program.graph.nodes if node.op == "call_function" and _is_complex_sum(node)]
+    assert complex_ones == []
+    x = torch.randn(3, 9, 6)
+    torch.testing.assert_close(program.module()(x), before.module()(x))
+
+
+def _is_complex_sum(node):
+    """What Inductor's C++ calls torch for with a number where it has to pass a tensor."""
+    value = node.meta.get("val")
+    return (
+        isinstance(value, torch.Tensor)
+        and value.is_complex()
+        and str(node.target).startswith(("aten.sub", "aten.rsub", "aten.add"))
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["arithmetic", *UNKNOWN])
+def test_a_compiled_package_of_complex_numbers(tmp_path, name):
+    module = Calls({**CALLS, **UNKNOWN}[name])
+    assert export(module, tmp_path / "m.pt2", torch.randn(2, 8, 6), DIMS, measure=False).accepted

@@ -56,6 +56,20 @@ def test_several_sizes(tmp_path, target):
         answers(report.path, ids.repeat(1, 5), mask.repeat(1, 5))
 
 
+@pytest.mark.parametrize("most", [None, 40])
+def test_convolutions_of_every_batch_that_the_file_is_for(tmp_path, most):
+    """The kernel that torch would choose depends on whether there are 16, which once bounded every file by 15."""
+    layers = [torch.nn.Conv1d(3, 4, 3), torch.nn.BatchNorm1d(4), torch.nn.Flatten(), torch.nn.Linear(28, 2)]
+    module = torch.nn.Sequential(*layers).eval()
+    dims = {"input": {0: "B" if most is None else torch.export.Dim("B", max=most)}}
+    report = export(module, tmp_path / "m.pte", torch.randn(3, 3, 9), dims, measure=False)
+    largest = most or 16
+    assert f"planned for B {largest} at most" in str(report)
+    assert f"B {largest}" in report.reason
+    x = torch.randn(largest, 3, 9)
+    torch.testing.assert_close(answers(tmp_path / "m.pte", x)[0], module(x), atol=1e-5, rtol=1e-5)
+
+
 def test_a_recurrent_layer_over_any_batch_and_time(tmp_path):
     layer = torch.nn.GRU(4, 5, batch_first=True)
     report = export(layer, tmp_path / "model.pte", torch.randn(2, 6, 4), ({0: "B", 1: "S"},), measure=False)
