@@ -167,7 +167,7 @@ class Example:
             for axis, name in names.items():
                 if name in at:
                     _check_not_empty(tensor, axis, name, at[name])
-                    taken = taken.index_select(axis, at[name].to(tensor.device))
+                    taken = taken[(*[slice(None)] * axis, at[name].to(tensor.device))]  # index_select: not of uint64
             tensors.append(taken)
         return dataclasses.replace(self, tensors=tuple(tensors))
 

@@ -123,3 +123,10 @@ def test_eight_bit_floats_are_moved_too():
     fresh = example(x, dims=({0: "batch"},)).fresh({"batch": 5}, seed=1).tensors[0]
     assert (fresh.dtype, fresh.shape) == (x.dtype, (5, 1))
     assert ((fresh.float() / x.float().T - 1).abs().amin(1) < 0.13).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint64, torch.uint32, torch.uint16, torch.complex64, torch.bool, torch.int8])
+def test_numbers_of_every_type_may_have_other_sizes(dtype):
+    one = example(torch.arange(4).to(dtype), dims=({0: "B"},))
+    assert one.resized({"B": 6}).tensors[0].tolist() == torch.tensor([0, 1, 2, 3, 0, 1]).to(dtype).tolist()
+    assert all(case.tensors[0].dtype == dtype for _, case in one.cases())
