@@ -209,6 +209,7 @@ WRITTEN: dict[str, Callable[..., Any]] = {
     "full": _filled(torch.full),
     "full_like": _filled(torch.full_like),
     "ones": lambda size, **more: _filled(torch.full)(size, 1.0, **more),
+    "scalar_tensor": lambda value, **more: _filled(torch.full)([], value, **more),
 }
 LINEAR = frozenset(
     [

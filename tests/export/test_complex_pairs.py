@@ -44,6 +44,7 @@ CALLS = {
     "product": lambda self, x: (x.to(torch.cfloat) @ self.matrix).abs(),
     "sum of products": lambda self, x: torch.einsum("bsd,dk->bsk", torch.fft.fft(x), self.matrix).imag,
     "arithmetic": lambda self, x: ((torch.complex(x, x + 1) - 1) / (self.weight + 3) + torch.exp(1j * x)).abs(),
+    "chosen": lambda self, x: torch.where(x > 0, torch.complex(x, x.cos()), 0.5).abs(),
     "angle": lambda self, x: torch.angle(torch.complex(x, x.cos()).conj()),
     "parts": lambda self, x: torch.cat(
         [torch.fft.rfft(x, dim=1).sum(1).real, torch.fft.rfft(x).sum((1, 2)).imag[:, None]], 1
