@@ -2245,6 +2245,13 @@ def graph_breaks() -> list[tuple[str, str]]:
     return breaks
 
 
+def break_count() -> int:
+    """How many graph breaks there were since ``graph_breaks`` was called."""
+    from torch._dynamo.utils import graph_break_reasons
+
+    return len(graph_break_reasons)
+
+
 def tensor_data_pointer_function() -> int:
     """Address of a C function ``void* f(PyObject*)`` for a tensor's data pointer; Inductor's kernels use it too."""
     return torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr

@@ -154,6 +154,7 @@ class Dispatch:
         self.misses, self.in_pieces = 0, 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
+        self._in_pieces: set[int] = set()  # the ids of codes that call what Dynamo broke up
         self._made_under: dict[int, Circumstances] = {}  # by the ids of their codes, of which some cannot be hashed
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         self._unfit = ""  # why nothing is captured
@@ -196,7 +197,7 @@ class Dispatch:
         self._hits = [
             self._hit(guarded, read.get(id(guarded.code), self._floats))
             for guarded in torch_internals.guarded_codes(self._function.__code__)
-            if torch_internals.is_whole(guarded.code)
+            if self._is_whole(guarded)
         ]
         known = self._made_under
         self._made_under = {
@@ -221,13 +222,28 @@ class Dispatch:
             torch_internals.graph_breaks()
             self.take_back()
         self.in_pieces += 1
-        return self._broken_up(*args)
+        before, breaks = self._ids_of_codes(), torch_internals.break_count()
+        try:
+            return self._broken_up(*args)
+        finally:
+            if torch_internals.break_count() != breaks:
+                self._in_pieces |= self._ids_of_codes() - before
+
+    def _ids_of_codes(self) -> set[int]:
+        return {id(guarded.code) for guarded in torch_internals.guarded_codes(self._function.__code__)}
+
+    def _is_whole(self, guarded: torch_internals.GuardedCode) -> bool:
+        """Whether a captured version needs no second look by Dynamo.
+
+        One that does nothing but call the function, which is in pieces, has nothing to resume and does not show it.
+        """
+        return torch_internals.is_whole(guarded.code) and id(guarded.code) not in self._in_pieces
 
     def _known_in_pieces(self, *args: Any) -> bool:
         """Whether Dynamo would run the first of some pieces that it has, and only then say that they are several."""
         values = self._bind(*args) if self.in_pieces else {}
         return bool(values) and any(
-            guarded.code is not None and not torch_internals.is_whole(guarded.code) and guarded.check(values)
+            guarded.code is not None and not self._is_whole(guarded) and guarded.check(values)
             for guarded in torch_internals.guarded_codes(self._function.__code__)
         )
 
@@ -336,5 +352,5 @@ class Dispatch:
         for code in (self._function.__code__, *self._codes):  # pieces are captures of functions inside
             torch_internals.forget_captures(code)
         self._names.forget()
-        self._codes = set()
+        self._codes, self._in_pieces = set(), set()
         self._hits, self._made_under = [], {}
