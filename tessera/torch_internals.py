@@ -216,6 +216,26 @@ def capture_draws_numbers() -> bool:
     return bool(InstructionTranslator.current_tx().output.random_calls)
 
 
+@contextlib.contextmanager
+def told_of_tracing(begins: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
+    """``begins`` and ``ends`` are called around every time that Dynamo traces and compiles something."""
+    from torch._dynamo.callback import CallbackArgs, callback_handler
+
+    def begin(_: CallbackArgs) -> None:
+        begins()
+
+    def end(_: CallbackArgs) -> None:
+        ends()
+
+    callback_handler.register_start_callback(begin)
+    callback_handler.register_end_callback(end)
+    try:
+        yield
+    finally:
+        callback_handler.remove_start_callback(begin)
+        callback_handler.remove_end_callback(end)
+
+
 def unseen_cells() -> list[types.CellType]:
     """Variables around functions that the capture that is being compiled uses without seeing them change.
 
@@ -521,6 +541,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
     ``skip_nnmodule_hook_guards`` off: a hook registered after the capture is seen; ``hook_watch`` leaves out most.
     ``skip_tensor_guards_with_matching_dict_tags`` and ``use_recursive_dict_tags_for_guards`` off: they look away when a
     parameter is frozen.
+    ``run_gc_after_compile`` off: it is too early, and makes old what is let go of right after; see ``circles.py``.
     """
     from torch._dynamo import config
 
@@ -532,6 +553,7 @@ def capturing(*, whole: bool) -> Iterator[None]:
         "skip_nnmodule_hook_guards": False,
         "skip_tensor_guards_with_matching_dict_tags": False,
         "use_recursive_dict_tags_for_guards": False,
+        "run_gc_after_compile": False,
     }
     leave_alone_codes(_LEFT_ALONE, all_they_call=True)
     with config.patch(settings), warnings.catch_warnings():

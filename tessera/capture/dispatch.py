@@ -27,6 +27,7 @@ from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
 from tessera.capture.branches.giving_back import giving_back, with_decisions
+from tessera.capture.circles import Circles
 from tessera.capture.float_watch import LARGEST, FloatWatch, refuse_odd_floats
 from tessera.capture.hook_watch import HookWatch
 from tessera.capture.identity_watch import OTHER_OBJECTS, IdentityWatch, may_be_one
@@ -154,6 +155,7 @@ class Dispatch:
         self.misses, self.in_pieces = 0, 0
         self._hits: list[_Hit] = []
         self._codes: set[types.CodeType] = set()
+        self._circles = Circles()
         self._in_pieces: set[int] = set()  # the ids of codes that call what Dynamo broke up
         self._made_under: dict[int, Circumstances] = {}  # by the ids of their codes, of which some cannot be hashed
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
@@ -190,7 +192,7 @@ class Dispatch:
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
         process = torch_internals.process_state()
         self._before = get_state(), torch_internals.forward_mode_level()
-        with torch_internals.capturing(whole=self._whole), self._around(*args):
+        with self._circles.let_go(), torch_internals.capturing(whole=self._whole), self._around(*args):
             result = self._captured(*args)
         self._names.settle()
         read = {id(guarded.code): floats for guarded, _, _, floats in self._hits}
@@ -213,11 +215,13 @@ class Dispatch:
         if self._branches.hopeful and not self._known_in_pieces(*args):
             self._guarded = False
             try:
+                self._circles.attempt()
                 with torch_internals.capturing(whole=True):
                     return self._branches.capture(lambda: self._in_one_piece(*args))
             except Exception:
                 if self._guarded:  # it was captured, and raised when it ran
                     raise
+            self._circles.attempted()
             self._branches.failed()
             torch_internals.graph_breaks()
             self.take_back()
@@ -278,6 +282,7 @@ class Dispatch:
                     raise Unproved("a branch returns what was given, and it is returned")
                 with_decisions(graph_module, given_back)
             before = len(self._report.compilations) if self._report else 0
+            self._circles.is_traced(len(graph_module.graph.nodes))
             compiled = giving_back(self._backend(graph_module, inputs), given_back)
             for compilation in self._report.compilations[before:] if self._report else ():
                 compilation.notes += both_ways

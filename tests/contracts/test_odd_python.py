@@ -70,7 +70,6 @@ from tests.contracts.odd.recorder import PROGRAMS, WAYS, differences, run
 # Where a user could notice that Tessera ran it, and what. Every other program is as in eager, to the last side effect.
 KNOWN = {
     "array_protocol": "torch warns of torch.tensor(array) when it is captured",
-    "callbacks_held_weakly": "what a method of it was captured of lives for longer in a WeakValueDictionary",
     "casts_that_do_not_fit": "what NaN becomes as a whole number is not defined, and is another one",
     "complex_inputs": "the angle of a transposed complex tensor is contiguous",
     "empty_and_scalar": "a tensor without elements has other strides",
@@ -84,7 +83,6 @@ KNOWN = {
     "promotion_table": "what is bfloat16 between two operations of one kernel is not rounded",
     "resized_and_reset": "a write to a tensor that was set_ to another counts as one to that",
     "warnings_of_losses": "what a loss of torch warns of is told once, when it is captured",
-    "weak_cache_of_results": "a training step in pieces holds an object that was made inside for longer",
     "zip_that_is_strict": "Dynamo words the error of zip(strict=True) itself where it is caught inside",
 }
 FAST = ("closure_nonlocal", "raises_after_effects", "list_argument_edited", "training_flag", "context_manager_class")
