@@ -146,11 +146,7 @@ class Dispatch:
         self._watch = HookWatch(code.co_varnames[0])
         self._names = NameWatch()
         self._backend = _weak(backend)
-        options: dict[str, Any] = {"guard_filter_fn": _weak(self._needed)}
-        # Loads the compiler, which what was loaded from a file may never need.
-        self._compile = functools.partial(
-            torch.compile, self._function, backend=_weak(self._compile_graph), options=options
-        )
+        self._compile_with = _weak(self._compile_graph), _weak(self._needed)
         self._branches, self._guarded, self._report = Branches(), False, report
         self.misses, self.in_pieces = 0, 0
         self._hits: list[_Hit] = []
@@ -262,9 +258,15 @@ class Dispatch:
     def _unbroken(self) -> Callable[..., Any]:
         return self._compile(fullgraph=True)
 
+    def _compile(self, *, fullgraph: bool) -> Callable[..., Any]:
+        """Loads the compiler, which what was loaded from a file may never need."""
+        backend, needed = self._compile_with
+        options: dict[str, Any] = {"guard_filter_fn": needed}  # each time another: torch.compile takes it out
+        return torch.compile(self._function, fullgraph=fullgraph, backend=backend, options=options)
+
     @functools.cached_property
     def _broken_up(self) -> Callable[..., Any]:
-        return self._compile()
+        return self._compile(fullgraph=False)
 
     def _compile_graph(self, graph_module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         try:
@@ -297,12 +299,13 @@ class Dispatch:
         looked_at = self._has_graph
         if self._wrong_of_symbols and not looked_at and any(map(_is_symbol, guards)):
             self._leave_alone(self._wrong_of_symbols)
-        needed = self._watch.needed(guards)
+        whole = _whole_only.get()
+        needed = self._watch.needed(guards) if whole else [True] * len(guards)  # a piece has arguments of its own
         names = self._function.__globals__
         self._floats = FloatWatch(guards, names, self._largest)
         if self._asks:
             self._floats = watch = IdentityWatch(guards, names, self._largest, self._asks)
-            if watch.cannot_hold(whole=_whole_only.get()):
+            if watch.cannot_hold(whole=whole):
                 self._leave_alone(OTHER_OBJECTS)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         return needed
