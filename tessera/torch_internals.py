@@ -216,6 +216,29 @@ def capture_draws_numbers() -> bool:
     return bool(InstructionTranslator.current_tx().output.random_calls)
 
 
+def guard_aliases() -> None:
+    """Have Dynamo guard what it takes for granted: that two names of a capture are names of one object.
+
+    It makes one variable of the two, and looks at the object behind one name only. That both name one object it guards
+    between two globals, or two arguments ("this technically means we miss a guard here", says ``make_dupe_guard``),
+    and not at all of functions with a closure (2.11 to 2.13). Only while it hands a graph to a backend.
+    """
+    from torch._dynamo.guards import GuardBuilder, install_guard
+    from torch._dynamo.source import is_from_local_source
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    functions: dict[int, Any] = {}
+    for source, lazy in InstructionTranslator.current_tx().output.variable_tracker_cache.items():
+        variable: Any = lazy.unwrap()
+        other, function = getattr(variable, "source", None), vars(variable).get("fn")
+        if type(function) is types.FunctionType and function.__closure__:
+            other = functions.setdefault(id(function), source)
+        elif other is None or is_from_local_source(other) == is_from_local_source(source):
+            continue
+        if other != source:
+            install_guard(source.make_guard(functools.partial(GuardBuilder.DUPLICATE_INPUT, source_b=other)))
+
+
 @contextlib.contextmanager
 def told_of_tracing(begins: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
     """``begins`` and ``ends`` are called around every time that Dynamo traces and compiles something."""

@@ -64,6 +64,7 @@ WEAKLY = "Dynamo lets go of a tensor that a weak reference is made to"
 EXCEPTION_TEXT = "Dynamo makes the text of an exception that {} catches of its arguments alone"
 COPIED = "Dynamo copies an object of {} without its {}"
 KEPT = "Dynamo makes other objects of those that a WeakValueDictionary holds"
+LIMIT = "Dynamo takes sys.getrecursionlimit() for constant"
 SAME_NUMBER = "Dynamo says of two equal numbers that they are two objects"
 
 
@@ -103,6 +104,8 @@ def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator
         if of_named or any(_reads_of_object(code, name) for code in traced.codes):
             yield CLASS_ATTRIBUTE.format(name)
     called = {name for code in traced.codes for name in code.co_names}
+    if "getrecursionlimit" in called:
+        yield LIMIT
     for function in found.functions:
         yield from _of_function(function, found.holders.get(id(function), []), called)
     yield from _of_objects(traced, called)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 
 import pytest
 import torch
 
 import tessera
+from tessera import torch_internals
 from tessera.capture.dispatch import Dispatch
 
 NEGATE = False
@@ -192,3 +194,100 @@ def test_pieces_are_not_begun_in_vain():
 
     expected = run(function)
     assert run(tessera.compile(function)) == expected
+
+
+def _counting(monkeypatch):
+    """How often graphs are called, which run one operation at a time."""
+    calls = []
+
+    def compile_pieces(graph_module, *_, **__):
+        return lambda *inputs: (calls.append(1), graph_module.forward(*inputs))[1]
+
+    monkeypatch.setattr(torch_internals, "compile_graph_pieces", compile_pieces)
+    return calls
+
+
+def test_what_dynamo_broke_up_is_compiled_in_every_call(monkeypatch):
+    calls = _counting(monkeypatch)
+
+    def function(x):
+        y = x * 2
+        print(end="")  # noqa: T201 - Dynamo breaks here
+        return y + 1
+
+    compiled = tessera.compile(function)
+    for size in (2, 2, 3, 4, 4):
+        calls.clear()
+        assert torch.equal(compiled(torch.ones(size)), torch.full((size,), 3.0))
+        assert len(calls) == 2
+
+
+def test_what_comes_before_an_exception_is_done_once(monkeypatch):
+    _counting(monkeypatch)
+    done = []
+
+    def function(x):
+        done.append(int(x.sum()))  # Dynamo breaks here
+        raise ValueError(done[-1])
+
+    compiled = tessera.compile(function)
+    for calls, size in enumerate((2, 4, 3, 2, 5), start=1):
+        with pytest.raises(ValueError, match=str(size)):
+            compiled(torch.ones(size))
+        assert len(done) == calls
+
+
+def test_pieces_look_at_what_dynamo_does_not_guard(monkeypatch):
+    _counting(monkeypatch)
+    monkeypatch.delenv("ODD_SCALE", raising=False)
+
+    def function(x):
+        print(end="")  # noqa: T201 - Dynamo breaks here
+        return x * float(os.environ.get("ODD_SCALE", "2"))
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 2
+    monkeypatch.setenv("ODD_SCALE", "3")
+    assert compiled(torch.ones(1)) == 3
+
+
+SETTINGS = {"scale": 2.0}
+
+
+def scaled_by(k):
+    return lambda x: x * k
+
+
+SCALED = scaled_by(2.0)
+
+
+@pytest.mark.parametrize("first", ["global", "argument"])
+@pytest.mark.parametrize(
+    ("one", "other", "use"),
+    [
+        (SETTINGS, {"scale": 5.0}, lambda settings, x: x * settings["scale"]),
+        (SCALED, scaled_by(5.0), lambda function, x: function(x)),
+    ],
+    ids=["dict", "closure"],
+)
+def test_a_global_that_is_an_argument_too_is_not_always(monkeypatch, first, one, other, use):
+    _counting(monkeypatch)
+
+    def known():
+        return SETTINGS if one is SETTINGS else SCALED
+
+    def function(x, given):
+        if first == "global":
+            return use(known(), x) * 10 + use(given, x)
+        return use(given, x) + use(known(), x) * 10
+
+    compiled = tessera.compile(function)
+    for given, value in ((one, 22), (other, 25), (one, 22)):
+        assert compiled(torch.ones(1), given) == value
+
+
+def test_a_function_twice_is_not_always_one_function(monkeypatch):
+    _counting(monkeypatch)
+    compiled = tessera.compile(lambda x, f, g: f(x) * 10 + g(x))
+    one, other, x = scaled_by(2.0), scaled_by(5.0), torch.ones(1)
+    assert [float(compiled(x, *pair)) for pair in ((one, one), (one, other), (other, one))] == [22, 25, 52]
