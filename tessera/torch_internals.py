@@ -6,6 +6,7 @@ compilation of ours runs.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -239,6 +240,55 @@ def guard_aliases() -> None:
             install_guard(source.make_guard(functools.partial(GuardBuilder.DUPLICATE_INPUT, source_b=other)))
 
 
+def guard_absences() -> None:
+    """Have Dynamo guard that what a capture may have caught an error of is still missing.
+
+    ``try: d[k]`` and ``try: x.name`` are captured with the error that they raise, and nothing looks whether they still
+    would (2.11 to 2.13). Where something is caught, the keys of all dicts that were met are guarded, and the attributes
+    that objects do not have. Only while it hands a graph to a backend.
+    """
+    from torch._dynamo.guards import GuardBuilder, install_guard
+    from torch._dynamo.source import AttrSource
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._guards import TracingContext
+
+    traced_codes = TracingContext.get_traced_code() or ()
+    codes = [code for code in traced_codes if not is_of_a_library(code.co_filename)]
+    if not any(map(_catches, codes)) and collections.ChainMap.__getitem__.__code__ not in traced_codes:
+        return
+    met = [(s, v.unwrap()) for s, v in InstructionTranslator.current_tx().output.variable_tracker_cache.items()]
+    functions = [vars(variable).get("fn") for _, variable in met]  # one that raises is not among what was traced
+    codes += [
+        f.__code__ for f in functions if type(f) is types.FunctionType and not is_of_a_library(f.__code__.co_filename)
+    ]
+    names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    for source, variable in met:
+        value = _value_of(variable)
+        if type(value) in (dict, collections.OrderedDict):
+            install_guard(source.make_guard(GuardBuilder.DICT_KEYS_MATCH))
+        elif _is_asked_for_attributes(value):
+            for name in sorted(names):
+                if not hasattr(value, name):
+                    if "attr" in inspect.signature(GuardBuilder.HASATTR).parameters:  # from 2.12
+                        install_guard(source.make_guard(functools.partial(GuardBuilder.HASATTR, attr=name)))
+                    else:
+                        install_guard(AttrSource(source, name).make_guard(GuardBuilder.HASATTR))
+
+
+def _catches(code: types.CodeType) -> bool:
+    return "suppress" in code.co_names or any(i.opname == "CHECK_EXC_MATCH" for i in dis.get_instructions(code))
+
+
+def _is_asked_for_attributes(value: Any) -> bool:
+    """Whether to ask an object for its attributes does nothing else."""
+    kind = type(value)
+    if isinstance(value, torch.nn.Module):
+        return kind.__getattr__ is torch.nn.Module.__getattr__
+    ours = kind.__module__ not in ("builtins", "types") or kind is types.SimpleNamespace
+    plain = not isinstance(kind.__getattribute__, types.FunctionType) and not hasattr(kind, "__getattr__")
+    return ours and plain and hasattr(value, "__dict__") and not isinstance(value, (type, torch.Tensor))
+
+
 @contextlib.contextmanager
 def told_of_tracing(begins: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
     """``begins`` and ``ends`` are called around every time that Dynamo traces and compiles something."""
@@ -322,6 +372,17 @@ def traced() -> Traced:
     numbers = _holds_numpy_number([output.root_tx.stack, kept])
     roots = [*_values_met(output), *objects]
     return Traced(frame, variables, frozenset(codes), output, roots, objects, draws, leaves, numbers, of_classes)
+
+
+def _value_of(variable: Any) -> Any:
+    """What a variable of Dynamo's stands for; of a dict it knows the object by the table of its side effects."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    if "value" in vars(variable):
+        return vars(variable)["value"]
+    effects = InstructionTranslator.current_tx().output.side_effects
+    known = {id(o): o for o in effects.keepalive}
+    return next((known.get(i) for i, v in effects.id_to_variable.items() if v is variable), None)
 
 
 def _values_met(output: Any) -> Iterator[Any]:

@@ -53,6 +53,7 @@ _AS_IT_IS = Precision()
 def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Callable[..., Any]:
     """What ``torch.compile(model, backend="tessera")`` calls."""
     torch_internals.guard_aliases()
+    torch_internals.guard_absences()
     return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
 
 

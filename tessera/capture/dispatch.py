@@ -273,6 +273,7 @@ class Dispatch:
             traced = torch_internals.traced()
             self._codes |= traced.codes
             torch_internals.guard_aliases()
+            torch_internals.guard_absences()
             self._names.see(traced)
             self._largest, self._has_graph = largest_float(graph_module), True
             self._asks |= names_asked_about(traced.codes)

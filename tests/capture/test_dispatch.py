@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from collections import ChainMap, OrderedDict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -291,3 +293,38 @@ def test_a_function_twice_is_not_always_one_function(monkeypatch):
     compiled = tessera.compile(lambda x, f, g: f(x) * 10 + g(x))
     one, other, x = scaled_by(2.0), scaled_by(5.0), torch.ones(1)
     assert [float(compiled(x, *pair)) for pair in ((one, one), (one, other), (other, one))] == [22, 25, 52]
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "use"),
+    [
+        (dict, lambda table: table.update(scale=3.0), lambda table: table["scale"]),
+        (OrderedDict, lambda table: table.update(scale=3.0), lambda table: table["scale"]),
+        (SimpleNamespace, lambda holder: setattr(holder, "scale", 3.0), lambda holder: holder.scale),
+        (torch.nn.Module, lambda layer: layer.register_buffer("scale", torch.tensor(3.0)), lambda layer: layer.scale),
+    ],
+    ids=["dict", "ordered", "object", "module"],
+)
+def test_what_was_missing_may_be_there_later(monkeypatch, make, change, use):
+    _counting(monkeypatch)
+    holder = make()
+
+    def function(x):
+        try:
+            return x * use(holder)
+        except (KeyError, AttributeError):
+            return x * 2
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 2
+    change(holder)
+    assert compiled(torch.ones(1)) == 3
+
+
+def test_what_was_missing_in_the_first_of_several_may_be_there_later(monkeypatch):
+    _counting(monkeypatch)
+    settings = ChainMap({}, {"scale": 2.0})
+    compiled = tessera.compile(lambda x: x * settings["scale"])
+    assert compiled(torch.ones(1)) == 2
+    settings["scale"] = 3.0
+    assert compiled(torch.ones(1)) == 3
