@@ -256,14 +256,17 @@ def guard_absences() -> None:
     codes = [code for code in traced_codes if not is_of_a_library(code.co_filename)]
     if not any(map(_catches, codes)) and collections.ChainMap.__getitem__.__code__ not in traced_codes:
         return
-    met = [(s, v.unwrap()) for s, v in InstructionTranslator.current_tx().output.variable_tracker_cache.items()]
+    output = InstructionTranslator.current_tx().output
+    met = [(source, lazy.unwrap()) for source, lazy in output.variable_tracker_cache.items()]
     functions = [vars(variable).get("fn") for _, variable in met]  # one that raises is not among what was traced
     codes += [
         f.__code__ for f in functions if type(f) is types.FunctionType and not is_of_a_library(f.__code__.co_filename)
     ]
     names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    known = {id(value): value for value in output.side_effects.keepalive}
+    values = {id(variable): known.get(key) for key, variable in output.side_effects.id_to_variable.items()}
     for source, variable in met:
-        value = _value_of(variable)
+        value = vars(variable).get("value", values.get(id(variable)))
         if type(value) in (dict, collections.OrderedDict):
             install_guard(source.make_guard(GuardBuilder.DICT_KEYS_MATCH))
         elif _is_asked_for_attributes(value):
@@ -372,17 +375,6 @@ def traced() -> Traced:
     numbers = _holds_numpy_number([output.root_tx.stack, kept])
     roots = [*_values_met(output), *objects]
     return Traced(frame, variables, frozenset(codes), output, roots, objects, draws, leaves, numbers, of_classes)
-
-
-def _value_of(variable: Any) -> Any:
-    """What a variable of Dynamo's stands for; of a dict it knows the object by the table of its side effects."""
-    from torch._dynamo.symbolic_convert import InstructionTranslator
-
-    if "value" in vars(variable):
-        return vars(variable)["value"]
-    effects = InstructionTranslator.current_tx().output.side_effects
-    known = {id(o): o for o in effects.keepalive}
-    return next((known.get(i) for i, v in effects.id_to_variable.items() if v is variable), None)
 
 
 def _values_met(output: Any) -> Iterator[Any]:
