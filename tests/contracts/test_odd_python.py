@@ -47,6 +47,7 @@ from tests.contracts.odd import (
     protocols,  # noqa: F401
     pythons_habits,  # noqa: F401
     recipes,  # noqa: F401
+    samplers_and_caches,  # noqa: F401
     shared_memory,  # noqa: F401
     sharp_bits,  # noqa: F401
     sharp_values,  # noqa: F401
@@ -58,6 +59,7 @@ from tests.contracts.odd import (
     tensors_edges,  # noqa: F401
     tensors_kinds,  # noqa: F401
     tools,  # noqa: F401
+    trainers,  # noqa: F401
     training_control,  # noqa: F401
     training_layers,  # noqa: F401
     training_scripts,  # noqa: F401
