@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.check.agreement import NEW, is_new
 from tessera.check.constructors import constructor, constructor_line
-from tessera.check.written import argument, is_computed, size_of_parameter
+from tessera.check.written import argument, is_computed, numbers_around, size_of_parameter
 from tessera.errors import SourceLine
 from tessera.users_code import source_line_at
 
@@ -122,7 +123,7 @@ def layer_edits(
             make = functools.partial(_made_with, root, mode, layers[1:], name, value)
             text = f"{type(layers[0][1]).__name__}({name}={value}) behind the first"
             yield LayerEdit(_SIZE + _BEHIND_THE_FIRST, where, text, last, make)
-    yield from _of_parameters(root, mode, names, used, sizes)
+    yield from _of_parameters(root, mode, names, used, sizes, known)
 
 
 def _inputs(layer: nn.Module, sizes: Sequence[int]) -> Iterator[tuple[str, int]]:
@@ -140,8 +141,15 @@ def _of_writing(
     written = argument(where, type(layer), name, column)
     if isinstance(value, _SizeOf):
         return _ANOTHER_NAME * isinstance(written, (ast.Name, ast.Attribute))
+    return _of_number(written, value, where, known)
+
+
+def _of_number(written: ast.expr | None, value: int, where: SourceLine, known: frozenset[int]) -> float:
+    """What a number costs more in place of what is written."""
     if is_computed(written, where):
         return _COMPUTED
+    if isinstance(written, ast.Constant):
+        return NEW * is_new(written.value, value, numbers_around(where))
     if not isinstance(written, (ast.Name, ast.Attribute)) or not known:
         return 0.0
     at_hand = any(value % by == 0 and value // by in known for by in (1, 2, 3, 4))
@@ -156,7 +164,12 @@ def _is_alike(where: SourceLine) -> bool:
 
 
 def _of_parameters(
-    root: nn.Module, mode: Any, names: dict[int, str], used: Sequence[nn.Module], sizes: Sequence[int]
+    root: nn.Module,
+    mode: Any,
+    names: dict[int, str],
+    used: Sequence[nn.Module],
+    sizes: Sequence[int],
+    known: frozenset[int],
 ) -> Iterator[LayerEdit]:
     for module in {id(m): m for m in used}.values():
         if id(module) not in names or _is_torchs(type(module)):
@@ -172,9 +185,10 @@ def _of_parameters(
                 make = functools.partial(_remade, mode, prefix, name, tensor, less)
                 yield LayerEdit(_SIZE + _DIMENSION, where, f"{name} of {less}", module, make)
             for at, old in enumerate(shape):
-                cost = _SIZE + _COMPUTED * is_computed(size_of_parameter(where, len(shape), at), where)
+                written = size_of_parameter(where, len(shape), at)
                 for size in sizes:
                     if size != old:
+                        cost = _SIZE + _of_number(written, size, where, known)
                         other = [*shape[:at], size, *shape[at + 1 :]]
                         make = functools.partial(_remade, mode, prefix, name, tensor, other)
                         yield LayerEdit(cost, where, f"{name} of {other}", module, make)

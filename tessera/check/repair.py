@@ -18,10 +18,9 @@ import torch
 from tessera import torch_internals
 from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.budget import Budget
-from tessera.check.call import Call
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
-from tessera.check.rewrites import lays_out, reduces_one
+from tessera.check.pointless import pointless, suspects
 from tessera.check.run import Outcome, Plan
 from tessera.check.visited import Place, visited
 from tessera.errors import SourceLine
@@ -36,6 +35,7 @@ _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
 _PROVES_NOTHING = 1.65  # an edit of this price lets anything pass: no line is blamed for it
 _SPREAD = 0.4  # more, where tensors are laid out against each other that are not with another edit
 _POINTLESS = 0.3  # more, where two tensors are laid out for each other in vain
+_SUSPECTED = 0.25  # less, in a line that does nothing as it is
 _MOST_OTHERS = 2
 _MOST_RIGHT = 2  # other ways through the code that are gone again with each edit that mends
 
@@ -123,7 +123,7 @@ def _that_mend(
 ) -> list[Candidate]:
     """The cheapest edits of what a run went through, after which nothing is wrong."""
     plan, good, spreads, further = base.plan, list[Candidate](), list[int](), 0.0
-    pointless: list[int] = []
+    idle: list[int] = []
     others = [replace(one, in_numbers=True, bare=plan.bare) for one in right[:_MOST_RIGHT]]
     others = [one for one in others if _is_right(attempt(one, None, work))]
     looking = Budget(work.left / 2, work)
@@ -142,13 +142,15 @@ def _that_mend(
         if all(_is_right(attempt(one, candidate.edit, work)) for one in others):
             good.append(candidate)
             spreads.append(_spreads(again[0]))
-            pointless.append(_pointless(again[0]))
-            further = _SPREAD * (min(spreads) > _spreads(base)) + _POINTLESS * (min(pointless) > _pointless(base))
+            idle.append(pointless(again[0]))
+            further = _SPREAD * (min(spreads) > _spreads(base)) + _POINTLESS * (min(idle) > pointless(base))
     dearer = [
-        _SPREAD * (more > min(spreads)) + _POINTLESS * (ones > min(pointless))
-        for more, ones in zip(spreads, pointless, strict=True)
+        _SPREAD * (more > min(spreads)) + _POINTLESS * (ones > min(idle))
+        for more, ones in zip(spreads, idle, strict=True)
     ]
-    good = [replace(one, cost=one.cost + more) for one, more in zip(good, dearer, strict=True)]
+    suspected = suspects(base)
+    less = [_SUSPECTED * (one.where in suspected) for one in good]
+    good = [replace(one, cost=one.cost + up - down) for one, up, down in zip(good, dearer, less, strict=True)]
     return sorted(good, key=lambda one: one.cost)
 
 
@@ -159,28 +161,6 @@ def _is_right(ran: tuple[Outcome, Finding | None] | None) -> bool:
 def _spreads(outcome: Outcome) -> int:
     """How many lines lay two tensors out against each other: [B, D] - [B] is [B, D, B] where one has a 1 too many."""
     return len({call.where for call in outcome.history.calls if outcome.history.spreads(call)})
-
-
-def _pointless(outcome: Outcome) -> int:
-    """How many lines do what does nothing.
-
-    They lay two tensors out for each other and both alike, ``a[:, None] < b[:, None]`` needs no None; or they sum over
-    what is one.
-    """
-    some = (call for call in outcome.history.calls if _is_pointless(call, outcome) or reduces_one(call))
-    return len({call.where for call in some})
-
-
-def _is_pointless(call: Call, outcome: Outcome) -> bool:
-    made = [outcome.history.made_by(tensor) for tensor in call.tensors]
-    laid = [one.result for one in made if one is not None and (lays_out(one) or _adds(one))]
-    return len(laid) == 2 and any(a == b == 1 for a, b in zip(*(reversed(one.shape) for one in laid), strict=False))
-
-
-def _adds(call: Call) -> bool:
-    """Whether a call is an index with a None in it."""
-    index = call.args[1] if call.name == "__getitem__" else ()
-    return any(item is None for item in (index if isinstance(index, tuple) else (index,)))
 
 
 def _has_empty(outcome: Outcome) -> bool:

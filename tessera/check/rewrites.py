@@ -112,7 +112,7 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
     for by in (-1, 1) if len(axes) > 1 else ():
         shifted = [leaf + by if at in axes else leaf for at, leaf in enumerate(leaves)]
         yield Rewrite(SWAPPED, f"{call.name} with {', '.join(str(shifted[at]) for at in axes)}", _with_leaves(shifted))
-    if call.name in _REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
+    if call.name in REDUCTIONS and "keepdim" not in call.kwargs and (len(call.args) > 1 or call.kwargs):
         yield Rewrite(KEEPS, f"{call.name} with keepdim=True", _with_keyword("keepdim", True))
     yield from _of_one_function(call, rank)
 
@@ -273,6 +273,8 @@ def _of_index(call: Call) -> Iterator[Rewrite]:
                 found.append((cost, (*before, slice(start, stop, item.step), *behind)))
             if item.start is not None or item.stop is not None:
                 found.append((LEFT_OUT, (*before, slice(None), *behind)))
+    if any(item is None for item in index) and sum(item is not None for item in index) < call.args[0].dim():
+        found += [(AXIS, (*index[:at], slice(None), *index[at:])) for at in range(len(index))]
     for one, other in itertools.combinations(range(len(index)), 2):
         swapped = list(index)
         swapped[one], swapped[other] = swapped[other], swapped[one]
@@ -339,14 +341,6 @@ def lays_out(call: Call) -> bool:
     """Whether a call gave its result dimensions of size 1: who does that means them to fit what it meets."""
     shape = call.result.shape if isinstance(call.result, torch.Tensor) else ()
     return call.name in _SHAPES and any(type(size) is int and size == 1 for size in shape)
-
-
-def reduces_one(call: Call) -> bool:
-    """Whether a call sums, or the like, over dimensions of size 1 alone."""
-    given = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
-    axes = [given] if type(given) is int else list(given) if isinstance(given, (tuple, list)) else []
-    shape = call.tensors[0].shape if call.tensors and call.name in _REDUCTIONS else ()
-    return bool(axes and shape) and all(type(shape[axis]) is int and shape[axis] == 1 for axis in axes)
 
 
 def _lays_against(call: Call) -> bool:
@@ -434,7 +428,7 @@ PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _CASTS = {"float", "to", "half", "bfloat16", "double", "type", "type_as"}
 _SHAPES = {"view", "reshape", "unsqueeze"}
 _LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
-_REDUCTIONS = {
+REDUCTIONS = {
     *(
         "sum",
         "mean",
@@ -454,7 +448,7 @@ _REDUCTIONS = {
     *("all", "vector_norm", "median"),
 }
 _OF_SEVERAL = {"sum", "mean", "amax", "amin", "std", "var", "logsumexp", "norm"}  # axes at once
-_OF_AXES = _REDUCTIONS | {
+_OF_AXES = REDUCTIONS | {
     *("transpose", "unsqueeze", "squeeze", "cat", "concat", "stack", "softmax", "log_softmax", "unbind", "flatten"),
     *("cumsum", "gather", "flip", "movedim", "swapaxes"),
 }
@@ -476,7 +470,7 @@ _BROADCASTS = PRODUCTS | {
     *("cat", "concat", "stack", "gather", "scatter", "expand_as", "expand"),
 }
 # What drops dimensions or makes numbers in a row: who needs a dimension more adds it at once.
-FRESH = _REDUCTIONS | {
+FRESH = REDUCTIONS | {
     *("__getitem__", "gather", "index_select", "select", "arange", "linspace", "logspace", "tensor"),
 }
 _ELEMENTWISE = {

@@ -20,6 +20,7 @@ COUNTED = 1.05  # a name that becomes what is counted of it in another line
 TURNED_ROUND = 1.35  # what a layer is given, and what it gives
 SQUARED = 1.3  # a count that is meant along two sides
 _SUMMED = TAKEN - 0.05
+_ONE = 1.0  # a dimension of size 1, where what is made gets a name at once
 
 
 def statement_edits(own: Sequence[ast.AST], names: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[TextEdit]:
@@ -38,6 +39,7 @@ def statement_edits(own: Sequence[ast.AST], names: Mapping[str, Any], sizes: Seq
         if isinstance(node, ast.Assign):
             if isinstance(node.value, ast.BinOp) and is_number(node.value, names):
                 yield edited(SQUARED, node.value, ast.BinOp(node.value, ast.Pow(), ast.Constant(2)))
+            yield from _of_ones(node.value)
             if isinstance(node.targets[0], ast.Name):
                 yield from _of_objects(node.value, names, names.get(node.targets[0].id))
 
@@ -101,6 +103,17 @@ def _of_handed(calls: Sequence[ast.Call], names: Mapping[str, Any], sizes: Seque
             for arg in (one for one in call.args if _is_count(one, names)):
                 others = (size for size in sizes if size != stands_for(arg, names)[1])
                 yield from (edited(HANDED, arg, ast.Constant(size)) for size in others)
+
+
+def _of_ones(node: ast.expr) -> Iterator[TextEdit]:
+    """``torch.ones(n, 1)`` for ``torch.ones(n)``."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in _MAKE_NUMBERS and node.args:
+        for at in range(len(node.args) + 1) if not isinstance(node.args[0], (ast.Tuple, ast.List)) else ():
+            args = [*node.args[:at], ast.Constant(1), *node.args[at:]]
+            yield edited(_ONE, node, ast.Call(node.func, args, node.keywords))
+
+
+_MAKE_NUMBERS = {f"torch.{name}" for name in ("zeros", "ones", "empty", "randn", "rand")}
 
 
 def _of_objects(node: ast.expr, names: Mapping[str, Any], made: Any) -> Iterator[TextEdit]:

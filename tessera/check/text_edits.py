@@ -17,10 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.check.agreement import Agreement
+from tessera.check.chain_edits import chain_edits
 from tessera.check.elsewhere import as_elsewhere
 from tessera.check.order_edits import SWAPPED, order_edits
 from tessera.check.pattern_edits import pattern_edits
 from tessera.check.rewrites import LAST, TAKEN, turns
+from tessera.check.scope_edits import scope_edits
 from tessera.check.statement_edits import statement_edits
 from tessera.check.text_edit import (
     TextEdit,
@@ -32,6 +35,7 @@ from tessera.check.text_edit import (
     parsed,
     stands_for,
 )
+from tessera.check.unused_edits import unused_edits
 
 # In edits of one number, as in ``rewrites``.
 NUMBER = 1.0
@@ -61,6 +65,7 @@ UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less
 ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
 _MOST_NAMES = 6
 _LARGE = 32
+_MANY = 2
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
     *("Path", "eval", "exec", "input", "io", "json", "logging", "open", "os", "pathlib", "pickle", "print", "requests"),
@@ -82,6 +87,8 @@ def text_edits(
     *,
     sliced: bool = False,
     returned: Sequence[tuple[str, str]] = (),
+    around: ast.AST | None = None,
+    parameters: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[TextEdit]:
     """Edits of the body of a function.
 
@@ -91,9 +98,13 @@ def text_edits(
         sizes: numbers that may be what should stand where another does.
         sliced: whether one item at an end of a tensor may be too many.
         returned: code that makes of what is returned what it should be; each as it is told and as it runs.
+        around: the class that it is a method of, if it is one.
+        parameters: of the user's functions, by their names.
     """
+    agreement = Agreement(function, around, parameters or {})
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     beside = _beside(function)
+    loads += Counter(dict.fromkeys(names.keys() - _own_names(function), _MANY))  # others may use what is not its own
     loads += Counter(f".{n.attr}" for n in ast.walk(function) if isinstance(n, ast.Attribute))
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
     said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
@@ -111,6 +122,8 @@ def text_edits(
         yield edited(AS_ELSEWHERE - 0.15 * oftener, call, new)
     yield from statement_edits(own, names, sizes)
     yield from order_edits(own, names)
+    yield from scope_edits(own, names, sizes)
+    yield from unused_edits(function, own, names, around)
     for node in own:
         if not isinstance(node, ast.expr):
             continue
@@ -123,7 +136,8 @@ def text_edits(
         for edit in _of_expression(node, names, sizes, loads):
             number = edit.new.value if isinstance(edit.new, ast.Constant) else None
             pointless = (id(node) in starts and number == 0) or (id(node) in idle and idle[id(node)] == number)
-            yield replace(edit, cost=edit.cost + more + POINTLESS * pointless)
+            others = agreement.more(node, edit.new)
+            yield replace(edit, cost=edit.cost + more + others + POINTLESS * pointless)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
     yield from _of_statements(function, names, loads, returned)
@@ -216,6 +230,7 @@ def _of_expression(
             yield from _of_receiver(node, names)
             yield from _of_factors(node)
             yield from pattern_edits(node)
+            yield from chain_edits(node)
             if makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():
@@ -242,6 +257,11 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
             continue
         yield node
         waiting += [child for name, value in ast.iter_fields(node) if name != "annotation" for child in _nodes(value)]
+
+
+def _own_names(function: ast.FunctionDef) -> set[str]:
+    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return stored | {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
 
 
 def _nodes(value: Any) -> list[ast.AST]:

@@ -121,7 +121,9 @@ def edited_texts(
         if (text := _texts(place[0]).get(place[1:])) is not None:
             last = _last_reached(text.function, raised.get(place))
             ways = returned[1] if place == returned[0] else ()
-            for edit in text_edits(text.function, names, sizes, sliced=sliced, returned=ways):
+            options: dict[str, Any] = {"sliced": sliced, "returned": ways, "around": text.statement}
+            options["parameters"] = _parameters(place[0])
+            for edit in text_edits(text.function, names, sizes, **options):
                 if edit.line <= last:
                     yield EditedText(text, edit, constructor, place)
 
@@ -141,6 +143,16 @@ def _last_reached(function: ast.FunctionDef, raised: int | None) -> int:
             if not hasattr(node, "body"):
                 ends.append(node.end_lineno or node.lineno)
     return min(ends)
+
+
+def _parameters(file: str) -> Mapping[str, Sequence[str]]:
+    """The names of what the functions of a file are given; a class has those of its constructor."""
+    found = {}
+    for (_, name), text in _texts(file).items():
+        a = text.function.args
+        called = name.removesuffix(".__init__").rpartition(".")[2]
+        found[called] = [one.arg for one in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+    return found
 
 
 def _texts(file: str) -> Mapping[tuple[int, str], Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
@@ -26,7 +26,7 @@ class Visit:
     """What was seen.
 
     Attributes:
-        names: of each function its local names when it was left, those of the last time.
+        names: of each function its local names when it was left, those of the last time; and numbers of its module.
         made: modules, each with the file, line and instruction of the user's that made it.
     """
 
@@ -39,15 +39,23 @@ class Visit:
         return {path: by_id[id(part)] for path, part in root.named_modules() if path and id(part) in by_id}
 
 
+def _but(some: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in some.items() if name not in known}
+
+
 @contextmanager
 def visited() -> Iterator[Visit]:
     """Within, what the user's code goes through is noted."""
     seen = Visit()
     makes: Any = nn.Module.__init__
+    numbers: dict[int, dict[str, Any]] = {}
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == "return" and not is_library(frame.f_code.co_filename):
-            seen.names[place_of_code(frame.f_code)] = dict(frame.f_locals)
+            outer = frame.f_globals
+            if id(outer) not in numbers:
+                numbers[id(outer)] = {n: v for n, v in outer.items() if type(v) is int and n[0] != "_"}
+            seen.names[place_of_code(frame.f_code)] = {**frame.f_locals, **_but(numbers[id(outer)], frame.f_locals)}
         elif event == "call" and frame.f_code is makes.__code__:
             module = frame.f_locals["self"]
             outside = (one for one in users_frames(frame) if one.f_locals.get("self") is not module)

@@ -9,11 +9,13 @@ import ast
 import functools
 import inspect
 import linecache
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
+from tessera.check.agreement import numbers_in
 from tessera.errors import SourceLine
 
 
@@ -60,6 +62,21 @@ def is_computed(size: ast.expr | None, where: SourceLine) -> bool:
             for node in (ast.walk(function) if function is not None else ())
         )
     return isinstance(size, ast.BinOp) and any(isinstance(one, (ast.Name, ast.Attribute)) for one in ast.walk(size))
+
+
+def numbers_around(where: SourceLine) -> Counter[int]:
+    """The whole numbers that stand in the class, or what else is at the top of the file, around a line."""
+    tops = _numbers(where.file, tuple(linecache.getlines(where.file)))
+    return next((numbers for first, last, numbers in tops if first <= where.line <= last), Counter())
+
+
+@functools.lru_cache(maxsize=16)
+def _numbers(file: str, lines: tuple[str, ...]) -> list[tuple[int, int, Counter[int]]]:
+    try:
+        tree = ast.parse("".join(lines), file)
+    except SyntaxError:
+        return []
+    return [(one.lineno, one.end_lineno or one.lineno, numbers_in(one)) for one in tree.body]
 
 
 _PLACES: Mapping[str, int] = {"input_size": 0, "hidden_size": 1}  # of an RNN, whose signature says *args

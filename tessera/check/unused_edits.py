@@ -1,0 +1,75 @@
+"""What is made and never used shows what was forgotten: a context that no cell is given, a layer that none calls.
+
+context = (weight * values).sum(1)
+state = self.cell(embedded, state)     # torch.cat([embedded, context], -1)
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.check.text_edit import TextEdit, edited, loaded, stands_for
+
+FORGOTTEN = 0.9  # in edits of one number, as in ``rewrites``: nobody makes what is not to be used
+_MOST = 3  # things that nothing uses
+_PARTS = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.BinOp)
+
+
+def unused_edits(
+    function: ast.FunctionDef, own: Sequence[ast.AST], names: Mapping[str, Any], around: ast.AST | None = None
+) -> Iterator[TextEdit]:
+    """Edits that use what nothing uses yet.
+
+    Args:
+        function: its text.
+        own: its statements and expressions.
+        names: what its local names stood for when it was left.
+        around: the class that it is a method of, if it is one.
+    """
+    made = {n.id: n.lineno for n in own if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    used = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    idle = {name: line for name, line in made.items() if name not in used and name[0] != "_"}
+    tensors = [name for name in idle if isinstance(names.get(name), torch.Tensor)][:_MOST]
+    layers: list[tuple[ast.expr, int]] = [
+        (ast.Name(name, ast.Load()), line) for name, line in idle.items() if isinstance(names.get(name), nn.Module)
+    ]
+    layers += [(ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load()), 0) for name in _idle(around, names)]
+    for node in own:
+        for part in _operands(node):
+            for name in (one for one in tensors if idle[one] < part.lineno):
+                both = ast.List([loaded(part), ast.Name(name, ast.Load())], ast.Load())
+                join = ast.Attribute(ast.Name("torch", ast.Load()), "cat", ast.Load())
+                last = ast.keyword("dim", ast.UnaryOp(ast.USub(), ast.Constant(1)))
+                yield edited(FORGOTTEN, part, ast.Call(join, [both], [last]))
+            for layer, line in layers[:_MOST]:
+                if line <= part.lineno and _may_be_a_tensor(part, names):
+                    yield edited(FORGOTTEN, part, ast.Call(layer, [loaded(part)], []))
+
+
+def _idle(around: ast.AST | None, names: Mapping[str, Any]) -> list[str]:
+    """Layers of ``self`` that no method of its class names."""
+    parts = getattr(names.get("self"), "_modules", {}) if around is not None else {}
+    named = [n for n in ast.walk(around or ast.Module([], [])) if isinstance(n, ast.Attribute)]
+    used = {n.attr for n in named if isinstance(n.ctx, ast.Load)}
+    return [name for name in parts if name not in used and name in {n.attr for n in named}]
+
+
+def _operands(node: ast.AST) -> Iterator[ast.expr]:
+    """What a call or an operator is given, and what is returned or gets a name."""
+    match node:
+        case ast.Call(_, args):
+            yield from (arg for arg in args if isinstance(arg, _PARTS))
+        case ast.BinOp(left, _, right):
+            yield from (part for part in (left, right) if isinstance(part, _PARTS))
+        case ast.Return(ast.expr() as value) if isinstance(value, _PARTS):
+            yield value
+
+
+def _may_be_a_tensor(node: ast.expr, names: Mapping[str, Any]) -> bool:
+    known, value = stands_for(node, names)
+    return isinstance(value, torch.Tensor) or (not known and not isinstance(node, (ast.Name, ast.Attribute)))
