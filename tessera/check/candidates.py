@@ -102,7 +102,8 @@ def _of_text(
         before = [at for one, at in last.items() if one.file == edit.where.file and one.line < edit.where.line]
         position = last.get(edit.where, max(before, default=0))
         yield Candidate(edit.edit.cost, edit.where, edit.edit.text, edit, position)
-    for one in annotation_edits(contract, sizes):
+    declared = base.plan.examples.values()  # a number that stands for a name is none
+    for one in annotation_edits(contract, [size for size in sizes if size not in declared]):
         yield Candidate(one.cost, one.where, one.text, one, 0)
 
 

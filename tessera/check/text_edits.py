@@ -20,6 +20,7 @@ from torch import nn
 from tessera.check.agreement import Agreement
 from tessera.check.chain_edits import chain_edits
 from tessera.check.elsewhere import as_elsewhere
+from tessera.check.keyword_edits import keyword_edits
 from tessera.check.order_edits import SWAPPED, order_edits
 from tessera.check.pattern_edits import pattern_edits
 from tessera.check.rewrites import LAST, TAKEN, turns
@@ -231,6 +232,7 @@ def _of_expression(
             yield from _of_factors(node)
             yield from pattern_edits(node)
             yield from chain_edits(node)
+            yield from keyword_edits(node)
             if makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():

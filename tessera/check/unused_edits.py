@@ -40,6 +40,9 @@ def unused_edits(
     ]
     layers += [(ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load()), 0) for name in _idle(around, names)]
     for node in own:
+        if isinstance(node, ast.List) and len(node.elts) > 1:
+            for name in (one for one in tensors if idle[one] < node.lineno):
+                yield edited(FORGOTTEN, node, ast.List([*node.elts, ast.Name(name, ast.Load())], ast.Load()))
         for part in _operands(node):
             for name in (one for one in tensors if idle[one] < part.lineno):
                 both = ast.List([loaded(part), ast.Name(name, ast.Load())], ast.Load())
