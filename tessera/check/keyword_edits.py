@@ -1,4 +1,4 @@
-"""Keywords that a convolution may lack: ``dilation`` beside a padding that is made for it, as many groups as channels."""
+"""Keywords that a convolution may lack: ``dilation`` beside a padding made for it, as many groups as channels."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tessera.check.agreement import NEW, is_new
+from tessera.check.agreement import NEW, SAID, is_default, is_new
 from tessera.check.constructors import constructor, constructor_line
 from tessera.check.written import argument, is_computed, numbers_around, size_of_parameter
 from tessera.errors import SourceLine
@@ -116,6 +116,7 @@ def layer_edits(
             if isinstance(value, bool):
                 said = argument(where, type(layers[0][1]), name, columns.get(layers[0][0])) is not None
                 cost = _SWITCH + _SAID * said
+            cost += SAID * is_default(name, value)
             cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
             cost += _of_writing(where, layers[0][1], name, value, known, columns.get(layers[0][0]))
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)

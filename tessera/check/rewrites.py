@@ -50,6 +50,7 @@ class Rewrite:
         pieces: the function and arguments to call instead; given those that were written.
         after: what is done to the result.
         operand: the argument that is laid out otherwise, where that is the edit.
+        number: the size that becomes another, where that is the edit.
     """
 
     cost: float
@@ -57,6 +58,7 @@ class Rewrite:
     pieces: Callable[[Pieces], Pieces] = lambda pieces: pieces
     after: Callable[[Any], Any] = lambda result: result
     operand: torch.Tensor | None = None
+    number: int | None = None
 
 
 def rewrites(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewrite]:
@@ -101,13 +103,13 @@ def _of_numbers(call: Call, sizes: Sequence[int], world: World) -> Iterator[Rewr
     for at, leaf in enumerate(leaves):
         if type(leaf) is bool:
             yield Rewrite(AXIS, f"{call.name} with {not leaf}", _with_leaf(at, not leaf))
-        elif type(leaf) is int and (call.name in _OF_AXES or -rank <= leaf < rank):
+        elif type(leaf) is int and call.name not in _RESHAPE and (call.name in _OF_AXES or -rank <= leaf < rank):
             cost = AXIS + LAST * (leaf == -1) + NO_AXIS * (call.name not in _OF_AXES)
             for axis in range(-rank - 1, 0) if leaf < 0 else range(rank + 1):
                 yield Rewrite(cost, f"{call.name} with {axis}", _with_leaf(at, axis))
         if type(leaf) is int and call.name not in _OF_AXES:
             for size in (leaf - 1, leaf + 1, *(size for size in sizes if _is_any(size, world) <= _is_any(leaf, world))):
-                yield Rewrite(SIZE, f"{call.name} with {world.text(size)}", _with_leaf(at, size))
+                yield Rewrite(SIZE, f"{call.name} with {world.text(size)}", _with_leaf(at, size), number=leaf)
     axes = [at for at, leaf in enumerate(leaves) if type(leaf) is int] if call.name in _OF_AXES else []
     for by in (-1, 1) if len(axes) > 1 else ():
         shifted = [leaf + by if at in axes else leaf for at, leaf in enumerate(leaves)]
@@ -427,6 +429,7 @@ def _swapped(one: int, other: int) -> Callable[[Pieces], Pieces]:
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _CASTS = {"float", "to", "half", "bfloat16", "double", "type", "type_as"}
 _SHAPES = {"view", "reshape", "unsqueeze"}
+_RESHAPE = {"view", "reshape", "expand", "repeat"}  # whose numbers are sizes, however small they are
 _LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
 REDUCTIONS = {
     *(

@@ -14,6 +14,7 @@ from tessera.check.run import Outcome
 # In edits of one number, as in ``rewrites``.
 BEFORE = 0.05  # more, for a dimension that the line before would have added
 JOINED = 0.15  # less, for the size of a layer whose input is joined along the dimension that it makes anew
+NO_NUMBER = 0.15  # more, for a number in place of one that stands nowhere in the line: it is computed, or has a name
 AGREES = 0.1  # less, for what is done elsewhere alike: letters of another einsum, a weight that is turned round too
 
 
@@ -27,6 +28,8 @@ def added(rewrite: Rewrite, call: Call, base: Outcome) -> float:
     """
     if call.name == "einsum":
         return -AGREES if _agrees(rewrite.text, call, base) else 0.0
+    if rewrite.number is not None and call.where is not None:
+        return NO_NUMBER * (not re.search(rf"\b{rewrite.number}\b", call.where.code))
     if _turns_as_others(rewrite, call, base):
         return -AGREES
     return BEFORE if _is_better_added_before(rewrite, call, base) else 0.0

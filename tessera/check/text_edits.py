@@ -60,13 +60,12 @@ AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
 FAR = 0.25  # more, for a default that becomes a number of something else
+ONE_OF_A_SIZE, TIMES_A_SIZE = 0.15, 0.1  # more, for one more than a size of a layer; less, for some times that
 THOUGHT_OF = 0.15  # more, in what is one thing or another: ``n if last else 2 * n``
-LEFT_OVER = 0.5  # more, for what is left out with all that a name is used for
-UNUSED, FORGOTTEN = 1.0, 0.4  # more, where a name would be of no use then; less, where one is of no use yet
+UNUSED = 1.0  # more, where a layer would be of no use then
 ALONE = 0.1  # less, for a name that is there to be returned or renamed alone; more for others
 _MOST_NAMES = 6
 _LARGE = 32
-_MANY = 2
 # What reaches outside of the program: what it is given is never changed, not even on tensors without data.
 _OUTSIDE = {
     *("Path", "eval", "exec", "input", "io", "json", "logging", "open", "os", "pathlib", "pickle", "print", "requests"),
@@ -102,10 +101,22 @@ def text_edits(
         around: the class that it is a method of, if it is one.
         parameters: of the user's functions, by their names.
     """
-    agreement = Agreement(function, around, parameters or {})
+    agreement = Agreement(function, around, parameters or {}, names)
+    for edit in _every(function, names, sizes, agreement, sliced, returned, around):
+        yield replace(edit, cost=edit.cost + agreement.of_uses(edit.old, edit.new))
+
+
+def _every(
+    function: ast.FunctionDef,
+    names: Mapping[str, Any],
+    sizes: Sequence[int],
+    agreement: Agreement,
+    sliced: bool,
+    returned: Sequence[tuple[str, str]],
+    around: ast.AST | None,
+) -> Iterator[TextEdit]:
     loads = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     beside = _beside(function)
-    loads += Counter(dict.fromkeys(names.keys() - _own_names(function), _MANY))  # others may use what is not its own
     loads += Counter(f".{n.attr}" for n in ast.walk(function) if isinstance(n, ast.Attribute))
     keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
     said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
@@ -118,6 +129,7 @@ def text_edits(
     idle = dict(pair for node in ast.walk(function) if isinstance(node, ast.BinOp) for pair in _idle(node))
     cases = {id(part) for node in ast.walk(function) if isinstance(node, ast.IfExp) for part in ast.walk(node)}
     own = list(_own_nodes(function))
+    sizes_of = _sizes_of(own)
     calls = [node for node in own if isinstance(node, ast.Call)]
     for call, new, oftener in as_elsewhere(calls):
         yield edited(AS_ELSEWHERE - 0.15 * oftener, call, new)
@@ -137,7 +149,7 @@ def text_edits(
         for edit in _of_expression(node, names, sizes, loads):
             number = edit.new.value if isinstance(edit.new, ast.Constant) else None
             pointless = (id(node) in starts and number == 0) or (id(node) in idle and idle[id(node)] == number)
-            others = agreement.more(node, edit.new)
+            others = agreement.more(node, edit.new) + sizes_of.get(id(node), {}).get(_how(edit), 0.0)
             yield replace(edit, cost=edit.cost + more + others + POINTLESS * pointless)
         if sliced and isinstance(node, ast.Name) and isinstance(names.get(node.id), torch.Tensor):
             yield from _slices(node, SLICED - 0.1 * (id(node) in renamed))
@@ -205,6 +217,28 @@ def _form(code: ast.AST) -> list[str]:
     return [repr(node.value) if isinstance(node, ast.Constant) else type(node).__name__ for node in ast.walk(code)]
 
 
+def _sizes_of(own: Sequence[ast.AST]) -> dict[int, Mapping[str, float]]:
+    """What another count costs more, or less, where it is a size of a layer or of a shape: none is one more there."""
+    found: dict[int, Mapping[str, float]] = {}
+    for call in own:
+        if isinstance(call, ast.Call) and not ast.unparse(call.func).endswith("Embedding"):
+            layer = makes_layer(call)
+            if layer or (isinstance(call.func, ast.Attribute) and call.func.attr in ("view", "reshape")):
+                how = {"one more": ONE_OF_A_SIZE, "times": -TIMES_A_SIZE * layer}
+                found |= {id(part): how for arg in call.args for part in ast.walk(arg)}
+    return found
+
+
+def _how(edit: TextEdit) -> str:
+    """How a count becomes another: one more or less, or some times itself."""
+    match edit.new:
+        case ast.BinOp(_, ast.Add() | ast.Sub(), ast.Constant(1)):
+            return "one more"
+        case ast.BinOp(ast.Constant(), ast.Mult(), _):
+            return "times"
+    return ""
+
+
 def _is_last(node: ast.UnaryOp) -> bool:
     """Whether it is the -1 of a last axis."""
     return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
@@ -238,7 +272,7 @@ def _of_expression(
         case ast.BinOp():
             yield from _of_sum(node, names)
         case ast.Tuple(ctx=ast.Load()) | ast.List(ctx=ast.Load()):
-            yield from _of_items(node, loads)
+            yield from _of_items(node)
             yield from _as_items_beside(node)
         case ast.Slice():
             yield from _of_bounds(node)
@@ -259,11 +293,6 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
             continue
         yield node
         waiting += [child for name, value in ast.iter_fields(node) if name != "annotation" for child in _nodes(value)]
-
-
-def _own_names(function: ast.FunctionDef) -> set[str]:
-    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return stored | {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
 
 
 def _nodes(value: Any) -> list[ast.AST]:
@@ -320,21 +349,14 @@ def _of_sizes(node: ast.Call, names: Mapping[str, Any]) -> Iterator[TextEdit]:
                 yield edited(COMPUTED + 0.1, part, ast.BinOp(ast.Name(name, ast.Load()), sign, copy.copy(part)))
 
 
-def _is_left_over(part: ast.expr, loads: Mapping[str, int]) -> bool:
-    """Whether a name is used in a part of the text alone, and for nothing without it."""
-    inside = Counter(one.id for one in ast.walk(part) if isinstance(one, ast.Name))
-    return any(loads[name] == times for name, times in inside.items())
-
-
-def _of_items(node: ast.Tuple | ast.List, loads: Mapping[str, int]) -> Iterator[TextEdit]:
+def _of_items(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
     for one, other in itertools.combinations(range(len(node.elts)), 2):
         if ast.dump(node.elts[one]) != ast.dump(node.elts[other]) and not isinstance(node.elts[one], ast.Starred):
             items = list(node.elts)
             items[one], items[other] = items[other], items[one]
             yield edited(SWAPPED + 0.05 * (other - one), node, type(node)(items, ast.Load()))
     for at in range(len(node.elts)) if isinstance(node, ast.List) and len(node.elts) > 1 else ():
-        cost = LEFT_OUT + 0.1 + LEFT_OVER * _is_left_over(node.elts[at], loads)
-        yield edited(cost, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
+        yield edited(LEFT_OUT + 0.1, node, ast.List([*node.elts[:at], *node.elts[at + 1 :]], ast.Load()))
 
 
 def _as_items_beside(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
@@ -401,8 +423,7 @@ def _of_name(node: ast.Name | ast.Attribute, names: Mapping[str, Any], loads: Ma
                 yield edited(PART, node, parsed(f"{node.id}[{bounds}]", node))
         alike = [name for name, other in names.items() if name != node.id and _alike(value, other)]
         for name in alike[:_MOST_NAMES]:
-            cost = NAME + UNUSED * (loads[node.id] == 1) - FORGOTTEN * (not loads[name])
-            cost += TENSOR * isinstance(value, torch.Tensor)
+            cost = NAME + TENSOR * isinstance(value, torch.Tensor)
             yield edited(cost, node, ast.Name(name, ast.Load()))
         kept = attributes(names.get("self")) if type(value) is int else {}
         for name in [name for name, other in kept.items() if _alike(value, other) and name[0] != "_"][:_MOST_NAMES]:

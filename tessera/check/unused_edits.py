@@ -31,7 +31,8 @@ def unused_edits(
         names: what its local names stood for when it was left.
         around: the class that it is a method of, if it is one.
     """
-    made = {n.id: n.lineno for n in own if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    made = {one.arg: function.lineno for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    made |= {n.id: n.lineno for n in own if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     used = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     idle = {name: line for name, line in made.items() if name not in used and name[0] != "_"}
     tensors = [name for name in idle if isinstance(names.get(name), torch.Tensor)][:_MOST]
@@ -43,14 +44,15 @@ def unused_edits(
         if isinstance(node, ast.List) and len(node.elts) > 1:
             for name in (one for one in tensors if idle[one] < node.lineno):
                 yield edited(FORGOTTEN, node, ast.List([*node.elts, ast.Name(name, ast.Load())], ast.Load()))
-        for part in _operands(node):
+    for part in _operands(own) if tensors or layers else ():
+        if _may_be_a_tensor(part, names):
             for name in (one for one in tensors if idle[one] < part.lineno):
                 both = ast.List([loaded(part), ast.Name(name, ast.Load())], ast.Load())
                 join = ast.Attribute(ast.Name("torch", ast.Load()), "cat", ast.Load())
                 last = ast.keyword("dim", ast.UnaryOp(ast.USub(), ast.Constant(1)))
                 yield edited(FORGOTTEN, part, ast.Call(join, [both], [last]))
             for layer, line in layers[:_MOST]:
-                if line <= part.lineno and _may_be_a_tensor(part, names):
+                if line <= part.lineno:
                     yield edited(FORGOTTEN, part, ast.Call(layer, [loaded(part)], []))
 
 
@@ -62,15 +64,17 @@ def _idle(around: ast.AST | None, names: Mapping[str, Any]) -> list[str]:
     return [name for name in parts if name not in used and name in {n.attr for n in named}]
 
 
-def _operands(node: ast.AST) -> Iterator[ast.expr]:
-    """What a call or an operator is given, and what is returned or gets a name."""
-    match node:
-        case ast.Call(_, args):
-            yield from (arg for arg in args if isinstance(arg, _PARTS))
-        case ast.BinOp(left, _, right):
-            yield from (part for part in (left, right) if isinstance(part, _PARTS))
-        case ast.Return(ast.expr() as value) if isinstance(value, _PARTS):
-            yield value
+def _operands(own: Sequence[ast.AST]) -> Iterator[ast.expr]:
+    """Names that are read, calls and arithmetic, but for what is called itself and what a method or an index is of."""
+    owners = {id(n.value) for n in own if isinstance(n, (ast.Attribute, ast.Subscript))}
+    owners |= {id(n.func) for n in own if isinstance(n, ast.Call)}
+    for node in own:
+        if (
+            isinstance(node, _PARTS)
+            and id(node) not in owners
+            and not isinstance(getattr(node, "ctx", None), ast.Store)
+        ):
+            yield node
 
 
 def _may_be_a_tensor(node: ast.expr, names: Mapping[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from torch import nn
 
 from tessera.check.visited import place_of_code, visited
 
+HOURS = 24
+
 
 class Block(nn.Module):
     def __init__(self, size: int) -> None:
@@ -32,7 +34,7 @@ def test_functions_are_noted_with_what_their_names_stood_for():
     with visited() as seen:
         half(10)
         torch.zeros(2).sum()
-    assert seen.names[place_of_code(half.__code__)] == {"number": 10, "smaller": 5}
+    assert seen.names[place_of_code(half.__code__)] == {"number": 10, "smaller": 5, "HOURS": 24}
     assert {file for file, _, _ in seen.names} == {__file__}
 
 
@@ -43,7 +45,7 @@ def test_a_function_that_raises_is_noted_as_well():
 
     with visited() as seen, suppress(ValueError):
         fails(1)
-    assert seen.names[place_of_code(fails.__code__)] == {"number": 1, "seven": 8}
+    assert seen.names[place_of_code(fails.__code__)] == {"number": 1, "seven": 8, "HOURS": 24}
 
 
 def test_the_line_that_made_each_part_is_that_of_the_loop():

@@ -6,7 +6,7 @@ import inspect
 import torch
 from torch import nn
 
-from tessera.check.written import argument, is_computed, size_of_parameter
+from tessera.check.written import argument, is_computed, numbers_around, size_of_parameter
 from tessera.users_code import source_line_at
 
 
@@ -62,3 +62,8 @@ def test_sizes_of_parameters():
     where = line("self.table")
     assert [is_computed(size_of_parameter(where, 3, axis), where) for axis in range(3)] == [False, True, False]
     assert size_of_parameter(where, 2, 0) is None
+
+
+def test_the_numbers_of_a_class():
+    numbers = numbers_around(line("self.image"))
+    assert (numbers[3], numbers[8], numbers[512]) == (3, 1, 0)

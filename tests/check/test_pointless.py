@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tessera import Tensor
+from tessera.check.call import Call
+from tessera.check.pointless import does_nothing, pointless, suspects
+from tessera.check.run import Outcome, Plan, run
+from tessera.shapes.signature import read_contract
+
+X = torch.ones(3, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("axes", "nothing"), [((1,), True), ((0,), False), (((0, 1),), False), ((-2,), True), ((), False)]
+)
+def test_a_sum_over_what_is_one(axes, nothing):
+    assert does_nothing(Call(torch.sum, (X, *axes), {}, None, [X], result=X.sum(*axes))) is nothing
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "nothing"),
+    [
+        (F.max_pool1d, (X, 1), True),
+        (F.max_pool1d, (X, 2), False),
+        (F.pad, (X, (0, 0)), True),
+        (F.pad, (X, (0, 1)), False),
+        (torch.permute, (X, (0, 1, 2)), True),
+        (torch.permute, (X, (0, 2, 1)), False),
+        (torch.transpose, (X, 1, -2), True),
+        (torch.transpose, (X, 1, 2), False),
+        (torch.cat, ([X],), True),
+        (torch.cat, ([X, X],), False),
+    ],
+)
+def test_what_gives_what_it_is_given(function, args, nothing):
+    assert does_nothing(Call(function, args, {}, None, [X])) is nothing
+
+
+def ran(function) -> Outcome:
+    return run(function, read_contract(function), Plan({"B": 97, "D": 131}, {}, in_numbers=True), None)
+
+
+def test_a_layer_that_gives_one_number_is_stretched_in_vain():
+    gate, features = nn.Linear(8, 1), nn.Linear(8, 6)
+
+    def stretched(x: Tensor["B", 8], y: Tensor["B", 6]):
+        return y + gate(x)
+
+    def right(x: Tensor["B", 8], y: Tensor["B", 6]):
+        return y + features(x)
+
+    assert (pointless(ran(stretched)), pointless(ran(right))) == (1, 0)
+
+
+def test_a_shape_that_is_the_old_one_is_suspect():
+    def same(x: Tensor["B", "D"]):
+        y = x.reshape(x.shape[0], x.shape[1])
+        return y + 1
+
+    def other(x: Tensor["B", "D"]):
+        y = x.reshape(x.shape[1], x.shape[0])
+        return y + 1
+
+    assert [line.code for line in suspects(ran(same))] == ["y = x.reshape(x.shape[0], x.shape[1])"]
+    assert not suspects(ran(other))
