@@ -28,6 +28,7 @@ _NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stand
 _COMPUTED = 0.35  # more, for a number in place of what is computed there, or of a name that was
 _BEHIND_THE_FIRST = 0.3  # more, where all layers of a list are made otherwise but the first
 _DIMENSION = 0.35  # more, for a parameter with a dimension less
+_ONE = 0.3  # more, for a layer that gives one number: it goes with everything
 _ALIKE = 0.1  # more, where the line beside makes one just so
 
 
@@ -116,7 +117,7 @@ def layer_edits(
             if isinstance(value, bool):
                 said = argument(where, type(layers[0][1]), name, columns.get(layers[0][0])) is not None
                 cost = _SWITCH + _SAID * said
-            cost += SAID * is_default(name, value)
+            cost += SAID * is_default(name, value) + _ONE * (value == 1 and name in _SIZES_MADE)
             cost += (0 if kind in where.code else _ELSEWHERE) + _ALIKE * _is_alike(where)
             cost += _of_writing(where, layers[0][1], name, value, known, columns.get(layers[0][0]))
             yield LayerEdit(cost, where, f"{kind}({name}={value})", last, make)
@@ -281,5 +282,6 @@ _SIZES = {
     *("in_features", "out_features", "in_channels", "out_channels", "num_features", "num_channels", "embedding_dim"),
     *("input_size", "hidden_size", "embed_dim", "in1_features", "in2_features", "groups"),
 }
+_SIZES_MADE = {"out_features", "out_channels"}
 _SIZES_OF_INPUTS = {"in_features", "in_channels", "input_size"}
 _SIZES_OF_LAYERS = _SIZES | {"normalized_shape"}

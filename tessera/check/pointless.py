@@ -1,7 +1,6 @@
-"""Lines that do nothing, or what nobody means: who writes one means something else, and an edit that makes one is none.
+"""Lines that do nothing: who writes one means something else, and an edit that makes one is none.
 
 x = F.max_pool2d(x, 1)                  # every number is the largest of itself
-x = self.stem(x) + self.gate(y)         # where the gate's layer gives one number for all channels
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 
 from tessera.check.call import Call
-from tessera.check.history import OF_WEIGHTS
 from tessera.check.rewrites import REDUCTIONS, lays_out
 from tessera.check.run import Outcome
 from tessera.errors import SourceLine
@@ -21,19 +19,30 @@ from tessera.errors import SourceLine
 def pointless(outcome: Outcome) -> int:
     """How many lines of a run do what does nothing.
 
-    They lay two tensors out for each other and both alike, ``a[:, None] < b[:, None]`` needs no None; they sum over
-    what is one, pool over one, pad with nothing; or they stretch what a layer gave one of.
+    They lay two tensors out for each other and both alike, ``a[:, None] < b[:, None]`` needs no None; or they sum over
+    what is one, pool over one, squeeze what is more, pad with nothing.
     """
     calls = outcome.history.calls
-    return len(
-        {call.where for call in calls if does_nothing(call) or _is_alike(call, outcome) or _stretches(call, outcome)}
-    )
+    return len({call.where for call in calls if does_nothing(call) or _is_alike(call, outcome)})
 
 
 def suspects(outcome: Outcome) -> set[SourceLine]:
     """Lines of a run that has something wrong which do nothing; a new shape that is the old one too."""
     calls = outcome.history.calls
-    return {call.where for call in calls if call.where and (does_nothing(call) or _is_shaped_as_it_was(call))}
+    kinds = (does_nothing, _turns_nothing, _is_shaped_as_it_was)
+    return {call.where for call in calls if call.where and any(kind(call) for kind in kinds)}
+
+
+def _turns_nothing(call: Call) -> bool:
+    """Whether the order of dimensions is what it was; an edit that makes it so leaves a call out."""
+    given = list(call.args[1:])
+    match call.name:
+        case "permute":
+            axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+            return list(axes) == list(range(len(axes)))
+        case "transpose" | "swapaxes" if len(given) == 2 and call.tensors:
+            return bool(given[0] % call.tensors[0].dim() == given[1] % call.tensors[0].dim())
+    return False
 
 
 def _is_shaped_as_it_was(call: Call) -> bool:
@@ -47,13 +56,10 @@ def does_nothing(call: Call) -> bool:
     """Whether a call gives what it is given, by how it is written."""
     given = list(call.args[1:])
     match call.name:
-        case "permute":
-            axes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
-            return list(axes) == list(range(len(axes)))
-        case "transpose" | "swapaxes" if len(given) == 2 and call.tensors:
-            return bool(given[0] % call.tensors[0].dim() == given[1] % call.tensors[0].dim())
         case "pad":
             return not any(_numbers(given[0] if given else call.kwargs.get("pad")) or [1])
+        case "squeeze" if call.tensors and given and type(given[0]) is int:
+            return bool(call.tensors[0].shape[given[0]] != 1)
         case "cat" | "concat" if call.args:
             return isinstance(call.args[0], (list, tuple)) and len(call.args[0]) == 1
         case name if "_pool" in name and "adaptive" not in name:
@@ -85,19 +91,3 @@ def _adds(call: Call) -> bool:
     """Whether a call is an index with a None in it."""
     index = call.args[1] if call.name == "__getitem__" else ()
     return any(item is None for item in (index if isinstance(index, tuple) else (index,)))
-
-
-def _stretches(call: Call, outcome: Outcome) -> bool:
-    """Whether two tensors meet of which a layer gave one a size of 1 where the other has more."""
-    if len(call.tensors) != 2 or call.name not in _MEET:
-        return False
-    for one, other in (call.tensors, call.tensors[::-1]):
-        for axis in range(-1, -min(one.dim(), other.dim()) - 1, -1):
-            if one.shape[axis] == 1 != other.shape[axis]:
-                born = outcome.history.born(one, axis, None)
-                if born is not None and born.name in OF_WEIGHTS and born.result.shape[OF_WEIGHTS[born.name]] == 1:
-                    return True
-    return False
-
-
-_MEET = {f"{u}{r}{op}{u}" for op in ("add", "sub", "mul", "truediv") for r in ("", "r") for u in ("", "__")}

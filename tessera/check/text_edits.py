@@ -59,6 +59,7 @@ PART = 1.15  # of a list of numbers: all but the first, or the last
 AS_BESIDE = 1.0  # what is done to the item beside
 AS_ELSEWHERE = 1.05  # the constants that another call of the same has; less where more have them
 BESIDE = 1.05  # the name that the same line beside this one has there
+SET = 0.05  # more, for a default: others count on it
 FAR = 0.25  # more, for a default that becomes a number of something else
 ONE_OF_A_SIZE, TIMES_A_SIZE = 0.15, 0.1  # more, for one more than a size of a layer; less, for some times that
 THOUGHT_OF = 0.15  # more, in what is one thing or another: ``n if last else 2 * n``
@@ -158,7 +159,7 @@ def _every(
         if isinstance(default, ast.Constant) and type(default.value) is int:
             usual = {n for n, _ in _other_numbers(default.value, ())}
             for n, cost in _other_numbers(default.value, sizes):
-                yield edited(cost + FAR * (n not in usual), default, ast.Constant(n))
+                yield edited(cost + SET + FAR * (n not in usual), default, ast.Constant(n))
 
 
 def _of_statements(
@@ -266,7 +267,7 @@ def _of_expression(
             yield from _of_factors(node)
             yield from pattern_edits(node)
             yield from chain_edits(node)
-            yield from keyword_edits(node)
+            yield from keyword_edits(node, names)
             if makes_layer(node):
                 yield from _of_sizes(node, names)
         case ast.BinOp():

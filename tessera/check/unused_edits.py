@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tessera.check.text_edit import TextEdit, edited, loaded, stands_for
+from tessera.check.text_edit import TextEdit, edited, loaded, parsed, stands_for
 
 FORGOTTEN = 0.9  # in edits of one number, as in ``rewrites``: nobody makes what is not to be used
 _MOST = 3  # things that nothing uses
@@ -40,6 +40,7 @@ def unused_edits(
         (ast.Name(name, ast.Load()), line) for name, line in idle.items() if isinstance(names.get(name), nn.Module)
     ]
     layers += [(ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load()), 0) for name in _idle(around, names)]
+    yield from _of_turns(function, own, names, used)
     for node in own:
         if isinstance(node, ast.List) and len(node.elts) > 1:
             for name in (one for one in tensors if idle[one] < node.lineno):
@@ -54,6 +55,22 @@ def unused_edits(
             for layer, line in layers[:_MOST]:
                 if line <= part.lineno:
                     yield edited(FORGOTTEN, part, ast.Call(layer, [loaded(part)], []))
+
+
+def _of_turns(
+    function: ast.FunctionDef, own: Sequence[ast.AST], names: Mapping[str, Any], used: set[str]
+) -> Iterator[TextEdit]:
+    """``table(x[:, i])`` for ``table(x)``, where nothing in the loop says which turn it is."""
+    for loop in ast.walk(function):
+        targets = [loop.target] if isinstance(loop, ast.For) else []
+        if isinstance(loop, (ast.ListComp, ast.GeneratorExp)):
+            targets = [one.target for one in loop.generators]
+        counts = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name) and n.id not in used]
+        counts = [name for name in counts if type(names.get(name)) is int and name[0] != "_"]
+        for part in _operands([node for node in ast.walk(loop) if node in own]) if counts else ():
+            if isinstance(part, ast.Name) and isinstance(names.get(part.id), torch.Tensor):
+                for index in (f"[:, {counts[0]}]", f"[{counts[0]}]"):
+                    yield edited(FORGOTTEN, part, parsed(f"{part.id}{index}", part))
 
 
 def _idle(around: ast.AST | None, names: Mapping[str, Any]) -> list[str]:

@@ -16,3 +16,10 @@ def test_there_are_as_many_groups_as_channels():
     found = edits("def f(x, w):\n    return F.conv1d(x, w)")
     assert "F.conv1d(x, w, groups=x.shape[1]) in place of F.conv1d(x, w)" in found
     assert not any("groups" in shown for shown in edits("def f(x, w):\n    return F.linear(x, w)"))
+
+
+def test_what_the_function_calls_as_the_keyword_is_called():
+    text = "def f(n, dilation):\n    return nn.Conv1d(n, n, 3)"
+    found = edits(text, {"n": 8, "dilation": 2})
+    shown = "nn.Conv1d(n, n, 3, dilation=dilation) in place of nn.Conv1d(n, n, 3)"
+    assert found[shown].cost < found["nn.Conv1d(n, n, 3, groups=n) in place of nn.Conv1d(n, n, 3)"].cost

@@ -42,3 +42,10 @@ def test_so_does_one_of_the_module_that_no_method_calls():
     found = edits(ast.unparse(around.body[1]), names, around=around)
     assert "self.down(self.up(x)) in place of self.up(x)" in found
     assert not any("self.down(self.up" in shown for shown in edits(ast.unparse(around.body[1]), names))
+
+
+def test_the_turn_of_a_loop_takes_its_part():
+    text = "def f(x, tables):\n    return [table(x) for i, table in enumerate(tables)]"
+    names = {"x": torch.zeros(2, 3), "i": 2}
+    assert {"x[:, i] in place of x", "x[i] in place of x"} <= set(edits(text, names))
+    assert not any("x[i]" in shown for shown in edits(text.replace("table(x)", "table(x, i)"), names))
