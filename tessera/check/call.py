@@ -47,8 +47,8 @@ def refuse(call: Call, world: World) -> None:
     """Raise what the kernels raise that do not run on tensors without data.
 
     Raises:
-        RuntimeError: a bool tensor is subtracted, factors of a product have two dtypes, or a letter of an einsum stands
-            for two sizes.
+        RuntimeError: a bool tensor is subtracted, factors of a product have two dtypes, a letter of an einsum stands
+            for two sizes, or labels have another shape than their predictions without the classes.
     """
     if call.name in _PRODUCTS and not any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
         factors = call.args[:3] if call.name == "scaled_dot_product_attention" else [call.args, call.kwargs]
@@ -60,11 +60,25 @@ def refuse(call: Call, world: World) -> None:
         plain = all(isinstance(value, (torch.Tensor, int, float)) for value in operands)
         if plain and any(isinstance(value, torch.Tensor) and value.dtype == torch.bool for value in operands):
             raise RuntimeError("a bool tensor cannot be subtracted or negated; ~mask or logical_xor is meant")
+    if call.name in ("cross_entropy", "nll_loss") and len(call.args) > 1:
+        _refuse_labels(*call.args[:2], world)
     if call.name == "einsum" and isinstance(call.args[0], str) and "." not in call.args[0]:
         sizes: dict[str, Any] = {}
         for letter, size in _lettered(*call.args):
             if world.number(size) != 1 and not world.same(sizes.setdefault(letter, size), size):
                 raise RuntimeError(f"einsum: the letter {letter!r} stands for two sizes")
+
+
+def _refuse_labels(given: Any, labels: Any, world: World) -> None:
+    if not isinstance(given, torch.Tensor) or not isinstance(labels, torch.Tensor):
+        return
+    if given.dim() < 2 or labels.is_floating_point() or labels.dim() != given.dim() - 1:
+        return  # probabilities, or a rank that torch refuses itself
+    wanted = [given.shape[0], *given.shape[2:]]
+    if not all(world.same(one, other) for one, other in zip(labels.shape, wanted, strict=True)):
+        raise RuntimeError(
+            f"Expected target size {list(map(world.text, wanted))}, got {list(map(world.text, labels.shape))}"
+        )
 
 
 _PRODUCTS = {

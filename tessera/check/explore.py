@@ -193,6 +193,8 @@ class _Exploration:
             if not _same_way(again, outcome):
                 continue
             still = self._finding(again)
+            if still is None and self._is_chance(other):
+                continue
             if still is None or _further(again, outcome) or asks_for_others(again, outcome):
                 if condition:
                     self._note(condition)
@@ -203,6 +205,14 @@ class _Exploration:
         if found not in (other for _, other in self._wrong):
             self._wrong.append((outcome, found))
         return outcome
+
+    def _is_chance(self, plan: Plan) -> bool:
+        """Whether small sizes are right only because one of them is a number of the program's; others are not."""
+        small = dict(zip(self._names, SMALL, strict=False))
+        if self._has_small_numbers or dict(plan.examples) != small:
+            return False
+        again = self._run(replace(plan, examples={name: number + 1 for name, number in small.items()}))
+        return again.error is not None or self._finding(again) is not None
 
     def _blame(self) -> None:
         """Report what is wrong, when all is known that an edit must leave right."""

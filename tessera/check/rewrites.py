@@ -24,7 +24,8 @@ Pieces = tuple[Any, tuple[Any, ...], dict[str, Any]]  # function, args, kwargs
 
 # What an edit costs, in edits of one number: the cheapest that makes everything fit is taken to be what was meant.
 KEEPS = 0.95  # its dimension; the same numbers all the same
-AXIS = LETTER = 1.0
+AXIS = 1.0
+RESULT = 0.94  # letters of the result of an einsum, whose order nothing tells
 USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
 UNLIKE = 0.15  # more, to turn round what meets a tensor of another number of dimensions
@@ -179,10 +180,14 @@ def _of_functions(call: Call, sizes: Sequence[int], world: World) -> Iterator[Re
     if call.name in others:
         other = others[call.name]
         yield Rewrite(OTHER_FUNCTION, f"torch.{other.__name__}", lambda pieces: (other, *pieces[1:]))
+        yield Rewrite(OTHER_FUNCTION, "the sum of what is joined", lambda pieces: (_summed, pieces[1][:1], {}))
     if call.name in PRODUCTS:
         yield Rewrite(SWAPPED, "b @ a in place of a @ b", lambda p: (p[0], (*p[1][1::-1], *p[1][2:]), p[2]))
     if call.name in ("mul", "__mul__") and all(isinstance(value, torch.Tensor) for value in call.args):
         yield Rewrite(OTHER_FUNCTION, "a @ b in place of a * b", lambda p: (torch.matmul, *p[1:]))
+        yield Rewrite(
+            OTHER_FUNCTION, "a @ b.mT in place of a * b", lambda p: (torch.matmul, (p[1][0], p[1][1].mT), p[2])
+        )
     if call.name in ("matmul", "__matmul__"):
         yield Rewrite(OTHER_FUNCTION, "a * b in place of a @ b", lambda p: (torch.mul, *p[1:]))
     if call.name in _LAYOUTS and call.tensors:
@@ -202,6 +207,10 @@ def _of_functions(call: Call, sizes: Sequence[int], world: World) -> Iterator[Re
     if call.name in ("view", "reshape", "expand") and len(call.args) > 2:
         for first, second in itertools.combinations(range(1, len(call.args)), 2):
             yield Rewrite(SWAPPED, f"arguments {first} and {second} swapped", _swapped(first, second))
+
+
+def _summed(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    return functools.reduce(operator.add, tensors)
 
 
 def _encoded(size: int) -> Callable[[Any], Any]:
@@ -237,7 +246,7 @@ def _of_letters(call: Call) -> Iterator[Rewrite]:
     if len(far) <= _MOST_EQUATIONS:
         equations += [text for text in far if text not in equations and text != f"{inputs}->{out}"]
     for text in equations:
-        cost = LETTER if text.startswith(inputs) else SWAPPED
+        cost = RESULT if text.startswith(inputs) else SWAPPED
         cost += USUAL * (text in far and _letters_apart(text.rpartition(">")[2], out) > 1)
         yield Rewrite(cost, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
 

@@ -275,6 +275,7 @@ def _of_expression(
         case ast.Tuple(ctx=ast.Load()) | ast.List(ctx=ast.Load()):
             yield from _of_items(node)
             yield from _as_items_beside(node)
+            yield from _kept(node)
         case ast.Slice():
             yield from _of_bounds(node)
         case ast.Constant(value=int() as number) if not isinstance(number, bool):
@@ -373,6 +374,18 @@ def _as_items_beside(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
                 new = ast.Subscript(one, index, ast.Load())
         if new is not None and isinstance(one, (ast.Name, ast.Attribute)):
             yield edited(AS_BESIDE, one, new)
+
+
+def _kept(node: ast.Tuple | ast.List) -> Iterator[TextEdit]:
+    """``x[:, 7:8], x[:, 3:4]`` for ``x[:, 7], x[:, 3]``: of all alike the dimension was to be kept."""
+    new: list[ast.expr] = []
+    for one in node.elts:
+        match one:
+            case ast.Subscript(value, ast.Tuple([*first, ast.Constant(int() as at)])):
+                kept = ast.Slice(ast.Constant(at), ast.Constant(at + 1))
+                new.append(ast.Subscript(value, ast.Tuple([*first, kept], ast.Load()), ast.Load()))
+    if new and len(new) == len(node.elts):
+        yield edited(BESIDE, node, type(node)(new, ast.Load()))
 
 
 def _of_bounds(node: ast.Slice) -> Iterator[TextEdit]:

@@ -16,6 +16,7 @@ from torch import nn
 from tessera.check.text_edit import TextEdit, edited, loaded, parsed, stands_for
 
 FORGOTTEN = 0.9  # in edits of one number, as in ``rewrites``: nobody makes what is not to be used
+NAMED = 0.05  # less, for what has a name already
 _MOST = 3  # things that nothing uses
 _PARTS = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.BinOp)
 
@@ -54,7 +55,9 @@ def unused_edits(
                 yield edited(FORGOTTEN, part, ast.Call(join, [both], [last]))
             for layer, line in layers[:_MOST]:
                 if line <= part.lineno:
-                    yield edited(FORGOTTEN, part, ast.Call(layer, [loaded(part)], []))
+                    yield edited(
+                        FORGOTTEN - NAMED * isinstance(part, ast.Name), part, ast.Call(layer, [loaded(part)], [])
+                    )
 
 
 def _of_turns(

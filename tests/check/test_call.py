@@ -45,5 +45,16 @@ def test_factors_of_two_dtypes_are_refused_but_where_they_are_cast():
     refuse(call(torch.Tensor.__mul__, x.long(), x), world)
 
 
+def test_labels_have_the_shape_of_what_is_predicted_without_the_classes():
+    world = World({"B": 7, "L": 11})
+    entropy = torch.nn.functional.cross_entropy
+    labels, right = torch.zeros(7, 11, 11, dtype=torch.int64), torch.ones(7, 37, 11, 11)
+    with pytest.raises(RuntimeError, match="target size"):
+        refuse(call(entropy, torch.ones(7, 11, 11, 37), labels), world)
+    refuse(call(entropy, right, labels), world)
+    refuse(call(entropy, right, right), world)
+    refuse(call(entropy, torch.ones(37), torch.tensor(3)), world)
+
+
 def test_a_call_has_the_name_of_its_function():
     assert call(torch.Tensor.__add__, 1, 2).name == "__add__"

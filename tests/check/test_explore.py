@@ -220,3 +220,10 @@ def test_a_name_is_not_the_modules_number_where_a_slice_ends():
     module = Position()
     report = explore(module, read_contract(module.forward), module, [64, 26])
     assert [finding.where.code for finding in report.errors] == ["return x + self.table[: x.shape[0]]"]
+
+
+def test_a_small_size_that_is_a_number_of_the_program_by_chance_makes_nothing_right():
+    def weighed(x: Tensor["B", 13, "H", "W"]) -> Tensor["B", 13, "H", "W"]:
+        return x * x.mean(dim=(2, 3))[:, None, None]  # 13 is among the small sizes
+
+    assert explore(weighed, read_contract(weighed)).errors

@@ -214,3 +214,9 @@ def test_the_rest_of_a_larger_count():
 def test_an_item_of_what_is_returned_is_laid_out_otherwise():
     found = edits("def f(x, y):\n    return x, y.T", {"x": torch.zeros(2, 3, 4), "y": torch.zeros(2, 3)})
     assert "x.transpose(0, 1) in place of x" in found
+
+
+def test_a_dimension_of_all_that_is_taken_alike_is_kept():
+    found = edits("def f(x):\n    a, b = x[:, 7], x[:, 3]\n    return a - b")
+    assert any(shown.endswith("in place of (x[:, 7], x[:, 3])") and "7:8" in shown for shown in found)
+    assert not any("7:8" in shown for shown in edits("def f(x):\n    a, b = x[:, 7], x\n    return a - b"))
