@@ -61,7 +61,7 @@ def refuse(call: Call, world: World) -> None:
         if plain and any(isinstance(value, torch.Tensor) and value.dtype == torch.bool for value in operands):
             raise RuntimeError("a bool tensor cannot be subtracted or negated; ~mask or logical_xor is meant")
     if call.name in ("cross_entropy", "nll_loss") and len(call.args) > 1:
-        _refuse_labels(*call.args[:2], world)
+        _refuse_labels(call.args[0], call.args[1], world)
     if call.name == "einsum" and isinstance(call.args[0], str) and "." not in call.args[0]:
         sizes: dict[str, Any] = {}
         for letter, size in _lettered(*call.args):
