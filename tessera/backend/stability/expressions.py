@@ -71,6 +71,7 @@ _WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
 _OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
 _GATES = frozenset({"sigmoid", "tanh", "softplus", "silu"})
 _LOGARITHMS = frozenset({"softplus", "logsigmoid", "logsumexp", "log_softmax", "logaddexp"})
+_MAXIMA = frozenset({"amax", "max", "maximum"})
 _LINEAR = frozenset({"add", "sub", "mul", "div", *_MOVES})
 
 
@@ -153,8 +154,9 @@ def is_conversion(node: fx.Node) -> bool:
 
 
 def is_logarithmic(nodes: Iterable[fx.Node]) -> bool:
-    """Whether its user has spelled logarithms stably in it."""
-    return any(_name(node) in _LOGARITHMS and not is_marked_as_stable(node) for node in nodes)
+    """Whether its user has spelled logarithms stably in it, also of exponentials less their maximum."""
+    names = {_name(node) for node in nodes if not is_marked_as_stable(node)}
+    return bool(names & _LOGARITHMS) or (bool(names & _MAXIMA) and {"exp", "log"} <= names)
 
 
 def is_mixture(nodes: Iterable[fx.Node]) -> bool:
@@ -271,7 +273,6 @@ class _Parts:
             or (any(map(_is_guard, nodes)) and not any(map(is_marked_as_stable, nodes)))
             or any(user in nodes and _name(user) != "detach" for one in detached for user in one.users)
             or any(map(self._is_straight_through, nodes))
-            or any(map(_is_clipped_surrogate, nodes))
         )
 
     def _is_straight_through(self, node: fx.Node) -> bool:
@@ -338,19 +339,6 @@ def _is_guard(node: fx.Node) -> bool:
         return False
     low = call.get(1, "other" if call.name == "maximum" else "min")
     return isinstance(low, float) and 0 < low < REGULARISER
-
-
-def _is_clipped_surrogate(node: fx.Node) -> bool:
-    """Whether it is PPO's ``min(r a, clamp(r) a)``: for advantages of the other sign the ratio is as large as it is."""
-    call = call_of(node)
-    if call is None or call.name not in ("min", "max", "minimum", "maximum") or len(call.args) != 2:
-        return False
-    each = [one.all_input_nodes for one in call.args if isinstance(one, fx.Node) and _name(one) == "mul"]
-    return len(each) == 2 and any(
-        _name(clamped) == "clamp" and clamped.all_input_nodes[0] in raw
-        for clipped, raw in (each, each[::-1])
-        for clamped in clipped
-    )
 
 
 def _same_device(node: Any, other: Any) -> bool:

@@ -20,6 +20,7 @@ _NONNEGATIVE = {
     "sech_squared",
     "i0",
 }
+_LENGTHS = ("norm", "vector_norm", "linalg_norm")
 _KEEPS_SIGN = {
     "sum",
     "mean",
@@ -58,7 +59,8 @@ def _is_nonnegative(value: Value) -> bool:
         return args[0] >= 0 and all(c >= 0 and is_nonnegative(term) for term, c in args[1])
     if op == "product":
         return all(e % 2 == 0 or e % 1 or is_nonnegative(base) for base, e in args[0])
-    return op in _NONNEGATIVE
+    call = _call(value)
+    return op in _NONNEGATIVE or (call is not None and call.name in _LENGTHS)
 
 
 def is_positive(value: Value) -> bool:

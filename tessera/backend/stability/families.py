@@ -26,6 +26,17 @@ def _of_size(low: float, high: float, sign: int) -> Family:
     return family
 
 
+def _of_either_sign(low: float, high: float) -> Family:
+    """All of a sample of one sign, those of every other sample of the other."""
+    positive = _of_size(low, high, 1)
+
+    def family(generator: torch.Generator, shape: Sequence[int], first: Tensor) -> Tensor:
+        signs = 1 - 2 * (torch.arange(EACH) % 2)
+        return positive(generator, shape, first) * signs.view(EACH, *(1 for _ in shape))
+
+    return family
+
+
 def _probabilities(generator: torch.Generator, shape: Sequence[int], _: Tensor) -> Tensor:
     return torch.sigmoid(torch.rand(EACH, *shape, generator=generator) * 24 - 12)
 
@@ -61,7 +72,7 @@ def _spread(low: float, high: float) -> Family:
     return family
 
 
-TINY = (_of_size(-9, -6, 0), _of_size(-9, -6, 1))  # beside what is not; differences vanish in float64 too
+TINY = (_of_size(-9, -6, 0), _of_either_sign(-9, -6))  # beside what is not; differences vanish in float64 too
 ORDINARY: tuple[Family, ...] = (
     *TINY,
     *(_of_size(low, high, sign) for low, high in ((-5, -2), (-1, 1), (1, 1.5), (1.3, 2.7)) for sign in (-1, 0, 1)),

@@ -21,6 +21,7 @@ from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.spelling import Call, call_of, example
 from tessera.backend.stability.writing import CannotWrite, Writer
 
+LARGEST_POWER = 4
 DEEPEST = 24  # operations between a singular one and the ``where``
 
 # The operand that may not be just anything, and a number that it may be.
@@ -160,8 +161,8 @@ class _Guard:
         return self.writer.again(node, (*new, *node.args[len(new) :]))
 
     def _singular(self, call: Call) -> tuple[int, float]:
-        if _is_square(call) and not _asks_what_is_finite(self._condition):
-            return -1, 0.0  # a Huber loss, whose derivative is finite with its operand
+        if _is_polynomial(call) and not _asks_what_is_finite(self._condition):
+            return -1, 0.0  # a Huber loss, a kernel: their derivative is finite with their operand
         if call.name != "pow":
             return _SINGULAR.get(call.name, (-1, 0.0))
         base, exponent = call.args[:2]
@@ -200,8 +201,10 @@ class _Guard:
         )
 
 
-def _is_square(call: Call) -> bool:
-    return call.name == "square" or (call.name == "pow" and len(call.args) == 2 and call.args[1] in (1, 2))
+def _is_polynomial(call: Call) -> bool:
+    return call.name == "square" or (
+        call.name == "pow" and len(call.args) == 2 and call.args[1] in range(1, LARGEST_POWER + 1)
+    )
 
 
 def _asks_what_is_finite(condition: fx.Node, depth: int = 0) -> bool:

@@ -86,7 +86,7 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
     tried, others = set[fx.Node](), set[fx.Node]()
     small = any(map(bounds, graph_module.graph.nodes))
     for node, value in reader.values.items():
-        if (small or _core(value).op == "linear") and (rule := stable(reader.algebra, value)) is not None:
+        if (rule := stable(reader.algebra, value)) is not None:
             (tried if rule[0].tried else others).add(node)
     if tried or (small and others):
         spare |= with_digits_to_spare(graph_module.graph, reader, meant, tried, others)

@@ -41,17 +41,21 @@ from tessera.backend.stability.spelling import call_of, example
 SHARE = 0.25  # of the elements of a sample
 MOST, MOST_IN_LOW = 4, 1  # inputs that are tried one by one
 SMALL, LARGEST = 64, 1024  # elements of an input that is tried as large as it is, and of any
+ENOUGH = 0.1  # of the samples, to know that it is right
+MOVES = 2  # of the inputs, to see what their rounding would change
+MOST_STEPS = 2000  # that a count is
 WEIGHT = 8.0  # no parameter is larger
 # Shapes that are written down, sizes that are not known, functions that do not take batches.
 _UNTRIED = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError)
 _CHOOSES = ("clamp", "clamp_min", "clamp_max", "where", "masked_fill")
 _TRIGONOMETRIC = ("sin", "cos", "tan")
+_EXPONENTIALS = ("exp", "exp2", "expm1", "sinh", "cosh")
 _LEAST = 1e-35  # what is smaller is nothing
 _PERIODS = 8.0  # beyond, sine and cosine are about the rounding of their argument alone
 
 
 class CannotTry(Exception):
-    """It runs on no samples."""
+    """It runs on no samples, or has no answer for most."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class Demand:
         often: the part of a family's samples that has to be wrong.
         families: of inputs that are tried.
         least: elements below this are held to the error of one that large.
+        inherent: so many times what another rounding of the inputs would change is not wrong.
+        known: the part of all samples that has to have an answer.
+        exponentials: whether infinity is wrong where an exponential overflows; float64 only has it overflow later.
     """
 
     ulps: float
@@ -73,12 +80,16 @@ class Demand:
     often: float
     families: tuple[Family, ...] = ORDINARY
     least: float = 0.0
+    inherent: float = 0.0
+    exponentials: bool = True
+    known: float = 0.0
 
 
 # Torch's own sigmoid and softmax lose the digits of their slopes where they are nearly 1, and do so in every layer.
-USUAL = Demand(512, math.inf, 1e-2, 0.6)
+USUAL = Demand(512, math.inf, 1e-2, 0.6, inherent=4, exponentials=False)
 LOGARITHMIC = dataclasses.replace(USUAL, least=1.0)  # of what is a logarithm, an absolute error is one of a factor
 STRICT = Demand(64, 64, 1e-3, 0.3, (*ORDINARY, *ORDINARY[len(TINY) :], *HOSTILE))  # twice: some is wrong seldom
+CAREFUL = dataclasses.replace(STRICT, inherent=4)
 RANGE = Demand(math.inf, math.inf, 1e-2, 0.6, OUT_OF_RANGE)
 LOW = {  # in units of theirs
     torch.float16: Demand(24, math.inf, 1e-3, 0.3, (*ORDINARY, *OUT_OF_HALF)),
@@ -89,6 +100,11 @@ LOW = {  # in units of theirs
 def usual(expression: Expression) -> Demand:
     """What is asked of an expression as its user has spelled it."""
     return LOGARITHMIC if is_logarithmic(expression.nodes) else USUAL
+
+
+def of_rules(demand: Demand) -> Demand:
+    """The same of what a rule would mend: overflow too; it is to have answers, or nothing is known of it."""
+    return dataclasses.replace(demand, exponentials=True, known=ENOUGH)
 
 
 def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.dtype | None = None) -> bool:
@@ -137,16 +153,43 @@ class _Trial:
         # All of one family together; then each alone, beside what is between 0 and 1.
         most = MOST_IN_LOW if _is_low(expression.dtype) else MOST
         self._alone = [None, *numbers[:most]] if len(numbers) > 1 else [None]
+        self._counts = set(_counts(expression))
         self._count = len(self._alone) * len(demand.families) * EACH
 
     def is_inaccurate(self, tried: torch.dtype | None) -> bool:
         inputs = self._inputs()
         narrow, wide = self._results(inputs, tried), self._results(inputs, torch.float64)
+        answered = wide[0].reshape(self._count, -1).isfinite().all(1) & self._in_domain
+        if int(answered.sum()) < self._demand.known * self._count:
+            raise CannotTry
+        if not self._is_wrong(narrow, wide, [torch.zeros_like(one) for one in wide]):
+            return False
+        if not self._demand.inherent:
+            return True
+        inherent = [torch.zeros_like(one) for one in wide]
+        for seed in range(MOVES):
+            moved = self._results(self._rounded_otherwise(inputs, seed), torch.float64)
+            inherent = [i.maximum((m - w).abs()) for i, m, w in zip(inherent, moved, wide, strict=True)]
+        return self._is_wrong(narrow, wide, inherent)
+
+    def _rounded_otherwise(self, inputs: list[Any], seed: int) -> list[Any]:
+        """The inputs, half a unit in the last place off."""
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            one.double() * (1 + (torch.rand(one.shape, generator=generator).round() - 0.5) * self._info.eps)
+            if _is_floating(one) and constant(leaf) is None
+            else one
+            for leaf, one in zip(self._expression.leaves, inputs, strict=True)
+        ]
+
+    def _is_wrong(self, narrow: list[Tensor], wide: list[Tensor], inherent: list[Tensor]) -> bool:
         bad, valid = torch.zeros(self._count, dtype=torch.bool), self._in_domain
         probes = torch.zeros(self._count, dtype=torch.bool)
-        for at, (found, wanted) in enumerate(zip(narrow, wide, strict=True)):
-            pair = (found.reshape(self._count, -1), wanted.reshape(self._count, -1))
-            wrong, vanished, known = _compared(*pair, self._demand, self._info, of_slopes=at > 0)
+        for at, results in enumerate(zip(narrow, wide, inherent, strict=True)):
+            found, wanted, explained = (one.reshape(self._count, -1) for one in results)
+            wrong, vanished, known = _compared(found, wanted, explained, self._demand, self._info, of_slopes=at > 0)
+            if at and not self._demand.exponentials:
+                wrong &= ~self._overflows
             bad |= wrong
             valid = valid & known
             if at == 0:
@@ -190,6 +233,8 @@ class _Trial:
                     for family in self._families(alone)
                 ]
                 tried = torch.cat(rounds)
+                if leaf in self._counts:
+                    tried = torch.randint(1, MOST_STEPS, tried.shape, generator=generator).float()
                 within = (-WEIGHT, WEIGHT) if isinstance(value, nn.Parameter) else bounds(leaf)
                 tried = tried.clamp(*within) if within else tried
                 made.append(tried.to(_tried_dtype(value.dtype)))
@@ -198,6 +243,7 @@ class _Trial:
     def _results(self, inputs: list[Any], dtype: torch.dtype | None) -> list[Tensor]:
         """The value, and its gradient for every input, of each sample; as it stands if no dtype is given."""
         self._in_domain = torch.ones(self._count, dtype=torch.bool)
+        self._overflows = torch.zeros(self._count, dtype=torch.bool)
         given = [one.to(dtype or one.dtype, copy=True) if _is_floating(one) else one for one in inputs]
         batched = [at for at, one in enumerate(given) if isinstance(one, Tensor)]
         trained = [
@@ -208,15 +254,17 @@ class _Trial:
         for at in trained:
             given[at].requires_grad_()
 
-        def each(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        def each(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             values = list(given)
             for at, tensor in zip(batched, tensors, strict=True):
                 values[at] = tensor
             return self._run(values, as_it_stands=dtype is None)
 
         with torch.enable_grad():
-            value, largest = vmap(each)(*(given[at] for at in batched))
-            self._in_domain &= (largest.detach() <= _PERIODS) | _is_low(self._expression.dtype)
+            value, angle, exponential = vmap(each)(*(given[at] for at in batched))
+            if not _is_low(self._expression.dtype):
+                self._in_domain &= angle.detach() <= _PERIODS
+                self._overflows = exponential.detach() > self._info.max
             weights = 1 + (torch.arange(value[0].numel()).view(value[0].shape) * 0.618).remainder(1).to(value.dtype)
             slopes = (
                 torch.autograd.grad((value * weights).sum(), [given[at] for at in trained], allow_unused=True)
@@ -228,14 +276,18 @@ class _Trial:
             *(s if s is not None else torch.zeros_like(given[at]) for at, s in zip(trained, slopes, strict=True)),
         ]
 
-    def _run(self, values: list[Any], *, as_it_stands: bool) -> tuple[Tensor, Tensor]:
+    def _run(self, values: list[Any], *, as_it_stands: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """The result, the largest angle and the largest exponential in it."""
         known = dict(zip(self._expression.leaves, values, strict=True))
-        largest = torch.zeros(())
+        angle, exponential = torch.zeros(()), torch.zeros(())
         for node in self._expression.nodes:
             known[node] = _evaluated(node, known, self._sizes, as_it_stands=as_it_stands)
-            if getattr(call_of(node), "name", "") in _TRIGONOMETRIC:
-                largest = torch.maximum(largest, known[node.all_input_nodes[0]].detach().abs().amax().float())
-        return known[self._expression.result], largest
+            name = getattr(call_of(node), "name", "")
+            if name in _TRIGONOMETRIC:
+                angle = torch.maximum(angle, known[node.all_input_nodes[0]].detach().abs().amax().float())
+            elif name in _EXPONENTIALS or _exponent(node) is not None:
+                exponential = torch.maximum(exponential, known[node].detach().abs().amax().float())
+        return known[self._expression.result], angle, exponential
 
 
 def _evaluated(node: fx.Node, known: dict[fx.Node, Any], sizes: dict[int, int], *, as_it_stands: bool) -> Any:
@@ -272,20 +324,34 @@ def _is_low(dtype: torch.dtype) -> bool:
 
 
 def _compared(
-    found: Tensor, wanted: Tensor, demand: Demand, info: torch.finfo, *, of_slopes: bool
+    found: Tensor, wanted: Tensor, inherent: Tensor, demand: Demand, info: torch.finfo, *, of_slopes: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Whether each sample is wrong; whether it is next to nothing beside its error; whether it is known at all."""
     if not wanted.shape[1]:
         nothing = torch.zeros(len(wanted), dtype=torch.bool)
         return nothing, nothing, ~nothing
     size, finite = wanted.abs().amax(1), found.isfinite().all(1)
-    known = wanted.isfinite().all(1) & (size <= info.max)
+    known = wanted.isfinite().all(1) & (size <= (info.max if demand.exponentials else info.max**0.5))
     largest = torch.where(known, size, 0).view(-1, EACH).amax(1).repeat_interleave(EACH)
     floor = (largest[:, None] * demand.smallest).clamp(min=0.0 if of_slopes else demand.least)
-    errors = (found.double() - wanted).abs() / wanted.abs().maximum(floor) / info.eps
+    off = (found.double() - wanted).abs() - demand.inherent * inherent
+    errors = off / wanted.abs().maximum(floor) / info.eps
     vanished = finite & (size <= 1e-7 * found.double().abs().amax(1)) & (found != 0).any(1)
     many = (errors > (demand.ulps_of_slope if of_slopes else demand.ulps)).double().mean(1) > SHARE
     return ~finite | (many & ~vanished & (size > 1e3 * info.tiny)), vanished, known
+
+
+def _exponent(node: fx.Node) -> fx.Node | None:
+    """What something is raised to, if that is a tensor."""
+    call = call_of(node)
+    return call.args[1] if call is not None and call.name == "pow" and isinstance(call.args[1], fx.Node) else None
+
+
+def _counts(expression: Expression) -> Iterator[fx.Node]:
+    """The single numbers that something is raised to: steps, terms, dimensions."""
+    for exponent in filter(None, map(_exponent, expression.nodes)):
+        if exponent in expression.leaves and example(exponent).dim() == 0:
+            yield exponent
 
 
 def _shape(value: Any) -> list[int]:

@@ -9,24 +9,30 @@ A rule that saves only such digits (``Rule.tried``) is for what a trial shows to
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import fx
 
 from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.expressions import Expression, expressions, is_of
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import CannotTry, is_inaccurate, usual
+from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate, of_rules, usual
+
+PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def with_digits_to_spare(
     graph: fx.Graph, reader: Reader, meant: set[fx.Node], tried: set[fx.Node], others: set[fx.Node]
 ) -> set[fx.Node]:
-    """What is part of no float32 expression that is wrong; ``reader`` has read the graph.
+    """What is part of no expression that is wrong; ``reader`` has read the graph.
 
     Of ``tried``, to which only such rules apply, and of ``others`` those that are made of what is known to be small.
     """
     right, wrong, known = set[fx.Node](), set[fx.Node](), dict[str, bool]()
-    for expression in expressions(graph, reader, meant, torch.float32, short=True):
+    asked = [dtype for dtype in PRECISIONS if any(is_of(node, dtype) for node in tried | others)]
+    every = (expressions(graph, reader, meant, dtype, short=True) for dtype in asked)
+    for expression in itertools.chain.from_iterable(every):
         small = any(map(bounds, expression.leaves))
         if not tried.isdisjoint(expression.nodes) or (small and not others.isdisjoint(expression.nodes)):
             key = expression.structure()
@@ -37,11 +43,13 @@ def with_digits_to_spare(
             elif small:
                 right.update(expression.nodes)
     # What is in no expression is guarded, or part of one as large as a recurrent network is.
-    return {node for node in tried if is_of(node, torch.float32)} - wrong | (others & right) - wrong
+    narrow = {node for node in tried if any(is_of(node, dtype) for dtype in asked)}
+    return narrow - wrong | (others & right) - wrong
 
 
 def _is_right(expression: Expression) -> bool:
     try:
-        return not is_inaccurate(expression, usual(expression))
+        demand = LOW.get(expression.dtype) or of_rules(usual(expression))
+        return not is_inaccurate(expression, demand)
     except CannotTry:
         return False

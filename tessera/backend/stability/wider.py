@@ -28,6 +28,7 @@ from tessera.backend.stability.expressions import (
 )
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.sampling import (
+    CAREFUL,
     LOW,
     RANGE,
     STRICT,
@@ -113,13 +114,11 @@ def _needed(expression: Expression, gates: set[fx.Node]) -> torch.dtype | None:
 def _demand(expression: Expression, gates: set[fx.Node]) -> Demand:
     """Of what was spelled unstably, and a rule has rewritten, every digit; unless it is large, and would take long."""
     others = [node for node in expression.nodes if node not in gates]
-    strict = (
-        any(map(is_marked_as_stable, others))
-        or (len(others) < len(expression.nodes) and not is_mixture(others))
-        or cancels_products(others)
-        or any(map(is_small_product, others))
-    )
-    return STRICT if strict and _largest(expression) <= LARGE else usual(expression)
+    strict = any(map(is_marked_as_stable, others)) or (len(others) < len(expression.nodes) and not is_mixture(others))
+    careful = cancels_products(others) or any(map(is_small_product, others))
+    if not (strict or careful) or _largest(expression) > LARGE:
+        return usual(expression)
+    return STRICT if strict else CAREFUL
 
 
 def _largest(expression: Expression) -> int:

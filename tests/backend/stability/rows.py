@@ -25,6 +25,7 @@ class Row:
         hostile: inputs for which it is not.
         near_misses: functions of the same inputs to which the rule does not apply.
         expected: the limit, where ``function`` has none on paper.
+        inherent: in float32 a rounding of the inputs changes it as much, so that a trial leaves it.
     """
 
     function: Callable[..., Any]
@@ -32,6 +33,7 @@ class Row:
     hostile: tuple[Any, ...]
     near_misses: tuple[Callable[..., Any], ...]
     expected: Callable[..., Any] | None = None
+    inherent: bool = False
 
 
 def contract(rules: tuple[Rule, ...], rows: dict[str, Row]) -> tuple[Callable[..., None], ...]:
@@ -51,8 +53,12 @@ def contract(rules: tuple[Rule, ...], rows: dict[str, Row]) -> tuple[Callable[..
         assert any(name in note for note in rewritten.notes), rewritten.notes
         torch.testing.assert_close(found, value_and_gradients(row.function, inputs, trained), rtol=1e-9, atol=1e-12)
 
-    @pytest.mark.parametrize("name", names)
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    narrow = [name for name in names if name in rows and not rows[name].inherent]
+
+    @pytest.mark.parametrize(
+        ("name", "dtype"),
+        [(name, dtype) for dtype, its in ((torch.float32, narrow), (torch.float64, names)) for name in its],
+    )
     def test_it_mends_what_was_wrong(name, dtype):
         row = rows[name]
         inputs = [torch.tensor(one, dtype=dtype) for one in row.hostile]

@@ -15,7 +15,13 @@ def _focal(x):
     return (1 - p_t) ** 2 * torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
 
 
+def _clipped_surrogate(x):
+    ratio = torch.exp(x - 0.5)
+    return torch.min(ratio * x, torch.clamp(ratio, 0.8, 1.2) * x)
+
+
 LEFT = {
+    "PPO's clipped surrogate": _clipped_surrogate,
     "log(1 - p + eps)": lambda x: torch.log(1 - torch.sigmoid(x) + 1e-7),
     "log(eps + (1 - tanh^2))": lambda x: torch.log(1e-6 + (1 - torch.tanh(x) ** 2)),
     "gelu": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),

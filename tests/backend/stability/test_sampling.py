@@ -5,19 +5,19 @@ from torch import nn
 import tessera
 from tessera.backend.stability.expressions import expressions
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate
+from tessera.backend.stability.sampling import LOW, USUAL, CannotTry, is_inaccurate, of_rules
 from tests.backend.attention.captures import capture
 
 X, Y = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
 
 
-def tried(function, *inputs):
+def tried(function, *inputs, demand=USUAL):
     """Whether each expression of a function is inaccurate."""
     captured = capture(function, *inputs)
     reader = Reader(captured.graph_module)
     for node in captured.graph_module.graph.nodes:
         reader.read(node)
-    return [is_inaccurate(one) for one in expressions(captured.graph_module.graph, reader, set())]
+    return [is_inaccurate(one, demand) for one in expressions(captured.graph_module.graph, reader, set())]
 
 
 def layer_norm(x):
@@ -40,7 +40,6 @@ def positions(x):
 
 WRONG = {
     "small": lambda x: x.exp() - 1 - x,
-    "only its gradient": lambda x: x / (1 + (-x).exp()),
     "large": lambda x: x / (x.exp() + 1) * (x.exp() + 3),
     "of nearly equal ones": lambda x, y: x.tanh() - y.tanh(),
     "of an offset": lambda x: (x**3).mean(-1) - 3 * x.mean(-1) * (x**2).mean(-1) + 2 * x.mean(-1) ** 3,
@@ -65,6 +64,38 @@ RIGHT = {
 def test_what_is_inaccurate(name):
     function = (WRONG | RIGHT)[name]
     assert any(tried(function, *(X, Y)[: function.__code__.co_argcount])) == (name in WRONG)
+
+
+def test_where_an_exponential_overflows_in_the_gradient_alone_a_rule_mends_it_and_float64_only_later():
+    def swish(x):
+        return x / (1 + (-x).exp())
+
+    assert tried(swish, X) == [False]
+    assert tried(swish, X, demand=of_rules(USUAL)) == [True]
+
+
+def test_what_a_rounding_of_the_inputs_would_change_is_not_wrong():
+    def squares(x, y):
+        return x * x - y * y
+
+    def remainder(x):
+        return x.exp() - 1
+
+    assert tried(squares, X, Y) == [False]
+    assert tried(remainder, X) == [True]
+
+
+def test_nothing_is_known_of_what_has_no_answer_for_most_inputs():
+    with pytest.raises(CannotTry):
+        tried(lambda x, y: (x.exp() - y.exp()).log(), X, Y, demand=of_rules(USUAL))
+
+
+def test_the_exponent_of_a_power_is_a_count_where_it_is_one_number():
+    def corrected(x, step):
+        return x / (1 - 0.99**step)
+
+    assert tried(corrected, X, torch.tensor(3.0)) == [False]
+    assert tried(corrected, X, Y) == [True]
 
 
 def test_large_inputs_are_tried_in_small():

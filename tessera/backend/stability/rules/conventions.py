@@ -127,6 +127,9 @@ def _binary_cross_entropy(algebra: Algebra, value: Value) -> Value | None:
     pairs = [(p, q) for p in logs for q in logs if _is_complement(q) and q.args[1][0][0] is p]
     if not pairs or any(one.op == "kept" for one in logs):
         return None
+    weights = {one for term in logs.values() for one, e in term.args[0] if e == 1 and one.op != "log"}
+    if not any(algebra.terms(one) == (1.0, {other: -1.0}) for one in weights for other in weights):
+        return None  # a beta density, whose exponents have nothing to do with each other
     new = {term: _weighted_log(algebra, term, entropy=False) or term for term in terms}
     if all(term is kept for term, kept in new.items()):
         return None

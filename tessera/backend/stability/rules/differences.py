@@ -507,5 +507,6 @@ DIFFERENCES = (
         "two squares, or one and a number with an exact root",
         "the third binomial formula",
         "|a| near |b|",
+        tried=True,
     ),
 )

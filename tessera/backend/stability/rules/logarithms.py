@@ -463,6 +463,7 @@ LOGARITHMS = (
         "equal factors",
         "exp(a) - exp(b) = exp(a) (1 - exp(b - a))",
         "a > 88; a near b",
+        tried=True,
     ),
     Rule(
         "log(x + sqrt(x^2 +- 1)) -> asinh, acosh",
@@ -513,7 +514,15 @@ LOGARITHMS = (
         "log(r^2) = 2 log(r) for r > 0",
         "squares that overflow or vanish",
     ),
-    Rule("log(1 + u) -> log1p(u)", "log", _one_plus, "u is not -p of a clamped p", "the definition", "|u| < 1e-7"),
+    Rule(
+        "log(1 + u) -> log1p(u)",
+        "log",
+        _one_plus,
+        "u is not -p of a clamped p",
+        "the definition",
+        "|u| < 1e-7",
+        tried=True,
+    ),
     Rule(
         "log(rand) -> log of a draw above 0",
         "log",

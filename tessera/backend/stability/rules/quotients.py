@@ -373,6 +373,7 @@ QUOTIENTS = (
         "the same x and y",
         "divide both by exp((x + y) / 2)",
         "x > 88; x near y",
+        tried=True,
     ),
     Rule(
         "exp(x) / (exp(x) + exp(y)) -> sigmoid(x - y)",

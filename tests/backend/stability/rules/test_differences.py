@@ -91,6 +91,7 @@ ROWS = {
         ([0.25, 0.5, 0.75],),
         ([0.5000002, 0.49999991, 0.50000012],),
         (lambda p: torch.log(p) - torch.log(2 - p), lambda p: torch.log(p) - torch.log(1 - p.clamp(1e-6, 1 - 1e-6))),
+        inherent=True,
     ),
     "log(a) - log(b) -> log1p((a - b) / b)": Row(
         lambda x: torch.log(x + 2) - torch.log(x),
@@ -103,6 +104,7 @@ ROWS = {
         (X, [0.5, -1.0, 1.5]),
         ([10000.0, 1.0, 3e25, 1e-9], [9999.0, 1.0001, 2.99e25, 1.0]),
         (lambda a, b: a**2 - 2 * b**2, lambda a, b: a**2 - b**3),
+        inherent=True,
     ),
 }
 
