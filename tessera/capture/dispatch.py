@@ -174,6 +174,11 @@ class Dispatch:
         refuse_odd_floats(args[self._data :])
         self.misses += 1
         _refuse(args)
+        if self._known_in_pieces(*args):  # it was looked at when the pieces were made
+            with self._circles.let_go(), torch_internals.capturing(whole=False), self._around(*args):
+                result = self._in_several(*args)
+            self._names.settle()
+            return result
         called = list(users_functions(args[: self._data]))
         self._unfit = why_unfit(called, args[: self._data], whole=self._whole)
         if self._unfit:
@@ -208,7 +213,7 @@ class Dispatch:
     def _captured(self, *args: Any) -> Any:
         if self._whole:
             return self._branches.capture(lambda: self._in_one_piece(*args))
-        if self._branches.hopeful and not self._known_in_pieces(*args):
+        if self._branches.hopeful:
             self._guarded = False
             try:
                 self._circles.attempt()
@@ -221,6 +226,9 @@ class Dispatch:
             self._branches.failed()
             torch_internals.graph_breaks()
             self.take_back()
+        return self._in_several(*args)
+
+    def _in_several(self, *args: Any) -> Any:
         self.in_pieces += 1
         before, breaks = self._ids_of_codes(), torch_internals.break_count()
         try:
