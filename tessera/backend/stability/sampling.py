@@ -131,7 +131,8 @@ def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.d
 def _by_itself() -> Iterator[None]:
     """On the CPU and in its own precision, whatever is switched on around; nobody is warned of a sample."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.device("cpu"))
+        if torch.get_default_device().type != "cpu":  # it is asked at every call
+            stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.autocast("cpu", enabled=False))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
@@ -224,21 +225,27 @@ class _Trial:
             elif not value.is_floating_point():
                 made.append(torch.zeros(self._count, *shape, dtype=value.dtype))
             else:
-                first = base.setdefault(tuple(shape), torch.rand(EACH, *shape, generator=generator))
-                rounds = [
-                    family(generator, shape, first)
-                    if alone in (None, at)
-                    else 0.05 + 0.9 * torch.rand(EACH, *shape, generator=generator)
-                    for alone in self._alone
-                    for family in self._families(alone)
-                ]
-                tried = torch.cat(rounds)
+                tried = torch.cat([*self._rounds(at, shape, base, generator)])
                 if leaf in self._counts:
                     tried = torch.randint(1, MOST_STEPS, tried.shape, generator=generator).float()
                 within = (-WEIGHT, WEIGHT) if isinstance(value, nn.Parameter) else bounds(leaf)
                 tried = tried.clamp(*within) if within else tried
                 made.append(tried.to(_tried_dtype(value.dtype)))
         return made
+
+    def _rounds(
+        self, at: int, shape: list[int], base: dict[Sequence[int], Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """What one input is: of every family together with the others and alone, else between 0 and 1."""
+        first = base.setdefault(tuple(shape), torch.rand(EACH, *shape, generator=generator))
+        for of_family, alone in itertools.groupby(self._alone, lambda alone: alone in (None, at)):
+            if not of_family:
+                count = len([*alone]) * len(self._demand.families) * EACH
+                yield 0.05 + 0.9 * torch.rand(count, *shape, generator=generator)
+                continue
+            for one in alone:
+                for family in self._families(one):
+                    yield family(generator, shape, first)
 
     def _results(self, inputs: list[Any], dtype: torch.dtype | None) -> list[Tensor]:
         """The value, and its gradient for every input, of each sample; as it stands if no dtype is given."""
