@@ -167,7 +167,8 @@ class Example:
             for axis, name in names.items():
                 if name in at:
                     _check_not_empty(tensor, axis, name, at[name])
-                    taken = taken[(*[slice(None)] * axis, at[name].to(tensor.device))]  # index_select: not of uint64
+                    before: tuple[Any, ...] = (slice(None),) * axis
+                    taken = taken[(*before, at[name].to(tensor.device))]  # index_select takes no uint64
             tensors.append(taken)
         return dataclasses.replace(self, tensors=tuple(tensors))
 
