@@ -93,6 +93,7 @@ def test_what_is_left_as_it_is(function):
     assert in_real_numbers(program, example) is program
 
 
+@pytest.mark.filterwarnings("ignore")  # ExecuTorch's own
 @pytest.mark.parametrize("ending", [".onnx", pytest.param(".pte", marks=pytest.mark.slow)])
 def test_a_file_of_complex_products(tmp_path, ending):
     pytest.importorskip("onnxruntime" if ending == ".onnx" else "executorch.exir")
