@@ -2271,16 +2271,23 @@ def compile_graph_pieces(
         _let_lstm_be_traced(graph_module)
     _mark_autocast(graph_module)
     # AOTAutograd's own cache does not know our passes: a hit would skip them. Inductor's cache, below, does.
+    # A branch writes its answer over what it is given in a backward that is allowed to (donated_buffer), as if nobody
+    # read that afterwards: the gradient of two conditions was wrong (2.11 to 2.13).
+    settings: dict[str, Any] = {"enable_autograd_cache": False}
+    if any(getattr(node.target, "__name__", "") in _COMPILED_BRANCHES for node in graph_module.graph.nodes):
+        settings["donated_buffer"] = False
     with (
         inductor_settings(),
         transforms_left(),
-        functorch_config.patch(enable_autograd_cache=False),
+        functorch_config.patch(settings),
         config.patch(joint_custom_pre_pass=Rewrite()),
     ):
         return compile_fx(  # type: ignore[return-value]
             graph_module, list(inputs), inner_compile=inner, decompositions=inductor_decompositions(decompositions)
         )
 
+
+_COMPILED_BRANCHES = frozenset({"cond", "while_loop", "scan", "associative_scan", "map_impl", "invoke_subgraph"})
 
 _Returned = tuple[Any, Any]  # a result of a graph, and whose memory it lies in
 

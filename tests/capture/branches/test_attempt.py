@@ -309,3 +309,23 @@ IN_PIECES = {
     "decides_what_is_kept",
     "decides_when_to_break",
 }
+
+
+@pytest.mark.parametrize("value", [1.0, 0.2, -1.0])
+def test_the_gradient_of_two_conditions(value):
+    """Inductor let the branch of one write over the gradient that the other one reads."""
+
+    def function(x):
+        def inner(a, k):
+            if a.sum() > k:
+                return a * 2
+            return a - k
+
+        return inner(x, 1.0) + inner(x * 2, 3.0)
+
+    x, same = (torch.full((2, 3), value, requires_grad=True) for _ in range(2))
+    compiled = tessera.compile(function)
+    function(x).sum().backward()
+    compiled(same).sum().backward()
+    assert "one graph" in str(compiled.report)
+    torch.testing.assert_close(same.grad, x.grad)
