@@ -34,16 +34,28 @@ def has_complex(program: ExportedProgram) -> bool:
 def in_real_numbers(
     program: ExportedProgram, example: Example, *, but_for: Container[str] | None = None
 ) -> ExportedProgram:
-    """``program`` without complex numbers; the same where it has none, or has more than is known here.
+    """``program`` without complex numbers; the same where it has none, keeps some, or has more than is known here.
 
     Args:
         but_for: operators that the runtime has, such as ``_fft_r2c``; they and those that are not known here are called
             with complex numbers then.
     """
-    if has_complex(program):
+    if has_complex(program) and not _changes_complex(program):
         with suppress(ExportError):
             return traced(InPairs(_in_parts(program), but_for), example)
     return program
+
+
+def _changes_complex(program: ExportedProgram) -> bool:
+    """Whether something complex that is given or held is written to: nobody would write a pair back to it."""
+    held = {**program.state_dict, **program.constants}
+    changed = [held.get(name) for name in program.graph_signature.buffers_to_mutate.values()]
+    for node in program.graph.nodes:
+        if torch_internals.is_operator(node.target) and torch_internals.writes(node.target):
+            target = node.args[0]
+            if isinstance(target, fx.Node) and target.op in ("placeholder", "get_attr"):
+                changed.append(target.meta.get("val"))
+    return any(isinstance(each, Tensor) and each.is_complex() for each in changed)
 
 
 def _in_parts(program: ExportedProgram) -> ExportedProgram:

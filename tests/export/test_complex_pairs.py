@@ -120,6 +120,23 @@ def test_what_the_runtime_has_stays_complex(name):
     torch.testing.assert_close(program.module()(x), before.module()(x))
 
 
+class Sums(torch.nn.Module):
+    """Keeps a complex sum of all that it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("sum", torch.zeros(6, dtype=torch.cfloat))
+
+    def forward(self, x):
+        self.sum.add_(torch.complex(x, x.cos()).sum((0, 1)))
+        return self.sum.abs() + x
+
+
+def test_a_complex_buffer_that_changes_stays_one():
+    before = traced(*read_example(Sums(), torch.randn(2, 8, 6), DIMS))
+    assert in_real_numbers(before, read_example(Sums(), torch.randn(2, 8, 6), DIMS)[1], but_for=()) is before
+
+
 def _is_complex_sum(node):
     """What Inductor's C++ calls torch for with a number where it has to pass a tensor."""
     value = node.meta.get("val")
