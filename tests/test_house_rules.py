@@ -23,6 +23,7 @@ from tests.house.rules import (
     nothing_is_unpickled,
     private_torch_stays_in_one_file,
     readme_tree_is_true,
+    the_root_is_small,
 )
 
 # One entry: a rule, the files that break it, a word of the message it must give.
@@ -59,6 +60,7 @@ BROKEN: tuple[tuple[Rule, Files, str], ...] = (
     (names_say_something, {"tests/core/test_x.py": ""}, "core"),
     (names_say_something, {"tests/test_common.py": ""}, "common"),
     (names_say_something, {"tessera/train/fit_v2.py": ""}, "fit_v2"),
+    (the_root_is_small, {"plain.txt": "90"}, "give it a folder"),
     (every_example_is_a_program_under_test, {"examples/xor.py": "print(1)"}, "def main()"),
     (every_example_is_a_program_under_test, {"examples/xor.py": "def main(): ..."}, "no test"),
     (nothing_is_left_unfinished, {"README.md": "TO" + "DO"}, "open an issue"),

@@ -41,6 +41,15 @@ FLOORS = {
 # Methods of a few lines that open an upper floor when they are called. This list is meant to stay short.
 DOORS = ("tessera/nn/module.py", "tessera/nn/model.py", "tessera/nn/function.py")
 
+ROOT_FILES = (
+    ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "README.md",
+    "constraints.txt",
+    "pyproject.toml",
+)
 LONGEST_FILE, LARGEST_MEDIAN = 600, 200  # lines
 LIST_OF_NEEDS = "tessera/torch_internals.py"  # one small function a need, and one file by design: it grows by needs
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -126,6 +135,12 @@ def names_say_something(files: Files) -> Iterator[str]:
                 yield f"{path}: {part!r} does not say what is in it: name it after its idea, and keep one version only"
 
 
+def the_root_is_small(files: Files) -> Iterator[str]:
+    for path in files:
+        if "/" not in path and path not in ROOT_FILES:
+            yield f"{path} lies in the root, which holds only {', '.join(ROOT_FILES)}: give it a folder, or remove it"
+
+
 def every_example_is_a_program_under_test(files: Files) -> Iterator[str]:
     tested = {name for text in code(files, "tests/").values() for name in examples_named(parse(text))}
     for path, text in code(files, "examples/").items():
@@ -187,6 +202,7 @@ RULES: tuple[Rule, ...] = (
     most_files_are_small,
     init_is_a_table_of_contents,
     names_say_something,
+    the_root_is_small,
     every_example_is_a_program_under_test,
     nothing_is_left_unfinished,
     nothing_is_unpickled,
