@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from tessera import torch_internals
 from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.left_alone import REGULARISER
+from tessera.backend.stability.necks import LONG, behind_necks
 from tessera.backend.stability.reading import Reader, changes_mode
 from tessera.backend.stability.spelling import call_of, example
 from tessera.backend.stability.suspects import cancels_products, compares_products, is_small_product, leaves_range
@@ -67,6 +68,7 @@ _DECIDES = frozenset(
 _KEEPS_DIGITS = frozenset(
     {"add", "mul", "div", "reciprocal", "sqrt", "rsqrt", "square", "pow", "sum", "mean", "prod", "norm", "vector_norm"}
 )
+_ELEMENTWISE = _ROUNDED | _MOVES
 _WHOLE = frozenset({"floor", "ceil", "round", "trunc"})
 _OWN_GRADIENT = frozenset({"softmax", "softmin", "log_softmax"})  # torch's own, and a layer by itself
 _GATES = frozenset({"sigmoid", "tanh", "softplus", "silu"})
@@ -188,7 +190,7 @@ class _Parts:
         self, graph: fx.Graph, reader: Reader, meant: set[fx.Node], dtype: torch.dtype, *, short: bool
     ) -> None:
         self._reader, self._meant, self._dtype, self._short = reader, meant, dtype, short
-        self._long_results = set[fx.Node]()
+        self._long_results, self._computed = set[fx.Node](), dict[fx.Node, bool]()
         self.too_large = list[fx.Node]()
         self._order, self._mode, mode = dict[fx.Node, int](), dict[fx.Node, int](), 0
         for at, node in enumerate(graph.nodes):
@@ -197,7 +199,9 @@ class _Parts:
 
     def is_computed(self, node: fx.Node) -> bool:
         """Whether it is an operation on elements, or a reduction, whose result is of the dtype."""
-        return _name(node) in _ROUNDED | _MOVES and self._is_own(node) and self._is_of_dtype(node)
+        if node not in self._computed:
+            self._computed[node] = _name(node) in _ELEMENTWISE and self._is_own(node) and self._is_of_dtype(node)
+        return self._computed[node]
 
     def _is_of_dtype(self, node: Any) -> bool:
         """Whether it is of the dtype, or of one that a rule has computed it in."""
@@ -230,6 +234,8 @@ class _Parts:
             found = self._made_by(result, small_products=False)
         if self._short and sum(map(is_rounded, found)) >= SHORT:
             self._long_results.add(result)
+        if len(found) > LONG:
+            found = behind_necks(result, found, self._order, self._is_value)
         if len(found) > LARGEST:
             self.too_large.append(result)
             return None
@@ -252,6 +258,15 @@ class _Parts:
                     found.add(one)
                     waiting.append(one)
         return found
+
+    def _is_value(self, node: fx.Node, before: set[fx.Node]) -> bool:
+        """Whether ``node`` is looked at by itself, or is a sum of products of what is given."""
+        if not self.is_computed(node):
+            return False
+        nodes = tuple(sorted(before, key=self._order.__getitem__))
+        return not all(self.goes_on(node, user) for user in node.users) or not (
+            self._can_lose(nodes) or is_suspect(nodes)
+        )
 
     def _can_lose(self, nodes: tuple[fx.Node, ...]) -> bool:
         """Whether digits can be lost; in low precision a square is soon out of range, or a sum is."""
