@@ -1566,8 +1566,8 @@ def has_dispatch_modes() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0
 
 
-def alike(tensor: torch.Tensor) -> Callable[[Any], bool]:
-    """What tells, in C, whether another has its type, sizes, dtype and device; strides may differ.
+def alike(*tensors: torch.Tensor) -> Callable[..., bool]:
+    """What tells, in C, whether as many others have their types, sizes, dtypes and devices; strides may differ.
 
     It says no of what has them and differs in what PyTorch dispatches on: whether a gradient is wanted, autocast. Modes
     of Python are not among that.
@@ -1575,11 +1575,9 @@ def alike(tensor: torch.Tensor) -> Callable[[Any], bool]:
     from torch._C._dynamo.guards import TensorGuards
 
     guards: Any = TensorGuards  # its stub says nothing of the tensors
-    strides = [[None] * tensor.dim()]
-    return cast(
-        "Callable[[Any], bool]",
-        guards(tensor, dynamic_dims_sizes=[list(tensor.shape)], dynamic_dims_strides=strides).check,
-    )
+    sizes = [list(tensor.shape) for tensor in tensors]
+    strides = [[None] * tensor.dim() for tensor in tensors]
+    return cast("Callable[..., bool]", guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check)
 
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)

@@ -45,12 +45,9 @@ class SeenCalls:
     def last(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Last | None:
         """A call that fits and that this one is like, told in C: most calls are like the one before."""
         last = self._last
-        if last is None or kwargs or len(args) != len(last.takes) or torch_internals.has_dispatch_modes():
+        if last is None or kwargs or len(args) != last.count or not last.takes(*args):
             return None
-        for takes, value in zip(last.takes, args, strict=True):
-            if not takes(value):
-                return None
-        return last
+        return None if torch_internals.has_dispatch_modes() else last
 
     def looked_at(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LookedAt | None:
         """All that a check of this call looks at; None where it may look at more, or where no data flows."""
@@ -90,7 +87,7 @@ class SeenCalls:
         self._unlike = 0
         self._patience *= 2  # guards take longer to make than a look: sizes may alternate
         gives = _anything if returns is None else torch_internals.alike(result)
-        self._last = Last(call, bound, tuple(map(torch_internals.alike, args)), gives)
+        self._last = Last(call, bound, len(args), torch_internals.alike(*args), gives)
 
     def add(self, call: LookedAt | None, bound: Bindings, result: Any) -> None:
         """A call that fits, with its result, and what names stand for by the arguments alone."""
@@ -111,13 +108,15 @@ class Last:
     Attributes:
         call: what was looked at.
         bound: what names stand for in it.
-        takes: for each argument, whether another is like it.
+        count: how many arguments it has.
+        takes: whether as many others are like its own.
         gives: whether a result is like its own.
     """
 
     call: LookedAt | None
     bound: Bindings
-    takes: tuple[Callable[[Any], bool], ...]
+    count: int
+    takes: Callable[..., bool]
     gives: Callable[[Any], bool]
 
 
