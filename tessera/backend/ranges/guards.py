@@ -15,6 +15,7 @@ from tessera.backend.ranges.interpret import Interpretation
 _FAR = 8  # operations between what goes wrong and what replaces it
 _CHOOSES = {"where", "masked_fill"}
 _SAYS = {"gt", "ge", "lt", "le", "eq", "ne", "isnan", "isinf", "isfinite"}
+_LIKE = {"full_like", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like"}
 _JOINS = {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "mul", "abs"}
 
 
@@ -37,8 +38,8 @@ def is_replaced(hazard: Hazard, found: Interpretation) -> bool:
         if name in _CHOOSES:
             condition = user.args[0] if name == "where" else user.args[1]
             return condition is not node and _looks_at(condition, sources, found)
-        if name in _SAYS:
-            return True  # a look at it, for somebody's condition
+        if name in _SAYS | _LIKE:
+            return True  # a look at it, for somebody's condition, or at its sizes
         return name in _PASSES and ends_well(user, left - 1)
 
     return ends_well(hazard.node, _FAR)

@@ -17,6 +17,7 @@ from tests.backend.ranges.asking import X, kinds
         lambda x: torch.nan_to_num(x / x.norm()),
         lambda x: torch.where(torch.isfinite(x.relu().log()), x.relu().log(), 0.0),
         lambda x: torch.where((x > 0).sum(1) < 4, 0, (8 + ((x > 0).sum(1) / 4).log() / 2 * 8).long().clamp(max=31)),
+        lambda x: torch.where(x.relu() < 4, x, torch.minimum(a := 8 + x.relu().log(), torch.full_like(a, 15.0))),
         lambda x: torch.where((x.softmax(1) > 0) & (x > 0), -3 * x.softmax(1).log(), 0.0),
     ],
 )
