@@ -15,6 +15,9 @@ from tessera.backend.ranges.value_range import INF, Range, number
 
 _RESHAPES = {"unsqueeze", "expand", "view", "_unsafe_view", "squeeze", "detach", "alias", "clone"}
 
+_LARGER = frozenset({"maximum", "fmax", "clamp_min", "logaddexp"})
+_SMALLER = frozenset({"minimum", "fmin", "clamp_max"})
+
 
 def difference(q: Question, a: fx.Node, b: fx.Node) -> Range | None:
     """A - b where b was computed from the same values as a."""
@@ -32,7 +35,7 @@ def difference(q: Question, a: fx.Node, b: fx.Node) -> Range | None:
     if known.same_content(a, b) or _mean_of(q, b, a):
         far = min(size, span)
         return Range(-span, span, (-far, far), size)
-    return None
+    return _from_one_of_two(q, a, b, span, size)
 
 
 def _at_least(q: Question, bound: fx.Node, node: fx.Node) -> bool:
@@ -45,6 +48,25 @@ def _at_least(q: Question, bound: fx.Node, node: fx.Node) -> bool:
     if name in _RESHAPES:
         return isinstance(bound.args[0], fx.Node) and _at_least(q, bound.args[0], node)
     return name == "logsumexp" and q.identity.same_content(bound.args[0], node)
+
+
+def _from_one_of_two(q: Question, a: fx.Node, b: fx.Node, span: float, size: float) -> Range | None:
+    """``a - b`` where one is the larger, or the smaller, of the other and something else."""
+    if _is_one_of_two(q, _LARGER, b, a) or _is_one_of_two(q, _SMALLER, a, b):
+        return Range(-span, 0.0, (0.0, 0.0), size)
+    if _is_one_of_two(q, _LARGER, a, b) or _is_one_of_two(q, _SMALLER, b, a):
+        return Range(0.0, span, (0.0, 0.0), size)
+    return None
+
+
+def _is_one_of_two(q: Question, operations: frozenset[str], bound: Any, node: fx.Node) -> bool:
+    """Whether ``bound`` is the larger, or the smaller, of ``node`` and something else at every position."""
+    name = operation(bound)
+    if name == "clamp" and not bound.kwargs and None in (*bound.args, None)[1:3]:
+        name = "clamp_min" if len(bound.args) == 2 else "clamp_max"
+    return name in operations and any(
+        q.identity.same(one, node) or _is_one_of_two(q, operations, one, node) for one in bound.args
+    )
 
 
 def _extremes(q: Question, a: fx.Node, b: fx.Node) -> bool:

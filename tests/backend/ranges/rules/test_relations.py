@@ -32,6 +32,13 @@ CASES = [
     Expected("the largest of others", lambda x: x[:2] - x[2:].amax(), -INF, INF, None, None),
     Expected("over another norm", lambda x: x / x.sin().norm(), -INF, INF, None, None),
     Expected("the larger of two", lambda x: x - torch.maximum(x.amax(), torch.zeros(())), -INF, 0, (0, 0), None),
+    Expected("the larger of itself", lambda x: x.exp() - torch.maximum(x.sin(), x.exp()), -INF, 0, (0, 0), None),
+    Expected("the larger of three", lambda x: x.fmax(x.sin().maximum(x.tan())) - x.sin(), 0, INF, (0, 0), None),
+    Expected("the log of both", lambda x: x - torch.logaddexp(x, x.sin()), -INF, 0, (0, 0), None),
+    Expected("the smaller of itself", lambda x: x - torch.minimum(x, x.sin()), 0, INF, (0, 0), None),
+    Expected("less what is smaller", lambda x: x.clamp(max=1.0) - x, -INF, 0, (0, 0), None),
+    Expected("between two", lambda x: x.clamp(-1.0, 1.0) - x, -INF, INF, None, None),
+    Expected("the larger of its columns", lambda x: x - torch.maximum(x, x.sin()).T.T[:1], -INF, INF, None, None),
 ]
 
 
