@@ -21,11 +21,13 @@ class ClassWatch:
         self._names: dict[type, frozenset[str]] = {}
         self._used: dict[tuple[type, str], tuple[Mapping[str, Any], Any]] = {}
         self._codes: dict[types.FunctionType, types.CodeType] = {}
+        self._named: set[str] = set()
         self._registered: object = None
 
     def see(self, kinds: Iterable[type], codes: frozenset[types.CodeType]) -> None:
         """These classes were used, and functions with these codes captured."""
         called = {name for code in codes for name in code.co_names}
+        self._named |= called
         for kind in kinds:
             for owner in filter(_is_watched, kind.__mro__):
                 self._names[owner] = frozenset(vars(owner))
@@ -56,7 +58,8 @@ class ClassWatch:
                 return False
         for owner, names in self._names.items():
             if vars(owner).keys() != names:
-                if any(_is_looked_up(vars(owner)[name]) for name in vars(owner).keys() - names):
+                new = vars(owner).keys() - names
+                if not self._named.isdisjoint(new) or any(_is_looked_up(vars(owner)[name]) for name in new):
                     return False
                 self._names[owner] = frozenset(vars(owner))
         return self._registered is None or self._registered == abc.get_cache_token()

@@ -49,6 +49,15 @@ def test_a_method_that_comes_first():
     assert not watch.holds()
 
 
+def test_a_value_that_comes_first():
+    watch, _, own = _watch()
+    watch.see([own], frozenset({(lambda o: o.k).__code__}))
+    own.count = 1
+    assert watch.holds()
+    own.k = 5
+    assert not watch.holds()
+
+
 def test_what_does_not_matter():
     watch, base, own = _watch()
     base.other = lambda self: 7
