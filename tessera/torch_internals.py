@@ -241,41 +241,55 @@ def guard_aliases() -> None:
 
 
 def guard_absences() -> None:
-    """Have Dynamo guard that what a capture may have caught an error of is still missing.
+    """Have Dynamo guard that what a capture did not find is still missing.
 
     ``try: d[k]`` and ``try: x.name`` are captured with the error that they raise, and nothing looks whether they still
     would (2.11 to 2.13). Where something is caught, the keys of all dicts that were met are guarded, and the attributes
-    that objects do not have. Only while it hands a graph to a backend.
+    that objects do not have. Of an object with a ``__getattr__`` nothing looks whether it got the attribute itself, and
+    of a ``functools.partial`` in which order its keywords stand. Only while it hands a graph to a backend.
     """
     from torch._dynamo.guards import GuardBuilder, install_guard
     from torch._dynamo.source import AttrSource
     from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables import FunctoolsPartialVariable
     from torch._guards import TracingContext
 
     traced_codes = TracingContext.get_traced_code() or ()
     codes = [code for code in traced_codes if not is_of_a_library(code.co_filename)]
-    if not any(map(_catches, codes)) and collections.ChainMap.__getitem__.__code__ not in traced_codes:
-        return
+    catches = any(map(_catches, codes)) or collections.ChainMap.__getitem__.__code__ in traced_codes
     output = InstructionTranslator.current_tx().output
     met = [(source, lazy.unwrap()) for source, lazy in output.variable_tracker_cache.items()]
     functions = [vars(variable).get("fn") for _, variable in met]  # one that raises is not among what was traced
     codes += [
         f.__code__ for f in functions if type(f) is types.FunctionType and not is_of_a_library(f.__code__.co_filename)
     ]
-    names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    names = _attributes_named(codes)
     known = {id(value): value for value in output.side_effects.keepalive}
     values = {id(variable): known.get(key) for key, variable in output.side_effects.id_to_variable.items()}
     for source, variable in met:
         value = vars(variable).get("value", values.get(id(variable)))
-        if type(value) in (dict, collections.OrderedDict):
+        if isinstance(variable, FunctoolsPartialVariable):
+            output.guard_on_key_order.add(AttrSource(source, "keywords"))
+        elif _finds_what_it_lacks(value):
+            for name in sorted(names - vars(value).keys()):
+                guard = functools.partial(GuardBuilder.NOT_PRESENT_IN_GENERIC_DICT, attr=name)
+                install_guard(source.make_guard(guard))
+        elif catches and type(value) in (dict, collections.OrderedDict):
             install_guard(source.make_guard(GuardBuilder.DICT_KEYS_MATCH))
-        elif _is_asked_for_attributes(value):
+        elif catches and _is_asked_for_attributes(value):
             for name in sorted(names):
                 if not hasattr(value, name):
                     if "attr" in inspect.signature(GuardBuilder.HASATTR).parameters:  # from 2.12
                         install_guard(source.make_guard(functools.partial(GuardBuilder.HASATTR, attr=name)))
                     else:
                         install_guard(AttrSource(source, name).make_guard(GuardBuilder.HASATTR))
+
+
+def _attributes_named(codes: Sequence[types.CodeType]) -> set[str]:
+    """The attributes that functions ask for, and may ask for by ``getattr``."""
+    names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    asking = [code for code in codes if not {"getattr", "hasattr"}.isdisjoint(code.co_names)]
+    return names | {value for code in asking for value in code.co_consts if isinstance(value, str)}
 
 
 def _catches(code: types.CodeType) -> bool:
@@ -289,7 +303,15 @@ def _is_asked_for_attributes(value: Any) -> bool:
         return kind.__getattr__ is torch.nn.Module.__getattr__
     ours = kind.__module__ not in ("builtins", "types") or kind is types.SimpleNamespace
     plain = not isinstance(kind.__getattribute__, types.FunctionType) and not hasattr(kind, "__getattr__")
-    return ours and plain and hasattr(value, "__dict__") and not isinstance(value, (type, torch.Tensor))
+    holds = hasattr(value, "__dict__") or hasattr(kind, "__slots__")
+    return ours and plain and holds and not isinstance(value, (type, torch.Tensor))
+
+
+def _finds_what_it_lacks(value: Any) -> bool:
+    """Whether a ``__getattr__``, and not torch's, answers for what is not in the ``__dict__`` of an object."""
+    own = getattr(type(value), "__getattr__", None)
+    torchs = type(value).__module__.partition(".")[0] == "torch" or own is torch.nn.Module.__getattr__
+    return isinstance(own, types.FunctionType) and not torchs and isinstance(getattr(value, "__dict__", None), dict)
 
 
 @contextlib.contextmanager
@@ -681,7 +703,27 @@ _LOUD = ("torch._dynamo.convert_frame", "torch._subclasses.fake_tensor")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(("WON'T CONVERT", "failed while attempting to run meta"))
+    text = record.getMessage()
+    if (found := _TOO_OFTEN.match(text)) is not None:
+        _given_up.append((found["file"], int(found["line"]), found["changed"]))
+        return False
+    return not text.startswith(("WON'T CONVERT", "failed while attempting to run meta"))
+
+
+_given_up: list[tuple[str, int, str]] = []
+_TOO_OFTEN = re.compile(
+    r"torch\._dynamo hit config[^\n]*\n\s*function: .* \((?P<file>.*):(?P<line>\d+)\)\n\s*last reason: (?P<changed>.*)"
+)
+
+
+def given_up() -> list[tuple[str, int, str]]:
+    """What Dynamo captured too often since the last call, and runs as it is: file, line, the guard that failed last.
+
+    It says so in its log alone.
+    """
+    found = list(_given_up)
+    _given_up.clear()
+    return found
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------

@@ -23,11 +23,6 @@ def formats_symbols(codes: Iterable[types.CodeType], symbols: torch_internals.Sy
     return any(symbols.elements or not counted for code in codes for counted in _formatted(code))
 
 
-def formats(codes: Iterable[types.CodeType]) -> bool:
-    """Whether one of the functions may format a number where there may be symbols."""
-    return any(not counted for code in codes for counted in _formatted(code))
-
-
 def _formatted(code: types.CodeType) -> Iterator[bool]:
     """For each variable, attribute or element that is formatted, bar for an error, whether a loop counts it."""
     instructions = [i for i in dis.get_instructions(code) if i.opname not in ("CACHE", "PRECALL")]

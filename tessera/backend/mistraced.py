@@ -14,7 +14,7 @@ import random
 import types
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,13 +23,13 @@ from torch import fx
 from tessera import torch_internals
 from tessera.backend.compared_elements import seeks_among_others
 from tessera.backend.exception_texts import takes_text_of_exception
-from tessera.backend.formats import formats, formats_symbols
+from tessera.backend.formats import formats_symbols
 from tessera.backend.identity_tests import begin, identity_tests, names_stored
 from tessera.backend.named_values import named_values
-from tessera.backend.numpy_numbers import promotes_otherwise
+from tessera.backend.numpy_numbers import overflows_unnoticed, promotes_otherwise
 from tessera.backend.own_methods import owner_of, root_of
 from tessera.backend.passes.leave_out_dropout import drops_nothing
-from tessera.backend.searches import lines_of_search, searches, searches_symbols
+from tessera.backend.searches import lines_of_search, searches_symbols
 from tessera.backend.traced_functions import CACHE, TracedFunctions, functions_of
 from tessera.backend.unsafe_graphs import overlaps_itself, written_nodes
 from tessera.program.provenance import frames_of_trace, line_of_trace
@@ -51,6 +51,7 @@ BOUNDED_DEQUE = "Dynamo forgets how long a collections.deque may become"
 UNCLOSED = "Dynamo does not close the generator {} where it is left before its end"
 NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
 NUMPY_PROMOTES = "Dynamo takes a NumPy number for an array, which decides the dtype of what is computed"
+NUMPY_OVERFLOWS = "NumPy warns of a whole number that overflows, and compiled code does not"
 FORMATTED = "Dynamo loses the format of a number in format()"
 NOT_FORMATTED = "Dynamo takes a number that changes from call to call for its own text in an f-string"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
@@ -72,12 +73,6 @@ def why_mistraced(graph_module: fx.GraphModule) -> str:
     """The reason to run the frame that is being captured into a graph as plain Python, or an empty string."""
     traced = torch_internals.traced()
     return next(itertools.chain(_reasons(traced, functions_of(traced)), _in_graph(graph_module, traced)), "")
-
-
-def why_wrong_of_symbols(codes: Iterable[types.CodeType]) -> str:
-    """The reason to run functions as plain Python wherever one of their numbers is a symbol, or an empty string."""
-    known = list(codes)
-    return SOUGHT if searches(known) else NOT_FORMATTED if formats(known) else ""
 
 
 def _reasons(traced: torch_internals.Traced, found: TracedFunctions) -> Iterator[str]:
@@ -180,6 +175,8 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
     if seeks_among_others(graph_module, traced):
         yield NEVER_EQUAL
     numbers = torch_internals.numpy_numbers()
+    if overflows_unnoticed(graph_module.graph, numbers):
+        yield NUMPY_OVERFLOWS
     for node in graph_module.graph.nodes:
         yield from _of_node(node, traced)
         if promotes_otherwise(node, numbers):

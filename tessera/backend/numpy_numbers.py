@@ -1,6 +1,7 @@
 """What PyTorch makes of a number of NumPy's next to a tensor: the tensor decides the dtype, as beside a Python number.
 
 ``x.int() * np.float64(2.5)`` is float32, as with any ``float``. Dynamo has an array in its place, and makes it float64.
+And of ``np.int8(100) * 2`` NumPy warns, compiled code does not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,25 @@ def promotes_otherwise(node: fx.Node, numbers: frozenset[str]) -> bool:
     if not given:
         return False
     return not others or max(given) > max(others) or (_BOOL in given and max(others) < _FLOAT)
+
+
+def overflows_unnoticed(graph: fx.Graph, numbers: frozenset[str]) -> bool:
+    """Whether whole numbers of NumPy's are computed with each other alone: NumPy warns where one overflows.
+
+    Floats overflow too seldom to run all that divides by ``np.sqrt(width)`` as plain Python.
+
+    Args:
+        graph: as captured.
+        numbers: the names of its inputs that are numbers of NumPy's.
+    """
+    alone = set(numbers)
+    for node in graph.nodes if numbers else ():
+        inputs = node.all_input_nodes
+        if inputs and node.op != "output" and all(one.name in alone for one in inputs):
+            if _category(node) == _WHOLE:
+                return True
+            alone.add(node.name)
+    return False
 
 
 _BOOL, _WHOLE, _FLOAT, _COMPLEX = range(4)

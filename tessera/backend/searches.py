@@ -36,11 +36,6 @@ def searches_symbols(codes: Iterable[types.CodeType], symbols: torch_internals.S
     )
 
 
-def searches(codes: Iterable[types.CodeType]) -> bool:
-    """Whether one of the functions may seek a number where there may be symbols."""
-    return any(True for code in codes for _ in _containers(code))
-
-
 def _containers(code: types.CodeType) -> Iterator[str]:
     """What is searched with ``in``: sizes of a tensor, a list written there (of variables or not), or one given."""
     before: list[dis.Instruction] = []

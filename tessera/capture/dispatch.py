@@ -22,7 +22,6 @@ from torch import fx
 
 from tessera import torch_internals
 from tessera.backend.identity_tests import names_asked_about
-from tessera.backend.mistraced import why_wrong_of_symbols
 from tessera.backend.unsafe_graphs import largest_float
 from tessera.capture.assumptions import NOTHING_KNOWN, Circumstances, assumptions_of
 from tessera.capture.branches.attempt import Branches, Unproved
@@ -35,8 +34,10 @@ from tessera.capture.left_alone import codes_to_leave_alone, users_functions
 from tessera.capture.name_watch import NameWatch
 from tessera.capture.step_down import NotCaptured, RunsEagerly, RunsEagerlyOnce
 from tessera.capture.unfit import refuse_noting_arguments, why_unfit
+from tessera.errors import SourceLine
 from tessera.program import Report, StepDown
 from tessera.random.state import get_state, set_state
+from tessera.users_code import is_tesseras, source_line_at
 
 
 def _weak(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,12 +67,10 @@ def _refuse(args: Sequence[Any]) -> None:
         raise RunsEagerly("an input is a FakeTensor, which holds no data")
 
 
-def _is_symbol(guard: torch_internals.Guard) -> bool:
-    """Whether a guard is about a number, and not about which."""
-    return guard.has_value and type(guard.value) in (int, float) and guard.guard_type == "TYPE_MATCH"
-
-
 _numbers = itertools.count()
+
+GIVEN_UP = "it was captured too often, each time for other values, the last time because of {}"
+_STAY = "Pass what changes as a tensor, or leave it out of the compiled function."
 
 # A captured version, the function that runs it, whether it does nothing but call its graph, and the floats it read.
 _Hit = tuple[torch_internals.GuardedCode, Callable[..., Any], bool, FloatWatch]
@@ -155,9 +154,10 @@ class Dispatch:
         self._in_pieces: set[int] = set()  # the ids of codes that call what Dynamo broke up
         self._made_under: dict[int, Circumstances] = {}  # by the ids of their codes, of which some cannot be hashed
         self._assumptions, self._floats = NOTHING_KNOWN, FloatWatch((), {})
+        self._given_up: list[SourceLine | None] = []  # the functions that are no longer captured
         self._unfit = ""  # why nothing is captured
         self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
-        self._largest, self._wrong_of_symbols, self._has_graph = LARGEST, "", False
+        self._largest, self._has_graph = LARGEST, False
 
     def __call__(self, *args: Any) -> Any:
         if self.misses and not (self._watch.holds() and self._names.holds()):
@@ -185,7 +185,7 @@ class Dispatch:
             raise RunsEagerly(self._unfit)
         refuse_noting_arguments(args[self._data :])
         self._asks = names_asked_about(function.__code__ for function in called)
-        self._wrong_of_symbols, self._has_graph = why_wrong_of_symbols(f.__code__ for f in called), False
+        self._has_graph = False
         looking = codes_to_leave_alone(called)
         torch_internals.leave_alone_codes(looking, all_they_call=False)
         torch_internals.renew_imports()
@@ -194,7 +194,10 @@ class Dispatch:
         process = torch_internals.process_state()
         self._before = get_state(), torch_internals.forward_mode_level()
         with self._circles.let_go(), torch_internals.capturing(whole=self._whole), self._around(*args):
-            result = self._captured(*args)
+            try:
+                result = self._captured(*args)
+            finally:
+                self._note_given_up()
         self._names.settle()
         read = {id(guarded.code): floats for guarded, _, _, floats in self._hits}
         self._hits = [
@@ -304,11 +307,10 @@ class Dispatch:
 
     def _needed(self, guards: Sequence[torch_internals.Guard]) -> list[bool]:
         """Which guards a capture needs; they are put down in words too, for ``captures``."""
-        self._guarded = True
+        if not self._has_graph:  # nothing is computed, and nobody looked at what Dynamo does not guard
+            raise torch_internals.leave_alone()
+        self._has_graph = False
         self._names.see_guards(guards)
-        looked_at = self._has_graph
-        if self._wrong_of_symbols and not looked_at and any(map(_is_symbol, guards)):
-            self._leave_alone(self._wrong_of_symbols)
         whole = _whole_only.get()
         needed = self._watch.needed(guards) if whole else [True] * len(guards)  # a piece has arguments of its own
         names = self._function.__globals__
@@ -318,7 +320,16 @@ class Dispatch:
             if watch.cannot_hold(whole=whole):
                 self._leave_alone(OTHER_OBJECTS)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
+        self._guarded = True
         return needed
+
+    def _note_given_up(self) -> None:
+        """Have the Report say, once for each function, which ones were captured too often."""
+        for file, line, changed in torch_internals.given_up():
+            where = None if is_tesseras(file) else source_line_at(file, line)
+            if self._report is not None and where not in self._given_up:
+                self._given_up.append(where)
+                self._report.add(StepDown("eager", GIVEN_UP.format(changed), _STAY, where))
 
     def _leave_alone(self, reason: str) -> NoReturn:
         """Have Dynamo run the frame that it captures as it is."""

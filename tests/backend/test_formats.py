@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tessera
-from tessera.backend.formats import formats, formats_symbols
+from tessera.backend.formats import formats_symbols
 from tessera.torch_internals import Symbols
 
 NUMBERS, ELEMENTS, SIZES = Symbols(True, True, False), Symbols(True, True, True), Symbols(True, False, False)
@@ -58,14 +58,12 @@ def _of_element(x, box):
 
 @pytest.mark.parametrize("function", [_alone, _only, _broken, _of_attribute, _of_element])
 def test_formats(function):
-    assert formats([function.__code__])
     assert formats_symbols([function.__code__], NUMBERS)
     assert not formats_symbols([function.__code__], SIZES)
 
 
 @pytest.mark.parametrize("function", [_refused, _computed, _counted])
 def test_does_not(function):
-    assert not formats([function.__code__])
     assert not formats_symbols([function.__code__], NUMBERS)
 
 

@@ -72,7 +72,7 @@ def test_numbers_in_a_list():
 
 def test_where_nothing_is_computed():
     x = torch.ones(2)
-    assert SOUGHT in check(lambda x, keep: (x, 0 in keep), (x, [0, 1]), (x, [2, 3]), (x, [0, 2]), (x, [4, 0]))
+    assert not check(lambda x, keep: (x, 0 in keep), (x, [0, 1]), (x, [2, 3]), (x, [0, 2]), (x, [4, 0]))
 
 
 def test_the_last_of_several():

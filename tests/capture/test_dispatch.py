@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import weakref
@@ -328,3 +329,88 @@ def test_what_was_missing_in_the_first_of_several_may_be_there_later(monkeypatch
     assert compiled(torch.ones(1)) == 2
     settings["scale"] = 3.0
     assert compiled(torch.ones(1)) == 3
+
+
+def test_the_order_of_the_keywords_of_a_partial(monkeypatch):
+    _counting(monkeypatch)
+    partial = functools.partial(lambda x, **weights: (x * 2, list(weights)), b=1, a=2)
+    compiled = tessera.compile(lambda x: partial(x + 1))
+    assert compiled(torch.ones(1))[1] == ["b", "a"]
+    partial.keywords["b"] = partial.keywords.pop("b")
+    assert compiled(torch.ones(1))[1] == ["a", "b"]
+
+
+class Answering:
+    def __getattr__(self, name):
+        return 2.0
+
+
+class Passing(torch.nn.Module):
+    def __getattr__(self, name):
+        return 2.0 if name == "scale" else super().__getattr__(name)
+
+
+@pytest.mark.parametrize("kind", [Answering, Passing])
+def test_an_attribute_that_comes_before_getattr(monkeypatch, kind):
+    _counting(monkeypatch)
+    holder = kind()
+    compiled = tessera.compile(lambda x: x * holder.scale)
+    assert compiled(torch.ones(1)) == 2
+    holder.scale = 3.0
+    assert compiled(torch.ones(1)) == 3
+    del holder.scale
+    assert compiled(torch.ones(1)) == 2
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+
+def test_a_slot_that_is_filled_later(monkeypatch):
+    _counting(monkeypatch)
+    holder = Slotted()
+
+    def function(x):
+        try:
+            return x * holder.scale
+        except AttributeError:
+            return x * 2
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 2
+    holder.scale = 3.0
+    assert compiled(torch.ones(1)) == 3
+
+
+def test_where_nothing_is_computed_nothing_is_missed(monkeypatch):
+    _counting(monkeypatch)
+    table = {}
+
+    def function(x):
+        try:
+            return table["scale"]
+        except KeyError:
+            return "none"
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == "none"
+    table["scale"] = 3.0
+    assert compiled(torch.ones(1)) == 3.0
+    assert not compiled.report.step_downs
+
+
+def test_what_is_captured_too_often_is_said_once(monkeypatch):
+    _counting(monkeypatch)
+    table = {}
+
+    def function(x, name):
+        try:
+            table[name] += 1
+        except KeyError:
+            table[name] = 1
+        return x * len(table)
+
+    compiled = tessera.compile(function)
+    assert [float(compiled(torch.ones(1), f"key {k}")) for k in range(14)] == list(range(1, 15))
+    assert table == {f"key {k}": 1 for k in range(14)}
+    assert [entry.reason.partition(",")[0] for entry in compiled.report.step_downs] == ["it was captured too often"]
