@@ -169,7 +169,7 @@ class _Compiled:
                 result = self._function(*args, **kwargs)
             self._has_parameters = _has_parameters(self._function)
             return result
-        misses = self._dispatch.misses
+        misses, result = self._dispatch.misses, _NOT_RUN
         try:
             return self._captured(args, kwargs)
         except (RunsEagerly, RunsEagerlyOnce) as error:
@@ -177,18 +177,19 @@ class _Compiled:
         except TesseraError:
             raise
         except Exception as error:
-            if torch_internals.is_index_error(error) or passed_compiled_code(error):
-                self._eagerly(args, kwargs, error)  # raises what plain PyTorch raises
-            if not torch_internals.is_of_the_compiler(error):
+            compiled = torch_internals.is_index_error(error) or passed_compiled_code(error)
+            if not compiled and not torch_internals.is_of_the_compiler(error):
                 explain(error, args, kwargs)
                 raise
-            self.report.add(StepDown("eager", torch_internals.compiler_reason(error), where=line_of_error(error)))
             if self._dispatch.misses != misses:
                 self._dispatch.take_back()
+            if compiled:
+                result = self._eagerly(args, kwargs, error)  # raises what plain PyTorch raises, if it does
+            self.report.add(StepDown("eager", torch_internals.compiler_reason(error), where=line_of_error(error)))
         finally:
             if self._dispatch.misses != misses:
                 self._explain()
-        return self._eagerly(args, kwargs)
+        return self._eagerly(args, kwargs) if result is _NOT_RUN else result
 
     def _captured(self, args: Any, kwargs: Any) -> Any:
         if self._random == "torch":
@@ -258,6 +259,7 @@ def _has_parameters(function: Callable[..., Any]) -> bool:
     return not any(torch.nn.parameter.is_lazy(parameter) for parameter in parameters)
 
 
+_NOT_RUN: Any = object()
 _INSTEAD = "Write it with tensor operations (torch.where, torch.cond) or move it out of the compiled function."
 
 

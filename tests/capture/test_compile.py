@@ -138,3 +138,19 @@ def test_parameters_made_by_the_first_call_are_no_part_of_what_is_compiled():
         torch.testing.assert_close(compiled(x), first)
         assert compiled.report.rung == "one graph"
         assert len(compiled.report.compilations) == 1
+
+
+def test_what_plain_pytorch_does_where_the_compiler_fails_is_done_once():
+    array = np.zeros(3, dtype=np.float32)
+    total, drawn = torch.from_numpy(array), []
+
+    def function(x):
+        total.add_(x)
+        drawn.append(torch.rand(1))
+        return x * float(array[0])
+
+    torch.manual_seed(3)
+    assert torch.equal(tessera.compile(function)(torch.ones(3)), torch.ones(3))
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(torch.stack([*drawn, after]), torch.rand(2, 1))
