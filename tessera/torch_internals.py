@@ -452,6 +452,15 @@ def numpy_numbers() -> frozenset[str]:
     return frozenset(node.name for node in nodes if node.meta["example_value"].dim() == 0)
 
 
+def has_own_gradients() -> bool:
+    """Whether the capture that is being compiled met an ``autograd.Function``; only while it is handed to a backend."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+    from torch._dynamo.variables import AutogradFunctionVariable
+
+    met = [one.unwrap() for one in InstructionTranslator.current_tx().output.variable_tracker_cache.values()]
+    return any(issubclass(type(one), AutogradFunctionVariable) for one in met)
+
+
 def _holds_numpy_number(variables: Any) -> bool:
     """Whether an array without dimensions is among ``variables``, which is what Dynamo makes of a NumPy number."""
     from torch._dynamo.variables.base import VariableTracker

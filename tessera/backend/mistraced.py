@@ -52,6 +52,7 @@ UNCLOSED = "Dynamo does not close the generator {} where it is left before its e
 NUMPY_NUMBER = "Dynamo makes an array of a NumPy number"
 NUMPY_PROMOTES = "Dynamo takes a NumPy number for an array, which decides the dtype of what is computed"
 NUMPY_OVERFLOWS = "NumPy warns of a whole number that overflows, and compiled code does not"
+OWN_BACKWARD = "Dynamo leaves out the backward of an autograd.Function inside of a transformation such as grad or vmap"
 FORMATTED = "Dynamo loses the format of a number in format()"
 NOT_FORMATTED = "Dynamo takes a number that changes from call to call for its own text in an f-string"
 MOVED_TO_END = "Dynamo loses OrderedDict.move_to_end"
@@ -174,6 +175,8 @@ def _in_graph(graph_module: fx.GraphModule, traced: torch_internals.Traced) -> I
             yield COMPARED
     if seeks_among_others(graph_module, traced):
         yield NEVER_EQUAL
+    if torch_internals.transforms_inside(graph_module.graph) and torch_internals.has_own_gradients():
+        yield OWN_BACKWARD
     numbers = torch_internals.numpy_numbers()
     if overflows_unnoticed(graph_module.graph, numbers):
         yield NUMPY_OVERFLOWS

@@ -23,6 +23,9 @@ OVERLAPPING = "an input that is written to has several elements in one place of 
 INFERENCE_TENSOR = "an inference tensor is given outside of inference mode"
 TOO_LARGE = "PyTorch refuses {} for a tensor of {}, which a kernel takes for infinity"
 PAST_AUTOGRAD = "a tensor is written to through .data, which autograd does not see"
+OTHER_BITS = (
+    "a tensor is written to that is looked at as another dtype, of which a kernel may read what is written later"
+)
 SHARED_MEMORY = "inputs share memory and one of them is written to"
 
 
@@ -74,6 +77,21 @@ def written_twice(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> str:
     return OVERLAPPING if any(overlaps_itself(t) for t in inputs if isinstance(t, torch.Tensor)) else ""
 
 
+def _writes_to_other_bits(graph_module: fx.GraphModule) -> bool:
+    """Whether a tensor is written to that ``view(dtype)`` was taken of, as far as it is known where a value lies.
+
+    Inductor does not see that such a view lies in the memory that is written (2.11 to 2.13).
+    """
+    nodes = graph_module.graph.nodes
+    views = [
+        n
+        for n in nodes
+        if n.target == "view" and any(isinstance(a, torch.dtype) for a in (*n.args, *n.kwargs.values()))
+    ]
+    written = {memory_of_node(node) for each in nodes for node in written_nodes(each)} if views else set()
+    return 0 in written or any(memory_of_node(view) in written for view in views)
+
+
 def overlaps_itself(tensor: torch.Tensor) -> bool:
     """Whether two indices may be one place in memory; of symbolic sizes, as far as that is plain."""
     if tensor.layout is not torch.strided:
@@ -96,6 +114,8 @@ def traced_wrongly(graph_module: fx.GraphModule) -> str:
         return RECURRENT_DROPOUT
     if _has_double_attention(graph_module) and not torch_internals.traces_double_attention():
         return DOUBLE_ATTENTION
+    if _writes_to_other_bits(graph_module):
+        return OTHER_BITS
     if found := next(_numbers_too_large(graph_module), None):
         return TOO_LARGE.format(*found)
     # Its decomposition adds the padding behind a sample's labels to the loss (seen in 2.11 to 2.13).

@@ -222,6 +222,28 @@ def _asked_of_others(x):
     return y * (2 if z is x else 3), len(x) in [2, 3]
 
 
+class Flat(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x.sin()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope * 0
+
+
+def _derived_by_hand(x):
+    return torch.func.grad(lambda y: Flat.apply(y).sum())(x)
+
+
+def _derived(x):
+    return torch.func.grad(lambda y: y.sin().sum())(x)
+
+
 WRONG = {
     _sought: mistraced.COMPARED,
     _asked: mistraced.SAME_DROPOUT,
@@ -255,12 +277,26 @@ def test_runs_as_plain_python(function):
 
 @pytest.mark.parametrize(
     "function",
-    [_from_the_module, _kept_but_pure, _largest_by_torch, _in_a_context, _asked_of_others, _counted_by_the_class],
+    [
+        _derived,
+        _from_the_module,
+        _kept_but_pure,
+        _largest_by_torch,
+        _in_a_context,
+        _asked_of_others,
+        _counted_by_the_class,
+    ],
 )
 def test_what_is_captured_well_is_captured(function):
     compiled, x = tessera.compile(function), torch.arange(3.0)
     compiled(x)
     assert not compiled.report.step_downs
+
+
+def test_the_backward_of_a_function_is_its_own():
+    compiled, x = tessera.compile(_derived_by_hand), torch.arange(3.0)
+    assert compiled(x).tolist() == [0.0, 0.0, 0.0]
+    assert mistraced.OWN_BACKWARD in [entry.reason for entry in compiled.report.step_downs]
 
 
 def test_floats_that_are_asked_whether_they_are_one():

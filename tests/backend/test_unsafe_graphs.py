@@ -13,6 +13,7 @@ from tessera.backend.unsafe_graphs import (
     DOUBLE_ATTENTION,
     INFERENCE_TENSOR,
     MULTILABEL_MARGIN,
+    OTHER_BITS,
     OVERLAPPING,
     PAST_AUTOGRAD,
     RECURRENT_DROPOUT,
@@ -217,3 +218,31 @@ def test_numbers_that_a_tensor_cannot_hold():
         assert traced_wrongly(captured(f, x)) == ""
     assert largest_float(captured(lambda x: x * 2, half)) == torch.finfo(torch.float32).max
     assert largest_float(captured(lambda x: x * 2, wide.double())) == torch.finfo(torch.float32).max
+
+
+def test_a_write_to_what_is_seen_as_another_dtype():
+    def writes(x):
+        y = x.view(torch.int32) * 2
+        x[:, 1:3] = 2
+        return y
+
+    def reads(x):
+        return x.view(torch.int32) * 2
+
+    def writes_another(x):
+        return (x.view(torch.int32) * 2).add_(1)
+
+    x = torch.arange(24).reshape(4, 6)
+    found = [why_unsafe(captured(function, x.clone()), [x]) for function in (writes, reads, writes_another)]
+    assert found == [OTHER_BITS, "", ""]
+
+
+def test_bits_are_those_before_the_write():
+    def function(x):
+        y = x.view(torch.int32) * 2
+        y.sub_(-4)
+        x[:, 1:3] = 2
+        return y.view(torch.int64)
+
+    x = torch.arange(-12, 12).reshape(4, 6)
+    assert torch.equal(tessera.compile(function)(x.clone()), function(x.clone()))
