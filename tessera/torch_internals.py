@@ -245,13 +245,13 @@ def guard_absences() -> None:
 
     ``try: d[k]`` and ``try: x.name`` are captured with the error that they raise, and nothing looks whether they still
     would (2.11 to 2.13). Where something is caught, the keys of all dicts that were met are guarded, and the attributes
-    that objects do not have. Of an object with a ``__getattr__`` nothing looks whether it got the attribute itself, and
-    of a ``functools.partial`` in which order its keywords stand. Only while it hands a graph to a backend.
+    that objects do not have. Nor does anything look at the keys of a dict that becomes a text, or part of a list; at
+    whether an object with a ``__getattr__`` got the attribute itself; at what came into a ``__dict__`` that is asked
+    for. Only while it hands a graph to a backend.
     """
     from torch._dynamo.guards import GuardBuilder, install_guard
     from torch._dynamo.source import AttrSource
     from torch._dynamo.symbolic_convert import InstructionTranslator
-    from torch._dynamo.variables import FunctoolsPartialVariable
     from torch._guards import TracingContext
 
     traced_codes = TracingContext.get_traced_code() or ()
@@ -264,17 +264,19 @@ def guard_absences() -> None:
         f.__code__ for f in functions if type(f) is types.FunctionType and not is_of_a_library(f.__code__.co_filename)
     ]
     names = _attributes_named(codes)
+    takes_all = any(map(_takes_all_keys, codes))
+    looks_inside = any(not {"__dict__", "vars"}.isdisjoint(code.co_names) for code in codes)
     known = {id(value): value for value in output.side_effects.keepalive}
     values = {id(variable): known.get(key) for key, variable in output.side_effects.id_to_variable.items()}
     for source, variable in met:
         value = vars(variable).get("value", values.get(id(variable)))
-        if isinstance(variable, FunctoolsPartialVariable):
-            output.guard_on_key_order.add(AttrSource(source, "keywords"))
-        elif _finds_what_it_lacks(value):
+        if looks_inside and _is_followed_inside(value):
+            install_guard(AttrSource(source, "__dict__").make_guard(GuardBuilder.DICT_KEYS_MATCH))
+        if _finds_what_it_lacks(value):
             for name in sorted(names - vars(value).keys()):
                 guard = functools.partial(GuardBuilder.NOT_PRESENT_IN_GENERIC_DICT, attr=name)
                 install_guard(source.make_guard(guard))
-        elif catches and type(value) in (dict, collections.OrderedDict):
+        elif (catches or takes_all) and type(value) in (dict, collections.OrderedDict, collections.defaultdict):
             install_guard(source.make_guard(GuardBuilder.DICT_KEYS_MATCH))
         elif catches and _is_asked_for_attributes(value):
             for name in sorted(names):
@@ -283,6 +285,19 @@ def guard_absences() -> None:
                         install_guard(source.make_guard(functools.partial(GuardBuilder.HASATTR, attr=name)))
                     else:
                         install_guard(AttrSource(source, name).make_guard(GuardBuilder.HASATTR))
+
+
+def guard_orders() -> None:
+    """Have Dynamo guard in which order a dict holds its keys wherever it guards which keys it holds.
+
+    It looks at the order of a dict that is iterated over, and not of one that is copied, spread out or joined with
+    another (2.11 to 2.13). Only while it hands a graph to a backend.
+    """
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    output = InstructionTranslator.current_tx().output
+    keyed = [guard.originating_source for guard in output.guards if guard.create_fn_name() == "DICT_KEYS_MATCH"]
+    output.guard_on_key_order.update(keyed)
 
 
 def _attributes_named(codes: Sequence[types.CodeType]) -> set[str]:
@@ -296,6 +311,19 @@ def _catches(code: types.CodeType) -> bool:
     return "suppress" in code.co_names or any(i.opname == "CHECK_EXC_MATCH" for i in dis.get_instructions(code))
 
 
+def _takes_all_keys(code: types.CodeType) -> bool:
+    """Whether a dict may be made a text, or a part of a list."""
+    if not {"str", "repr", "ascii", "format", "extend"}.isdisjoint(code.co_names):
+        return True
+    instructions = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
+    return any(
+        i.opname.startswith("FORMAT_")
+        or (i.opname == "BINARY_OP" and i.argrepr == "%")
+        or (i.opname == "LIST_EXTEND" and before.opname != "LOAD_CONST")
+        for before, i in itertools.pairwise(instructions)
+    )
+
+
 def _is_asked_for_attributes(value: Any) -> bool:
     """Whether to ask an object for its attributes does nothing else."""
     kind = type(value)
@@ -305,6 +333,14 @@ def _is_asked_for_attributes(value: Any) -> bool:
     plain = not isinstance(kind.__getattribute__, types.FunctionType) and not hasattr(kind, "__getattr__")
     holds = hasattr(value, "__dict__") or hasattr(kind, "__slots__")
     return ours and plain and holds and not isinstance(value, (type, torch.Tensor))
+
+
+def _is_followed_inside(value: Any) -> bool:
+    """Whether it is an object of a class of the user's that keeps its attributes in a dict."""
+    kind = type(value)
+    users = kind.__module__ not in ("builtins", "types") or kind is types.SimpleNamespace
+    known = isinstance(vars(value) if hasattr(value, "__dict__") else None, dict)
+    return users and known and not isinstance(value, (type, torch.Tensor))
 
 
 def _finds_what_it_lacks(value: Any) -> bool:

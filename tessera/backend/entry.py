@@ -54,6 +54,7 @@ def tessera(graph_module: fx.GraphModule, inputs: Sequence[Any], **_: Any) -> Ca
     """What ``torch.compile(model, backend="tessera")`` calls."""
     torch_internals.guard_aliases()
     torch_internals.guard_absences()
+    torch_internals.guard_orders()
     return compile_pieces(Report("torch.compile graph"))(graph_module, inputs)
 
 

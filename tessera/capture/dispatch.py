@@ -285,6 +285,7 @@ class Dispatch:
             self._codes |= traced.codes
             torch_internals.guard_aliases()
             torch_internals.guard_absences()
+            torch_internals.guard_orders()
             self._names.see(traced)
             self._largest, self._has_graph = largest_float(graph_module), True
             self._asks |= names_asked_about(traced.codes)

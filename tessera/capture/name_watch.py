@@ -56,9 +56,10 @@ class NameWatch:
             for value, attribute in named_values(function):
                 if type(value) is types.FunctionType and (asks or attribute):
                     self._attributes.setdefault(id(value), (vars(value), set(vars(value))))
-                if type(value) is types.ModuleType and asks:
+                if type(value) is types.ModuleType and (asks or attribute):
+                    asked = {c for c in function.__code__.co_consts if isinstance(c, str)} if asks else set()
                     _, names = self._names.setdefault(id(vars(value)), (vars(value).keys(), set()))
-                    names.update(c for c in function.__code__.co_consts if isinstance(c, str) and c not in vars(value))
+                    names.update((asked | {attribute}) - vars(value).keys())
                 self._torch.see(value, attribute)
                 kinds.add(value if issubclass(type(value), type) else type(value))
         for name in torch_internals.imported_names(traced.codes):

@@ -4,8 +4,8 @@ import functools
 import gc
 import os
 import weakref
-from collections import ChainMap, OrderedDict
-from types import SimpleNamespace
+from collections import ChainMap, OrderedDict, defaultdict
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -338,6 +338,63 @@ def test_the_order_of_the_keywords_of_a_partial(monkeypatch):
     assert compiled(torch.ones(1))[1] == ["b", "a"]
     partial.keywords["b"] = partial.keywords.pop("b")
     assert compiled(torch.ones(1))[1] == ["a", "b"]
+
+
+def _names_of(**given):
+    return list(given)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: list({**table}),
+        lambda table: _names_of(**table),
+        lambda table: list(table | {"z": 0}),
+        lambda table: [*table],
+        lambda table: list(dict(**table)),
+        str,
+        lambda table: f"{table}",
+    ],
+)
+def test_the_order_of_a_dict_and_what_came_into_it(monkeypatch, use):
+    _counting(monkeypatch)
+    table = {"a": 1, "b": 2}
+    compiled = tessera.compile(lambda x: (x * 2, use(table)))
+    assert compiled(torch.ones(1))[1] == use(table)
+    table["a"] = table.pop("a")
+    assert compiled(torch.ones(1))[1] == use(table)
+    table["c"] = 3
+    assert compiled(torch.ones(1))[1] == use(table)
+
+
+@pytest.mark.parametrize("use", [lambda o: list(vars(o)), lambda o: o.__dict__.get("c", 0), lambda o: len(vars(o))])
+def test_what_came_into_the_attributes_of_an_object(monkeypatch, use):
+    _counting(monkeypatch)
+    holder = SimpleNamespace(a=1, b=2)
+    compiled = tessera.compile(lambda x: (x * 2, use(holder)))
+    assert compiled(torch.ones(1))[1] == use(holder)
+    holder.c = 3
+    assert compiled(torch.ones(1))[1] == use(holder)
+    del holder.a
+    holder.a = 1
+    assert compiled(torch.ones(1))[1] == use(holder)
+
+
+@pytest.mark.parametrize("make", [lambda: ModuleType("late"), defaultdict], ids=["module", "defaultdict"])
+def test_what_was_missing_elsewhere_may_be_there_later(monkeypatch, make):
+    _counting(monkeypatch)
+    holder = make()
+
+    def function(x):
+        try:
+            return x * (holder.scale if isinstance(holder, ModuleType) else holder["scale"])
+        except (AttributeError, KeyError):
+            return x * 2
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 2
+    (vars(holder) if isinstance(holder, ModuleType) else holder)["scale"] = 3.0
+    assert compiled(torch.ones(1)) == 3
 
 
 class Answering:
