@@ -210,6 +210,14 @@ def capture_has_side_effects() -> bool:
     return bool(changed or effects.tensor_hooks)
 
 
+def changed_objects() -> frozenset[int]:
+    """The ids of what was there before and is changed by the capture whose graph is being compiled, bar tensors."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    effects = InstructionTranslator.current_tx().output.side_effects
+    return frozenset(key for key, variable in effects.id_to_variable.items() if effects.is_modified(variable))
+
+
 def capture_draws_numbers() -> bool:
     """Whether the capture whose graph is being compiled draws from Python's ``random``."""
     from torch._dynamo.symbolic_convert import InstructionTranslator

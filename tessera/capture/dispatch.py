@@ -157,6 +157,7 @@ class Dispatch:
         self._given_up: list[SourceLine | None] = []  # the functions that are no longer captured
         self._unfit = ""  # why nothing is captured
         self._asks: frozenset[str] = frozenset()  # about which names it is asked whether they are one object
+        self._changed: frozenset[int] = frozenset()  # the ids of what the latest capture changes
         self._largest, self._has_graph = LARGEST, False
 
     def __call__(self, *args: Any) -> Any:
@@ -288,6 +289,7 @@ class Dispatch:
             torch_internals.guard_orders()
             self._names.see(traced)
             self._largest, self._has_graph = largest_float(graph_module), True
+            self._changed = torch_internals.changed_objects()
             self._asks |= names_asked_about(traced.codes)
             piece = traced.frame is not self._function.__code__
             if piece and self._asks and may_be_one(list(traced.variables.values())):  # no guards are shown of it
@@ -316,10 +318,10 @@ class Dispatch:
         needed = self._watch.needed(guards) if whole else [True] * len(guards)  # a piece has arguments of its own
         names = self._function.__globals__
         self._floats = FloatWatch(guards, names, self._largest)
-        if self._asks:
-            self._floats = watch = IdentityWatch(guards, names, self._largest, self._asks)
-            if watch.cannot_hold(whole=whole):
-                self._leave_alone(OTHER_OBJECTS)
+        if self._asks or self._changed:
+            self._floats = watch = IdentityWatch(guards, names, self._largest, self._asks, self._changed)
+            if reason := watch.cannot_hold(whole=whole):
+                self._leave_alone(reason)
         self._assumptions = assumptions_of([guard for guard, keep in zip(guards, needed, strict=True) if keep])
         self._guarded = True
         return needed

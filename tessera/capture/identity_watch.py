@@ -1,6 +1,7 @@
-"""Equal values of which a captured function asks whether they are one object; Dynamo guards only what they equal.
+"""Equal values of which it matters whether they are one object; Dynamo guards only what they equal.
 
-f(x, a, a)    f(x, a, copy_of_a)    with    x * 2 if a is b else x * 3    inside: both calls pass the same guards
+f(x, a, a)    f(x, a, copy_of_a)    with    x * 2 if a is b else x * 3    inside: both calls pass the same guards;
+so they do with                     a.append(1); return x * len(b)
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from tessera.capture.assumptions import CannotFollow, Globals, parsed
 from tessera.capture.float_watch import FloatWatch, Getter, getter
 
 OTHER_OBJECTS = "equal values may be one object or several, and the function asks with `is`"
+CHANGED_TOO = "what the function changes may be another object that it reads, or was one"
 
 
 class IdentityWatch(FloatWatch):
-    """The values that a capture may have compared with ``is``, and the floats that it read.
+    """The values that a capture may have compared with ``is``, those that it changes, and the floats that it read.
 
     Args:
         guards: of the capture.
         names: the globals of the captured function.
         largest: the largest float that a tensor can be computed with.
         named: the variables, attributes and keys where the function asks.
+        changed: the ids of the objects that it changes.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class IdentityWatch(FloatWatch):
         names: Mapping[str, Any],
         largest: float,
         named: frozenset[str],
+        changed: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__(guards, names, largest)
         layers = [g.name for g in guards if isinstance(g.value, torch.nn.Module) and _is_torchs(type(g.value))]
@@ -47,29 +51,43 @@ class IdentityWatch(FloatWatch):
                 with contextlib.suppress(CannotFollow):
                     get = getter(parsed(guard.name), Globals(names, {}))
                     groups.setdefault(key, {})[guard.name] = get, guard.value
-        for group in groups.values():
+        self._groups: list[_Group] = []
+        for (kind, _), group in groups.items():
+            if (
+                len(group) > 1
+                and not issubclass(kind, torch.nn.Module)
+                and any(id(value) in changed for _, value in group.values())
+            ):
+                self._groups.append(_Group(CHANGED_TOO, kind, group))
             for name in list(group) if len(group) > _MANY else ():
                 if not named.intersection(re.findall(r"\w+", name)[-1:]):
                     del group[name]
-        several = [(kind, list(group.values())) for (kind, _), group in groups.items() if len(group) > 1]
-        self._groups = [
-            (kind, [get for get, _ in group], _pattern([value for _, value in group])) for kind, group in several
-        ]
+            if named and len(group) > 1:
+                self._groups.append(_Group(OTHER_OBJECTS, kind, group))
 
-    def cannot_hold(self, *, whole: bool) -> bool:
-        """Whether the capture is wrong already, or nobody would look: nothing of ours is asked before a piece runs.
+    def cannot_hold(self, *, whole: bool) -> str:
+        """Why the capture is wrong already, or nobody would look: nothing of ours is asked before a piece runs.
 
         Of two tuples Dynamo says that they are two, also where they are one.
         """
-        tuples = any(len(set(pattern)) < len(pattern) for kind, _, pattern in self._groups if kind is tuple)
-        return tuples or (bool(self._groups) and not whole)
+        wrong = (g for g in self._groups if not whole or (g.kind is tuple and len(set(g.pattern)) < len(g.pattern)))
+        return next((group.reason for group in wrong), "")
 
     def refuses(self, values: Mapping[str, Any]) -> str:
         """Why the capture would answer otherwise than Python for what is behind ``values``."""
-        for _, getters, pattern in self._groups:
-            if _pattern([get(values) for get in getters]) != pattern:
-                return OTHER_OBJECTS
+        for group in self._groups:
+            if _pattern([get(values) for get in group.getters]) != group.pattern:
+                return group.reason
         return super().refuses(values)
+
+
+class _Group:
+    """Values that may be one object, and which of them are."""
+
+    def __init__(self, reason: str, kind: type, group: Mapping[str, tuple[Getter, Any]]) -> None:
+        self.reason, self.kind = reason, kind
+        self.getters = [get for get, _ in group.values()]
+        self.pattern = _pattern([value for _, value in group.values()])
 
 
 def may_be_one(values: Sequence[object]) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tessera
-from tessera.capture.identity_watch import OTHER_OBJECTS
+from tessera.capture.identity_watch import CHANGED_TOO, OTHER_OBJECTS
 
 TEXT, NUMBER = "a text that is", 1_000_000_007
 
@@ -112,4 +112,50 @@ def test_one_object_for_each_small_number():
     compiled = tessera.compile(lambda x, a, b: x * 2 if a is b else x * 3)
     assert compiled(torch.ones(1), "a", "a").item() == 2
     assert compiled(torch.ones(1), 7, int("7")).item() == 2
+    assert not compiled.report.step_downs
+
+
+class Two:
+    def __init__(self, one, other):
+        self.one, self.other = one, other
+
+
+@pytest.mark.parametrize("kind", [list, set, dict])
+def test_what_is_changed_may_become_another_object_that_is_read(kind):
+    change = {list: lambda v: v.append(1), set: lambda v: v.add(1), dict: lambda v: v.setdefault(1, 1)}[kind]
+    holder = Two(kind(), kind())
+
+    def function(x):
+        change(holder.one)
+        return x * (len(holder.other) + 1)
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 1
+    holder.one = holder.other = kind()
+    assert compiled(torch.ones(1)) == 2
+    holder.one, holder.other = kind(), kind()
+    assert compiled(torch.ones(1)) == 1
+    assert [entry.reason for entry in compiled.report.step_downs] == [CHANGED_TOO]
+
+
+def test_what_is_changed_in_a_piece_may_become_another_object():
+    holder = Two([], [])
+
+    def function(x):
+        torch._dynamo.graph_break()
+        holder.one.append(1)
+        return x * (len(holder.other) + 1)
+
+    compiled = tessera.compile(function)
+    assert compiled(torch.ones(1)) == 1
+    holder.one = holder.other = []
+    assert compiled(torch.ones(1)) == 2
+
+
+def test_what_is_only_read_may_be_one_object():
+    holder = Two([1], [2])
+    compiled = tessera.compile(lambda x: x * holder.one[0] + holder.other[0])
+    assert compiled(torch.ones(1)) == 3
+    holder.one = holder.other = [1]
+    assert compiled(torch.ones(1)) == 2
     assert not compiled.report.step_downs
