@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.odd import (
+    appearances,  # noqa: F401
     arithmetic,  # noqa: F401
     attributes,  # noqa: F401 - each module puts its programs on the list
     belongings,  # noqa: F401
@@ -47,6 +48,10 @@ from tests.contracts.odd import (
     protocols,  # noqa: F401
     pythons_habits,  # noqa: F401
     recipes,  # noqa: F401
+    reported_containers,  # noqa: F401
+    reported_gradients,  # noqa: F401
+    reported_memory,  # noqa: F401
+    reported_objects,  # noqa: F401
     samplers_and_caches,  # noqa: F401
     shared_memory,  # noqa: F401
     sharp_bits,  # noqa: F401
