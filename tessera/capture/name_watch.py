@@ -52,6 +52,8 @@ class NameWatch:
             scope = function.__globals__
             _, names = self._names.setdefault(id(scope), (scope.keys(), set()))
             names.update(n for n in function.__code__.co_names if n in vars(builtins) and n not in scope)
+            if not _OF_ENVIRONMENT.isdisjoint(function.__code__.co_names):
+                self._see_environment()
             asks = not {"getattr", "hasattr"}.isdisjoint(function.__code__.co_names)
             for value, attribute in named_values(function):
                 if type(value) is types.FunctionType and (asks or attribute):
@@ -76,12 +78,16 @@ class NameWatch:
     def see_guards(self, guards: Sequence[torch_internals.Guard]) -> None:
         """These are what Dynamo looks at itself."""
         for guard in guards:
-            if "environ" in guard.name and guard.has_value and guard.value is os.environ and self._environment is None:
-                self._environment = dict(os.environ)
+            if "environ" in guard.name and guard.has_value and guard.value is os.environ:
+                self._see_environment()
             if guard.has_value and isinstance(guard.value, torch.nn.Module):
                 kind: Any = type(guard.value)
                 self._forwards.setdefault(kind, kind.forward)
         self._choose()
+
+    def _see_environment(self) -> None:
+        if self._environment is None:
+            self._environment = dict(os.environ)
 
     def holds(self) -> bool:
         """Whether nothing of it changed."""
@@ -113,3 +119,6 @@ class NameWatch:
             if sys.modules.get(name) is not module:
                 return False
         return self._environment is None or self._environment == os.environ
+
+
+_OF_ENVIRONMENT = {"getenv", "expandvars", "expanduser"}

@@ -128,8 +128,9 @@ def modules_of(function: Any) -> list[torch.nn.Module]:
         return [function]
     if isinstance(function, functools.partial):
         return [m for value in (function.func, *function.args, *function.keywords.values()) for m in modules_of(value)]
-    found = [m for m in [getattr(function, "__self__", None)] if isinstance(m, torch.nn.Module)]
-    return list(dict.fromkeys([*found, *(v for v in variables_of(function) if isinstance(v, torch.nn.Module))]))
+    values = [getattr(function, "__self__", None), *variables_of(function)]
+    # isinstance() would ask an object for its __class__, and one may note what it is asked for.
+    return list(dict.fromkeys(value for value in values if issubclass(type(value), torch.nn.Module)))
 
 
 def variables_of(function: Any) -> Iterator[Any]:

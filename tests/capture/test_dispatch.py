@@ -254,6 +254,15 @@ def test_pieces_look_at_what_dynamo_does_not_guard(monkeypatch):
     assert compiled(torch.ones(1)) == 3
 
 
+def test_a_variable_that_is_asked_for_by_getenv(monkeypatch):
+    _counting(monkeypatch)
+    monkeypatch.delenv("ODD_SCALE", raising=False)
+    compiled = tessera.compile(lambda x: x * float(os.getenv("ODD_SCALE", "2")))
+    assert compiled(torch.ones(1)) == 2
+    monkeypatch.setenv("ODD_SCALE", "3")
+    assert compiled(torch.ones(1)) == 3
+
+
 SETTINGS = {"scale": 2.0}
 
 

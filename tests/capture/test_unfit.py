@@ -122,6 +122,19 @@ def test_an_object_that_notes_is_asked_what_the_function_asks():
     assert ASKED.format("Asked", "__getattr__") in _reasons(compiled)
 
 
+def test_an_object_that_notes_everything_is_asked_nothing_else():
+    class Noting:
+        gain = 2.0
+
+        def __getattribute__(self, name):
+            names.append(name)
+            return object.__getattribute__(self, name)
+
+    names, noting = [], Noting()
+    tessera.compile(lambda x: x * noting.gain)(torch.ones(2))
+    assert names == ["gain"]
+
+
 def test_one_such_argument_costs_other_calls_nothing():
     compiled = tessera.compile(lambda x, of: x * of.gain)
     given = Asked()

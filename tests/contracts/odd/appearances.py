@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import threading
 import types
 
@@ -418,3 +419,105 @@ def dict_that_grows_at_each_call(r):
     for step in range(20):
         f(grid(), f"step {step % 15}")
     r.see(memory)
+
+
+@odd
+def order_of_keys(r):
+    table = {"a": 1.0, "b": 2.0}
+
+    def f(x):
+        names = [*{**table}, *table]
+        return x * (table | {"c": 3.0})[names[0]], names, f"{table}", list(dict(**table))
+
+    f = r.compile(f)
+    f(grid())
+    table["a"] = table.pop("a")
+    f(grid())
+    table["d"] = 0.0
+    f(grid())
+
+
+@odd
+def attributes_that_are_looked_at(r):
+    holder = types.SimpleNamespace(a=1.0)
+
+    def f(x):
+        return x * vars(holder).get("b", 2.0) + len(holder.__dict__), list(vars(holder))
+
+    f = r.compile(f)
+    f(grid())
+    holder.b = 5.0
+    f(grid())
+    del holder.a
+    f(grid())
+
+
+@odd
+def lists_that_become_one(r):
+    holder = types.SimpleNamespace(one=[], other=[])
+
+    def f(x):
+        holder.one.append(1.0)
+        return x * (len(holder.other) + 1)
+
+    f = r.compile(f)
+    f(grid())
+    holder.one = holder.other = []
+    f(grid())
+    f(grid())
+    holder.other = list(holder.one)
+    f(grid())
+
+
+@odd
+def objects_that_become_one(r):
+    holder = types.SimpleNamespace(one=types.SimpleNamespace(n=1), other=types.SimpleNamespace(n=1))
+
+    def f(x):
+        print(holder.one.n)
+        holder.one.n += 1
+        return x * holder.other.n
+
+    f = r.compile(f)
+    f(grid())
+    holder.one = holder.other = types.SimpleNamespace(n=1)
+    f(grid())
+    f(grid())
+    holder.one = types.SimpleNamespace(n=holder.other.n)
+    f(grid())
+
+
+@odd
+def variable_by_getenv(r):
+    def f(x):
+        return x * float(os.getenv("ODD_APPEARS", "2")), "ODD_APPEARS" in os.environ
+
+    os.environ.pop("ODD_APPEARS", None)
+    f = r.compile(f)
+    f(grid())
+    os.environ["ODD_APPEARS"] = "3"
+    f(grid())
+    del os.environ["ODD_APPEARS"]
+    f(grid())
+
+
+@odd
+def missing_elsewhere(r):
+    module, table = types.ModuleType("late"), collections.defaultdict()
+
+    def f(x):
+        try:
+            x = x * module.scale
+        except AttributeError:
+            x = x * 2
+        try:
+            return x + table["shift"]
+        except KeyError:
+            return x
+
+    f = r.compile(f)
+    f(grid())
+    module.scale = 3.0
+    f(grid())
+    table["shift"] = 1.0
+    f(grid())
