@@ -272,7 +272,7 @@ def guard_absences() -> None:
         f.__code__ for f in functions if type(f) is types.FunctionType and not is_of_a_library(f.__code__.co_filename)
     ]
     names = _attributes_named(codes)
-    takes_all = any(map(_takes_all_keys, codes))
+    takes_all = any(map(_takes_all_keys, codes)) or any(f is text for f in functions for text in (str, repr, format))
     looks_inside = any(not {"__dict__", "vars"}.isdisjoint(code.co_names) for code in codes)
     known = {id(value): value for value in output.side_effects.keepalive}
     values = {id(variable): known.get(key) for key, variable in output.side_effects.id_to_variable.items()}
@@ -584,9 +584,18 @@ def replaces_data(graph_module: fx.GraphModule) -> bool:
 
 
 def leave_alone() -> Exception:
-    """What a backend raises for a frame that is to run as it is."""
-    from torch._dynamo.exc import SkipFrame
+    """What a backend raises for a frame that is to run as it is, or who is asked which guards a capture needs.
 
+    While guards are made, their maker would keep all that was captured for as long as an object that they are about.
+    """
+    from torch._dynamo.exc import SkipFrame
+    from torch._dynamo.guards import CheckFunctionManager
+
+    frame = sys._getframe()
+    while frame is not None and frame.f_code is not CheckFunctionManager.__init__.__code__:
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is not None:
+        frame.f_locals["self"].output_graph = None
     return SkipFrame()
 
 
