@@ -101,6 +101,15 @@ def upper_bound(value: Value) -> float:
     return float(bound) if isinstance(bound, int | float) else math.inf
 
 
+def lower_bound(value: Value) -> float:
+    """The number that the user has clamped it to from below; minus infinity if there is none."""
+    call = _call(value)
+    if call is None or call.name not in ("clamp", "clamp_min"):
+        return -math.inf
+    bound = call.get(1, "min")
+    return float(bound) if isinstance(bound, int | float) else -math.inf
+
+
 def is_guarded(value: Value) -> bool:
     """Whether the user keeps it from 0, from infinity or from NaN, by a number of theirs."""
     while value.op in ("move", "squeeze", "expand", "cast", "abs", "detach"):

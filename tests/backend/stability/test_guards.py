@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tests.backend.stability.harness import Rewritten, value_and_gradients
+from tests.backend.stability.harness import Rewritten, touched, value_and_gradients
 
 X = torch.tensor([-4.0, 0.0, 0.25, 3.0])
 TRAPS = {
@@ -45,11 +45,26 @@ def test_what_is_divided_has_no_gradient_where_the_quotient_is_not_chosen():
 @pytest.mark.parametrize(
     "function",
     [
+        lambda x: torch.where(x > 0, 1 / x.clamp(min=1e-30), 0.0),
+        lambda x: torch.where(x > 0, x.clamp(min=1e-6) ** -6, 0.0),
+        lambda x: torch.where(x > 0, torch.asin(x.clamp(min=1e-3)), 0.0),
+        lambda x: torch.where(x > 0, 1 / x.clamp(max=1.0), 0.0),
+    ],
+)
+def test_what_a_clamp_leaves_singular_is_guarded(function):
+    assert touched(function, (X,))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
         lambda x: torch.where(x > 0, torch.log(torch.where(x > 0, x, 1.0)), 0.0),
         lambda x: torch.where(x > 0, x * 2, x.tanh()),
         lambda x: torch.where(x.abs() < 1, 0.5 * x.abs() ** 2, x.abs() - 0.5),
         lambda x: torch.where(x > 0, torch.log(x.abs() + 1.5), x),
         lambda x: torch.where(x > 0, torch.log(x.detach()), x),
+        lambda x: torch.where(x > 1, x / x.clamp(min=1e-6), x),
+        lambda x: torch.where(x > 0.01, x.clamp(min=0.01) ** (1 / 2.4), 8 * x),
         lambda x: torch.where(x > 0, torch.cumsum(torch.log(x), 0), x),
     ],
 )
