@@ -20,6 +20,7 @@ _NONNEGATIVE = {
     "sech_squared",
     "i0",
 }
+_SHOWS = ("squeeze", "move", "expand", "cast", "detach")
 _LENGTHS = ("norm", "vector_norm", "linalg_norm")
 _KEEPS_SIGN = {
     "sum",
@@ -102,7 +103,11 @@ def upper_bound(value: Value) -> float:
 
 
 def lower_bound(value: Value) -> float:
-    """The number that the user has clamped it to from below; minus infinity if there is none."""
+    """What it is never below, by a clamp of the user's or a number beside what is not negative; else minus infinity."""
+    while value.op in _SHOWS:
+        value = value.args[0]
+    if value.op == "linear":
+        return float(value.args[0]) if is_nonnegative(value) else -math.inf
     call = _call(value)
     if call is None or call.name not in ("clamp", "clamp_min"):
         return -math.inf
@@ -127,7 +132,7 @@ def is_scaled(value: Value) -> bool:
 
 
 def _is_largest(value: Value) -> bool:
-    while value.op in ("squeeze", "move", "detach", "expand", "cast"):
+    while value.op in _SHOWS:
         value = value.args[0]
     call = _call(value)
     if call is not None and call.name in ("maximum", "max", "fmax") and len(call.args) == 2:
@@ -150,7 +155,7 @@ def is_centred(value: Value) -> bool:
     if value.op != "linear" or value.args[0] != 0 or sorted(c for _, c in value.args[1]) != [-1.0, 1.0]:
         return False
     (x,), (level,) = ([term for term, c in value.args[1] if c == sign] for sign in (1.0, -1.0))
-    while level.op in ("squeeze", "detach", "expand", "cast", "move"):
+    while level.op in _SHOWS:
         level = level.args[0]
         if level is x:
             return True

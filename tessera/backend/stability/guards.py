@@ -38,7 +38,11 @@ _SINGULAR = {
     "logit": (0, 0.5),
     "xlog1py": (1, 0.0),
 }
-_SINGULAR_AT_0 = ("log", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "lgamma", "digamma", "div", "pow")
+_ORDERS = {  # of what is infinite at 0: 1 / x is of the first; what is divided may be large itself
+    **dict.fromkeys(("log", "log2", "log10", "log1p", "sqrt", "lgamma"), 1),
+    **dict.fromkeys(("rsqrt", "reciprocal", "digamma", "xlogy", "xlog1py", "atan2"), 2),
+    "div": 3,
+}
 _ELEMENTWISE = {
     *_SINGULAR,
     *(
@@ -186,20 +190,16 @@ class _Guard:
         if name.startswith("exp"):
             largest = math.log(torch.finfo(example(operand).dtype).max)
             return upper_bound(value) >= largest and not is_nonnegative(self._reader.algebra.negative(value))
-        if self._is_clamped(operand, value, node):
-            return False
-        positive = value.op == "linear" and value.args[0] > 0 and is_nonnegative(value)
-        return not positive and value.op not in ("exp", "sigmoid", "softmax", "cosh")
+        return not self._is_clamped(operand, value, node) and value.op not in ("exp", "sigmoid", "softmax", "cosh")
 
     def _is_clamped(self, operand: fx.Node, value: Value, node: fx.Node) -> bool:
         """Whether the user keeps it so far from 0 that neither ``node`` nor its derivative is infinite."""
         call = call_of(node)
-        if call is None or call.name not in _SINGULAR_AT_0 or _asks_what_is_finite(self._condition):
+        if call is None or _asks_what_is_finite(self._condition):
             return False
-        exponent = call.get(1, "exponent") if call.name == "pow" else 1
-        if not isinstance(exponent, int | float):
-            return False
-        return lower_bound(value) >= torch.finfo(example(operand).dtype).tiny ** (1 / (2 + abs(exponent)))
+        exponent = call.get(1, "exponent") if call.name == "pow" else None
+        order = 1 + abs(exponent) if isinstance(exponent, int | float) else _ORDERS.get(call.name)
+        return order is not None and lower_bound(value) >= torch.finfo(example(operand).dtype).tiny ** (1 / order)
 
     def _chooses_already(self, call: Call) -> bool:
         """Whether it is a ``where`` by the same condition."""

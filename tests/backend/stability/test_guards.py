@@ -48,6 +48,7 @@ def test_what_is_divided_has_no_gradient_where_the_quotient_is_not_chosen():
         lambda x: torch.where(x > 0, 1 / x.clamp(min=1e-30), 0.0),
         lambda x: torch.where(x > 0, x.clamp(min=1e-6) ** -6, 0.0),
         lambda x: torch.where(x > 0, torch.asin(x.clamp(min=1e-3)), 0.0),
+        lambda x: torch.where(x > 2, torch.acosh(x * x + 0.5), 0.0),
         lambda x: torch.where(x > 0, 1 / x.clamp(max=1.0), 0.0),
     ],
 )
@@ -64,6 +65,7 @@ def test_what_a_clamp_leaves_singular_is_guarded(function):
         lambda x: torch.where(x > 0, torch.log(x.abs() + 1.5), x),
         lambda x: torch.where(x > 0, torch.log(x.detach()), x),
         lambda x: torch.where(x > 1, x / x.clamp(min=1e-6), x),
+        lambda x: torch.where(x.norm() > 0, x.norm() / (x[:2].norm() + 1e-8), 1.0),
         lambda x: torch.where(x > 0.01, x.clamp(min=0.01) ** (1 / 2.4), 8 * x),
         lambda x: torch.where(x > 0, torch.cumsum(torch.log(x), 0), x),
     ],
