@@ -19,7 +19,7 @@ from tessera.backend.stability.rule import Rule
 from tessera.backend.stability.rules.low_precision import LOW_PRECISION, widened
 from tessera.backend.stability.spelling import call_of
 from tessera.backend.stability.table import stable
-from tessera.backend.stability.to_spare import with_digits_to_spare
+from tessera.backend.stability.to_spare import is_beside, with_digits_to_spare
 from tessera.backend.stability.wider import widen
 from tessera.backend.stability.writing import CannotWrite, Writer
 from tessera.program import mark_as_stable, source_line
@@ -87,7 +87,8 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
     small = any(map(bounds, graph_module.graph.nodes))
     for node, value in reader.values.items():
         if (rule := stable(reader.algebra, value)) is not None:
-            (tried if rule[0].tried else others).add(node)
+            asks = rule[0].tried or (rule[0].tried_beside and is_beside(node))
+            (tried if asks else others).add(node)
     if tried or (small and others):
         spare |= with_digits_to_spare(graph_module.graph, reader, meant, tried, others)
     return reader.delicate, meant, spare

@@ -20,6 +20,7 @@ class Rule:
         proof: why both are equal on paper.
         hostile: inputs at which the naive spelling is wrong, in words.
         tried: it only saves digits that most expressions have to spare; it is for those that a trial shows to have not.
+        tried_beside: the same where something is added to what it is about.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Rule:
     proof: str
     hostile: str
     tried: bool = False
+    tried_beside: bool = False

@@ -4,7 +4,9 @@
     -y * log(1 - z)              none to spare: a trial shows an error
     exp(normalize(x) @ normalize(y).T)    cannot overflow, as it stands
 
-A rule that saves only such digits (``Rule.tried``) is for what a trial shows to be wrong.
+    3.5 * (tanh(x) + 1) - 5      what 1 + tanh(x) loses is next to nothing beside 5; alone it is all that there is
+
+A rule that saves only such digits (``Rule.tried``, ``Rule.tried_beside``) is for what a trial shows to be wrong.
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.expressions import Expression, expressions, is_of
 from tessera.backend.stability.reading import Reader
 from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate, of_rules, usual
+from tessera.backend.stability.spelling import call_of
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
+_ADDS = ("add", "sub", "lerp", "addcmul", "addcdiv")
+_SCALES = ("mul", "div", "neg", "negative", "where", "masked_fill", "unsqueeze", "expand", "view", "reshape", "getitem")
 
 
 def with_digits_to_spare(
@@ -45,6 +50,20 @@ def with_digits_to_spare(
     # What is in no expression is guarded, or part of one as large as a recurrent network is.
     narrow = {node for node in tried if any(is_of(node, dtype) for dtype in asked)}
     return narrow - wrong | (others & right) - wrong
+
+
+def is_beside(node: fx.Node) -> bool:
+    """Whether something is added to ``node``, or to a product of it."""
+    waiting, seen = [node], {node}
+    while waiting:
+        for user in waiting.pop().users:
+            name = getattr(call_of(user), "name", "")
+            if name in _ADDS:
+                return True
+            if name in _SCALES and user not in seen:
+                seen.add(user)
+                waiting.append(user)
+    return False
 
 
 def _is_right(expression: Expression) -> bool:

@@ -145,6 +145,7 @@ _OF_ONE = (
         "the constant is half of the factor",
         "2 sigmoid(x) - 1 = tanh(x / 2)",
         "|x| < 1e-4",
+        tried_beside=True,
     ),
     Rule(
         "1 - tanh(x) -> 2 sigmoid(-2x)",
@@ -153,6 +154,7 @@ _OF_ONE = (
         "equal factors",
         "tanh(x) = 2 sigmoid(2x) - 1",
         "x > 9",
+        tried_beside=True,
     ),
     Rule(
         "1 + tanh(x) -> 2 sigmoid(2x)",
@@ -161,6 +163,7 @@ _OF_ONE = (
         "equal factors",
         "tanh(x) = 2 sigmoid(2x) - 1",
         "x < -9",
+        tried_beside=True,
     ),
     Rule(
         "1 - tanh(x)^2 -> 4 e / (1 + e)^2, e = exp(-2|x|)",
@@ -169,6 +172,7 @@ _OF_ONE = (
         "equal factors",
         "(1 - tanh)(1 + tanh)",
         "|x| > 9",
+        tried_beside=True,
     ),
     Rule(
         "1 - cos(x) -> 2 sin(x/2)^2",
@@ -177,6 +181,7 @@ _OF_ONE = (
         "equal factors",
         "the half-angle formula",
         "|x| < 1e-3",
+        tried_beside=True,
     ),
     Rule(
         "1 - cos(x)^2 -> sin(x)^2",
@@ -185,6 +190,7 @@ _OF_ONE = (
         "equal factors",
         "Pythagoras",
         "|x| < 1e-3",
+        tried_beside=True,
     ),
     Rule(
         "1 - sin(x)^2 -> cos(x)^2",
@@ -193,6 +199,7 @@ _OF_ONE = (
         "equal factors",
         "Pythagoras",
         "x near pi/2",
+        tried_beside=True,
     ),
     Rule(
         "cosh(x) - 1 -> 2 sinh(x/2)^2",
@@ -201,6 +208,7 @@ _OF_ONE = (
         "equal factors",
         "the half-angle formula",
         "|x| < 1e-3",
+        tried_beside=True,
     ),
     Rule(
         "1 - erf(x) -> erfc(x)",
@@ -209,6 +217,7 @@ _OF_ONE = (
         "equal factors",
         "the definition",
         "x > 4",
+        tried_beside=True,
     ),
     Rule(
         "1 + erf(x) -> erfc(-x)",
@@ -217,6 +226,7 @@ _OF_ONE = (
         "equal factors",
         "erf is odd",
         "x < -4",
+        tried_beside=True,
     ),
     Rule(
         "elu(x) + 1 -> where(x > 0, x + 1, exp(x))",
@@ -225,6 +235,7 @@ _OF_ONE = (
         "equal factors",
         "the definition",
         "x < -17",
+        tried_beside=True,
     ),
     Rule(
         "2 - erfc(x) -> erfc(-x)",
@@ -233,8 +244,17 @@ _OF_ONE = (
         "the constant is twice the factor",
         "erf is odd",
         "x < -4",
+        tried_beside=True,
     ),
-    Rule("exp(x) - 1 -> expm1(x)", "linear", _minus_one, "equal factors", "the definition", "|x| < 1e-7"),
+    Rule(
+        "exp(x) - 1 -> expm1(x)",
+        "linear",
+        _minus_one,
+        "equal factors",
+        "the definition",
+        "|x| < 1e-7",
+        tried_beside=True,
+    ),
 )
 
 COMPLEMENTS = (
@@ -246,6 +266,7 @@ COMPLEMENTS = (
         "1 - p or 1 - q is known",
         "w + (1 - w) = 1",
         "p and q near 1",
+        tried_beside=True,
     ),
     Rule(
         "1 - where(c, p, q) -> where(c, 1 - p, 1 - q)",
@@ -254,5 +275,6 @@ COMPLEMENTS = (
         "1 - p or 1 - q is known",
         "where chooses element by element",
         "what is chosen is near 1",
+        tried_beside=True,
     ),
 )

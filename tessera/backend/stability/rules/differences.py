@@ -425,6 +425,7 @@ DIFFERENCES = (
         "a - b is simpler than a and b, or a = -b",
         "exp(a) = exp(b) exp(a - b)",
         "a near b",
+        tried_beside=True,
     ),
     Rule(
         "mean(x y) - mean(x) mean(y) -> mean((x - mean(x)) (y - mean(y)))",
@@ -441,6 +442,7 @@ DIFFERENCES = (
         "a - b is simpler than a and b",
         "the third binomial formula",
         "a near b",
+        tried_beside=True,
     ),
     Rule(
         "sigmoid(a) - sigmoid(b) -> sigmoid(a) sigmoid(-b) (1 - exp(b - a))",
@@ -449,6 +451,7 @@ DIFFERENCES = (
         "a - b is simpler than a and b",
         "one denominator",
         "a, b > 17",
+        tried_beside=True,
     ),
     Rule(
         "sigmoid(a) - sigmoid(b) -> sigmoid(-b) - sigmoid(-a) where both are above 0",
@@ -466,6 +469,7 @@ DIFFERENCES = (
         "equal factors",
         "erf is odd",
         "x, y < -4",
+        tried_beside=True,
     ),
     Rule(
         "1/a - 1/b -> (b - a) / (a b)",
@@ -474,6 +478,7 @@ DIFFERENCES = (
         "b - a is simpler than a and b",
         "one denominator",
         "a near b",
+        tried_beside=True,
     ),
     Rule(
         "1/sqrt(a) - 1/sqrt(b) -> (b - a) / (sqrt(a) sqrt(b) (sqrt(a) + sqrt(b)))",
@@ -482,6 +487,7 @@ DIFFERENCES = (
         "b - a is simpler than a and b",
         "one denominator, and the third binomial formula",
         "a near b",
+        tried_beside=True,
     ),
     Rule(
         "log(p) - log(1 - p) -> logit(p)",
@@ -499,6 +505,7 @@ DIFFERENCES = (
         "a - b is simpler than a and b",
         "log(a) - log(b) = log(1 + (a - b) / b), for b > 0",
         "a near b",
+        tried_beside=True,
     ),
     Rule(
         "a^2 - b^2 -> (a - b) (a + b)",

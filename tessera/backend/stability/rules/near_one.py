@@ -74,5 +74,6 @@ NEAR_ONE = (
         "the logarithms of u's factors are known",
         "the definition of expm1",
         "u near 1",
+        tried_beside=True,
     ),
 )
