@@ -97,6 +97,7 @@ LOG_PRODUCTS = (
         "a and b are given, and no eps or clamp keeps them apart from 0",
         "a - b is exact where a / 2 <= b <= 2 a (Sterbenz)",
         "a quotient that overflows or vanishes; a near b",
+        tried_beside=True,
     ),
     Rule(
         "log(a b) -> log(a) + log(b), where a b leaves the range",

@@ -497,6 +497,7 @@ LOGARITHMS = (
         "at most one factor's sign is unknown, and one's logarithm known",
         "log(ab) = log(a) + log(b) for a > 0",
         "factors that overflow or vanish; odds near 1",
+        tried_beside=True,
     ),
     Rule(
         "log(1 - sigmoid) -> logsigmoid(-x), and the like",
