@@ -24,15 +24,19 @@ _CHOOSES = frozenset(
 )
 _ON_ELEMENTS = frozenset({"add", "sub", "mul", "div", "reciprocal", "square", "pow"})
 _LOGARITHMS = frozenset({"log", "log2", "log10"})
+_TRANSCENDENTAL = _LOGARITHMS | {"sin", "cos", "exp", "erf", "erfc", "ndtr", "special_ndtr", "tanh", "sigmoid"}
 
 
 def cancels_products(nodes: Iterable[fx.Node]) -> bool:
-    """Whether products of what has one shape are subtracted; a rotary embedding's angles are broadcast, or angles."""
+    """Whether products of what has one shape are subtracted, as an area's are.
+
+    A rotary embedding's angles are broadcast, or angles; what is weighed by probabilities has their rounding.
+    """
     calls = [call for node in nodes if (call := call_of(node)) is not None]
     differences = [call for call in calls if call.name == "sub" and all(map(_is_product, call.args[:2]))]
     return (
         bool(differences)
-        and not any(call.name in ("sin", "cos") for call in calls)
+        and not any(call.name in _TRANSCENDENTAL for call in calls)
         and not any(map(_is_of_complex_numbers, differences))
     )
 
@@ -97,6 +101,8 @@ def leaves_range(nodes: Iterable[fx.Node], rounded: frozenset[str]) -> bool:
     products = [node for node, call in calls.items() if _multiplies(call)]
     if not products or any(_adds_a_number(call) for call in calls.values()):
         return False
+    if all(_is_of_differences(calls[one]) for one in products):
+        return False  # of coordinates, whose unit is their user's
     for call in calls.values():
         if call.name in _LOGARITHMS and _made_of(call.args[0], calls) & {*products}:
             return True
@@ -132,6 +138,10 @@ def _multiplies(call: Call) -> bool:
     if call.name == "mul":
         return all(isinstance(example(one), Tensor) for one in call.args[:2])
     return call.name == "square" or (call.name == "pow" and isinstance(call.args[1], int | float) and call.args[1] > 1)
+
+
+def _is_of_differences(product: Call) -> bool:
+    return all(getattr(call_of(one), "name", "") == "sub" for one in product.node.all_input_nodes)
 
 
 def _adds_a_number(call: Call) -> bool:

@@ -24,6 +24,9 @@ def test_an_area_cancels_and_what_is_broadcast_or_turned_does_not():
     assert not cancels_products(nodes(lambda a, b, c, d: a * d[0] - b * c[0], A, B, C, D))
     assert not cancels_products(nodes(lambda a, b, c: a * c.cos() - b * c.sin(), A, B, C))
     assert not cancels_products(nodes(lambda a, b: a * 2 - b * 3, A, B))
+    assert not cancels_products(
+        nodes(lambda a, b, c, d: a * torch.special.ndtr(d) - b * torch.special.ndtr(c), A, B, C, D)
+    )
 
 
 def test_products_of_complex_numbers_and_quaternions_are_no_areas():
@@ -56,8 +59,9 @@ def test_quotients_of_products_of_the_same_leave_the_range():
         lambda a, b, c, d: (a * c).relu() / (c * c),
         lambda a, b, c, d: (a * c).sum() / (c * c).sum(),
         lambda a, b, c, d: torch.sqrt(a * b),
+        lambda a, b, c, d: ((b - c) * (a - c) + (d - b) * (a - c)) / ((b - c) * (d - c) + (d - b) * (d - c)),
     ],
-    ids=["product", "others", "Aitken", "eps", "chosen", "sums", "root"],
+    ids=["product", "others", "Aitken", "eps", "chosen", "sums", "root", "coordinates"],
 )
 def test_other_quotients_are_left(function):
     assert not leaves_range(nodes(function, A, B, C, D), ROUNDED)

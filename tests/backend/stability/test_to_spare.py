@@ -29,6 +29,34 @@ def test_a_rule_that_only_saves_digits_leaves_what_has_them_to_spare(function, i
     assert touched(function, inputs) == []
 
 
+BESIDE = {
+    "a range": lambda x, y: 3.5 * (torch.tanh(x) + 1) - 5,
+    "a turn": lambda x, y: x * torch.cos(y) + y * (1 - torch.cos(y)),
+    "a power's complement": lambda x, y: (1 - 1 / x) ** 7.94 * y + (1 - (1 - 1 / x) ** 7.94) * y * y,
+    "log odds of a square": lambda x, y: torch.log(x / y) + 0.5 * (x * x + y * y + 1) ** 2,
+    "log of a root": lambda x, y: torch.exp(x) - torch.log(torch.sqrt(-torch.expm1(-y * y - 1))),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_something_is_added_to_has_digits_to_spare(name):
+    assert touched(BESIDE[name], (X.abs() + 1, Y.abs() + 1)) == []
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: torch.tanh(x) + 1,
+        lambda x, y: y * (1 - torch.cos(x)) * 3,
+        lambda x, y: (torch.tanh(x) + 1) + 1e-12 * y,
+        lambda x, y: torch.log(x / y) * y,
+    ],
+    ids=["alone", "a product", "beside next to nothing", "a logarithm"],
+)
+def test_what_is_all_that_there_is_has_none(function):
+    assert touched(function, (X.abs() + 1, Y.abs() + 1)) != []
+
+
 @pytest.mark.parametrize(
     "function",
     [
