@@ -42,7 +42,6 @@ TOUCHED = {
     "weight norm": _RANGE,
     "practice: entropy by entr": "the gradient is NaN where scores are 104 apart",
     "practice: RAdam's rectification": "x / (1 - b ** x) has a limit at 0, and the steps are several",
-    "practice: LARS": "a quotient that is not chosen gets a divisor of 1",
     "practice: consistency boundary": _RANGE,
     "practice: speculative residual": "0 / 0 where both scores are 104 apart from the largest",
     "practice: sRGB to linear": "the gradient of the power is NaN below -0.055, where it is not chosen",

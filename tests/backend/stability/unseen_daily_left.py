@@ -5,25 +5,10 @@ import math
 import torch
 from torch.nn import functional as F
 
-ALONE = {}
+from tests.backend.stability.collected import Left
 
-
-def alone(name, *inputs):
-    """Adds what is decorated."""
-
-    def add(function):
-        ALONE[name] = (function, tuple(torch.as_tensor(one) for one in inputs))
-        return function
-
-    return add
-
-
-g = torch.Generator().manual_seed(7)
-
-
-def n(*s):
-    return torch.randn(*s, generator=g)
-
+ALONE = alone = Left(7)
+n, g = alone.n, alone.generator
 
 SOME = torch.tensor([0.1, 1.7, -2.3, 1e4, 3e-5, -7.7])
 OTHERS = torch.tensor([1e-6, 2.9, 1.1, -3.3, 5e-1, 9e3])

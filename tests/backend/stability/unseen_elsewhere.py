@@ -11,26 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.backend.stability.unstable import Unstable
+from tests.backend.stability.collected import Rows
 
-ROWS: list[Unstable] = []
-LOW: list[tuple[Unstable, torch.dtype]] = []
+ROWS = row = Rows()
+LOW = ROWS.low
 HALF, BRAIN = torch.float16, torch.bfloat16
-
-
-def row(name, *inputs, dtype=None, gradient=True, expected=None, trained=()):
-    """Adds what is decorated to the rows, or to those of a low precision; of a class, an instance."""
-
-    def add(made):
-        function = made() if isinstance(made, type) else made
-        one = Unstable(name, function, inputs, gradient, expected, trained)
-        if dtype is None:
-            ROWS.append(one)
-        else:
-            LOW.append((one, dtype))
-        return made
-
-    return add
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------

@@ -6,31 +6,19 @@ For each row torch alone is wrong, in value or gradient. The split into two halv
 from __future__ import annotations
 
 import math
-import random
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.backend.stability.unstable import Unstable
+from tests.backend.stability.collected import Rows, kept_aside
 
-ROWS: list[Unstable] = []
+ROWS = row = Rows()
 
 
 def held_out(name: str) -> bool:
     """Two of five rows were kept aside while the rules were mended."""
-    return random.Random(f"round 15: {name}").random() < 0.4
-
-
-def row(name, *inputs, gradient=True, expected=None, trained=()):
-    """Adds what is decorated to the rows; of a class, an instance."""
-
-    def add(made):
-        function = made() if isinstance(made, type) else made
-        ROWS.append(Unstable(name, function, inputs, gradient, expected, trained))
-        return made
-
-    return add
+    return kept_aside("round 15", name, 0.4)
 
 
 LOGITS = [[120.0, 118.0, -40.0], [-200.0, -203.5, -199.0], [0.5, 0.25, -1.0]]

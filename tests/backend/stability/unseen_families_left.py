@@ -11,27 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-ALONE = {}
-_generator = torch.Generator().manual_seed(21)
+from tests.backend.stability.collected import Left
 
-
-def stays(name, *inputs):
-    """Adds what is decorated; of a class, an instance."""
-
-    def add(made):
-        ALONE[name] = (made() if isinstance(made, type) else made, tuple(torch.as_tensor(one) for one in inputs))
-        return made
-
-    return add
-
-
-def n(*shape):
-    return torch.randn(*shape, generator=_generator)
-
-
-def u(*shape):
-    return torch.rand(*shape, generator=_generator)
-
+ALONE = stays = Left(21)
+n, u = stays.n, stays.u
 
 X, Y = n(4, 6), n(4, 6)
 P = torch.softmax(n(4, 6), -1)

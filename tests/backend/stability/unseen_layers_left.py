@@ -5,27 +5,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-ALONE = {}
-_generator = torch.Generator().manual_seed(5)
+from tests.backend.stability.collected import Left
 
-
-def n(*shape):
-    return torch.randn(*shape, generator=_generator)
-
-
-def u(*shape):
-    return torch.rand(*shape, generator=_generator)
-
-
-def stays(name, *inputs):
-    """Adds what is decorated."""
-
-    def add(made):
-        ALONE[name] = (made, tuple(torch.as_tensor(one) for one in inputs))
-        return made
-
-    return add
-
+ALONE = stays = Left(5)
+n, u = stays.n, stays.u
 
 X, Y = n(4, 6), n(4, 6)
 CL = torch.tensor([1, 0, 5, 2])

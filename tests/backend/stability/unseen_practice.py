@@ -7,38 +7,22 @@ gradient, by much more than another rounding of the inputs would explain.
 from __future__ import annotations
 
 import math
-import random
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.backend.stability.unstable import Unstable
+from tests.backend.stability.collected import Rows, kept_aside
 
-ROWS: list[Unstable] = []
-LOW: list[tuple[Unstable, torch.dtype]] = []
+ROWS = row = Rows("practice: ")
+LOW = ROWS.low
 HALF, BRAIN = torch.float16, torch.bfloat16
 TINY = 1e-100  # more than the step of a difference that stands for a derivative
 
 
 def held_out(name: str) -> bool:
     """Two of five rows were kept aside while the rules were mended."""
-    return random.Random(f"round 16: {name}").random() < 0.4
-
-
-def row(name, *inputs, dtype=None, gradient=True, expected=None, trained=()):
-    """Adds what is decorated to the rows, or to those of a low precision; of a class, an instance."""
-
-    def add(made):
-        function = made() if isinstance(made, type) else made
-        one = Unstable(f"practice: {name}", function, inputs, gradient, expected, trained)
-        if dtype is None:
-            ROWS.append(one)
-        else:
-            LOW.append((one, dtype))
-        return made
-
-    return add
+    return kept_aside("round 16", name, 0.4)
 
 
 LOGITS = [[95.0, 101.0, -30.0, 2.0], [-150.0, -152.5, -149.0, -151.0], [0.5, 1.25, -2.0, 0.0]]

@@ -11,28 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-ALONE = {}
-_generator = torch.Generator().manual_seed(77)
+from tests.backend.stability.collected import Left
+
+ALONE = stays = Left(77)
+n, u = stays.n, stays.u
 BRAIN, HALF = torch.bfloat16, torch.float16
-
-
-def stays(name, *inputs):
-    """Adds what is decorated; of a class, an instance."""
-
-    def add(made):
-        ALONE[name] = (made() if isinstance(made, type) else made, tuple(torch.as_tensor(one) for one in inputs))
-        return made
-
-    return add
-
-
-def n(*shape):
-    return torch.randn(*shape, generator=_generator)
-
-
-def u(*shape):
-    return torch.rand(*shape, generator=_generator)
-
 
 X, Y, Z = n(4, 6), n(4, 6), n(4, 6)
 CLASSES = torch.tensor([1, 5, 0, 3])
@@ -386,7 +369,7 @@ def _(x, df):
     return norm - 0.5 * (df + 1) * torch.log1p(x * x / df)
 
 
-@stays("practice: Poisson NLL of a log rate", X, torch.poisson(u(4, 6) * 4, generator=_generator))
+@stays("practice: Poisson NLL of a log rate", X, torch.poisson(u(4, 6) * 4, generator=stays.generator))
 def _(log_rate, count):
     return (torch.exp(log_rate) - count * log_rate).mean()
 
