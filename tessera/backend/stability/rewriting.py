@@ -83,14 +83,14 @@ def _first_look(graph_module: fx.GraphModule) -> tuple[set[fx.Node], set[fx.Node
         found = found or is_chosen(node) or (value is not None and _may_change(reader, node, value))
     if not found:
         return None
-    tried, others = set[fx.Node](), set[fx.Node]()
+    tried, beside, others = set[fx.Node](), set[fx.Node](), set[fx.Node]()
     small = any(map(bounds, graph_module.graph.nodes))
     for node, value in reader.values.items():
         if (rule := stable(reader.algebra, value)) is not None:
-            asks = rule[0].tried or (rule[0].tried_beside and is_beside(node))
-            (tried if asks else others).add(node)
-    if tried or (small and others):
-        spare |= with_digits_to_spare(graph_module.graph, reader, meant, tried, others)
+            is_one_of_many = rule[0].tried_beside and is_beside(node)
+            (tried if rule[0].tried else beside if is_one_of_many else others).add(node)
+    if tried or beside or (small and others):
+        spare |= with_digits_to_spare(graph_module.graph, reader, meant, tried, beside, others)
     return reader.delicate, meant, spare
 
 

@@ -28,28 +28,35 @@ _SCALES = ("mul", "div", "neg", "negative", "where", "masked_fill", "unsqueeze",
 
 
 def with_digits_to_spare(
-    graph: fx.Graph, reader: Reader, meant: set[fx.Node], tried: set[fx.Node], others: set[fx.Node]
+    graph: fx.Graph,
+    reader: Reader,
+    meant: set[fx.Node],
+    tried: set[fx.Node],
+    beside: set[fx.Node],
+    others: set[fx.Node],
 ) -> set[fx.Node]:
     """What is part of no expression that is wrong; ``reader`` has read the graph.
 
-    Of ``tried``, to which only such rules apply, and of ``others`` those that are made of what is known to be small.
+    Of ``tried``, to which only such rules apply; of what is ``beside`` something, where a trial has shown it; and of
+    ``others`` those that are made of what is known to be small.
     """
     right, wrong, known = set[fx.Node](), set[fx.Node](), dict[str, bool]()
-    asked = [dtype for dtype in PRECISIONS if any(is_of(node, dtype) for node in tried | others)]
+    asked = [dtype for dtype in PRECISIONS if any(is_of(node, dtype) for node in tried | beside | others)]
     every = (expressions(graph, reader, meant, dtype, short=True) for dtype in asked)
     for expression in itertools.chain.from_iterable(every):
         small = any(map(bounds, expression.leaves))
-        if not tried.isdisjoint(expression.nodes) or (small and not others.isdisjoint(expression.nodes)):
+        asked_for = tried | beside | others if small else tried | beside
+        if not asked_for.isdisjoint(expression.nodes):
             key = expression.structure()
             if key not in known:
                 known[key] = _is_right(expression)
             if not known[key]:
                 wrong.update(expression.nodes)
-            elif small:
-                right.update(expression.nodes)
+            else:
+                right.update(expression.nodes if small else beside.intersection(expression.nodes))
     # What is in no expression is guarded, or part of one as large as a recurrent network is.
     narrow = {node for node in tried if any(is_of(node, dtype) for dtype in asked)}
-    return narrow - wrong | (others & right) - wrong
+    return (narrow | (right & (beside | others))) - wrong
 
 
 def is_beside(node: fx.Node) -> bool:

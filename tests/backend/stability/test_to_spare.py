@@ -69,6 +69,10 @@ def test_what_a_trial_shows_to_be_wrong_is_mended(function):
     assert touched(function, (X,)) != []
 
 
+def test_what_cannot_be_tried_is_mended_beside_something_too():
+    assert touched(lambda x, y: 3.5 * (torch.tanh(x) + 1) - 5 + y.clamp(min=1e-6), (X, Y)) != []
+
+
 def test_what_is_known_to_be_small_does_not_overflow():
     def similarities(x, y):
         e = torch.exp(F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / 0.5)
