@@ -8,6 +8,7 @@ numbers: that is quick, and a size has one text.
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,8 +21,11 @@ from tessera.check.annotation_edits import AnnotationEdit
 from tessera.check.budget import Budget
 from tessera.check.candidates import Candidate, Edit, candidates
 from tessera.check.finding import Finding
-from tessera.check.pointless import pointless, suspects
+from tessera.check.oddities import NEW_SHAPES, dearer, fewest, gives_back, odd
+from tessera.check.pointless import suspects
+from tessera.check.rewrites import Rewrite
 from tessera.check.run import Outcome, Plan
+from tessera.check.text_repairs import EditedText
 from tessera.check.visited import Place, visited
 from tessera.errors import SourceLine
 from tessera.shapes.signature import Contract
@@ -33,9 +37,8 @@ _NEAR = 0.04  # how much dearer an edit may be than the cheapest and still be wh
 _ALSO = 0.3  # the same, of other lines that are told beside the one that is blamed
 _ALSO_DECLARED = 0.5  # the same, of annotations: there are few edits of them
 _PROVES_NOTHING = 1.65  # an edit of this price lets anything pass: no line is blamed for it
-_SPREAD = 0.4  # more, where tensors are laid out against each other that are not with another edit
-_POINTLESS = 0.3  # more, where two tensors are laid out for each other in vain
 _SUSPECTED = 0.25  # less, in a line that does nothing as it is
+_GIVES_BACK = 0.2  # more, for another order of the sizes in a line that gives a shape back
 _MOST_OTHERS = 2
 _MOST_RIGHT = 2  # other ways through the code that are gone again with each edit that mends
 
@@ -122,8 +125,8 @@ def _that_mend(
     work: Budget,
 ) -> list[Candidate]:
     """The cheapest edits of what a run went through, after which nothing is wrong."""
-    plan, good, spreads, further = base.plan, list[Candidate](), list[int](), 0.0
-    idle: list[int] = []
+    plan, good, oddities, further = base.plan, list[Candidate](), list[tuple[int, ...]](), 0.0
+    odd_before = odd(base)
     others = [replace(one, in_numbers=True, bare=plan.bare) for one in right[:_MOST_RIGHT]]
     others = [one for one in others if _is_right(attempt(one, None, work))]
     looking = Budget(work.left / 2, work)
@@ -141,16 +144,16 @@ def _that_mend(
             continue
         if all(_is_right(attempt(one, candidate.edit, work)) for one in others):
             good.append(candidate)
-            spreads.append(_spreads(again[0]))
-            idle.append(pointless(again[0]))
-            further = _SPREAD * (min(spreads) > _spreads(base)) + _POINTLESS * (min(idle) > pointless(base))
-    dearer = [
-        _SPREAD * (more > min(spreads)) + _POINTLESS * (ones > min(idle))
-        for more, ones in zip(spreads, idle, strict=True)
-    ]
+            oddities.append(odd(again[0]))
+            further = dearer(fewest(oddities), odd_before)
+    more = [dearer(one, fewest(oddities)) for one in oddities]
     suspected = suspects(base)
-    less = [_SUSPECTED * (one.where in suspected) for one in good]
-    good = [replace(one, cost=one.cost + up - down) for one, up, down in zip(good, dearer, less, strict=True)]
+    given_back = gives_back(base)
+    more = [
+        up - _SUSPECTED * (one.where in suspected) + _GIVES_BACK * (one.where in given_back and _orders(one, base))
+        for one, up in zip(good, more, strict=True)
+    ]
+    good = [replace(one, cost=one.cost + up) for one, up in zip(good, more, strict=True)]
     return sorted(good, key=lambda one: one.cost)
 
 
@@ -158,9 +161,14 @@ def _is_right(ran: tuple[Outcome, Finding | None] | None) -> bool:
     return ran is not None and ran[0].error is None and ran[1] is None
 
 
-def _spreads(outcome: Outcome) -> int:
-    """How many lines lay two tensors out against each other: [B, D] - [B] is [B, D, B] where one has a 1 too many."""
-    return len({call.where for call in outcome.history.calls if outcome.history.spreads(call)})
+def _orders(one: Candidate, base: Outcome) -> bool:
+    """Whether an edit gives the sizes of a new shape another order."""
+    match one.edit:
+        case EditedText(edit=edit):
+            return isinstance(edit.old, ast.Call) and ast.unparse(edit.old.func).rpartition(".")[2] in NEW_SHAPES
+        case (_, Rewrite()):
+            return base.history.calls[one.position].name in NEW_SHAPES
+    return False
 
 
 def _has_empty(outcome: Outcome) -> bool:
