@@ -19,6 +19,7 @@ from tessera.check.budget import Budget
 from tessera.check.candidates import Edit
 from tessera.check.counts import asks_for_others, other_counts
 from tessera.check.finding import CheckReport, Finding
+from tessera.check.hidden import hidden_spread
 from tessera.check.history import Site
 from tessera.check.judge import (
     could_not_run,
@@ -133,7 +134,7 @@ class _Exploration:
             outcome = run(function, contract, plan, root, rewrite=rewrite, work=work)
             found = None
             if outcome.error is None:
-                found = declared_result(outcome, contract)
+                found = declared_result(outcome, contract) or hidden_spread(outcome, contract.name)
             elif edit is None:
                 found = finding_of(outcome, contract)
         except (Exception, TakesTooLong):  # noqa: BLE001 - the user's constructors and code may raise anything
@@ -223,7 +224,7 @@ class _Exploration:
     def _finding(self, outcome: Outcome) -> Finding | None:
         """The finding of a run, if there is one; runs that prove nothing leave a note."""
         if outcome.error is None:
-            return declared_result(outcome, self._contract)
+            return declared_result(outcome, self._contract) or hidden_spread(outcome, self._contract.name)
         if refused(outcome):
             return None
         if (reason := could_not_run(outcome)) is not None:
