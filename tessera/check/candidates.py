@@ -19,6 +19,7 @@ from tessera.check.layer_rewrites import LayerEdit, layer_edits
 from tessera.check.remade import Remade, how_made
 from tessera.check.rewrites import Rewrite, rewrites
 from tessera.check.run import Outcome, put_back
+from tessera.check.stand_ins import stand_in
 from tessera.check.surroundings import JOINED, added, takes_what_is_joined
 from tessera.check.text_repairs import EditedText, edited_texts
 from tessera.check.visited import Place
@@ -190,7 +191,7 @@ def _that_matter(call: Call, some: Iterator[Rewrite], base: Outcome, work: Budge
             work.spend()
             with contextlib.suppress(Exception):  # torch does not take it
                 function, args, kwargs = rewrite.pieces((call.function, tuple(call.args), call.kwargs))
-                kinds = _kinds(rewrite.after(function(*args, **kwargs)))
+                kinds = _kinds(rewrite.after(stand_in(function)(*args, **kwargs)))
                 if kinds not in seen:
                     seen.add(kinds)
                     matter.append(rewrite)
@@ -218,4 +219,7 @@ def _sizes(base: Outcome) -> list[int]:
         for at in range(len(written)):
             size, left = divmod(whole, math.prod(written[:at] + written[at + 1 :]))
             found |= {size} if not left else set()
+    if call is not None and call.name.startswith("split"):  # what its parts would have to be of
+        leaves, _ = torch_internals.flattened(call.args[1:2])
+        found.add(sum(leaf for leaf in leaves if type(leaf) is int))
     return sorted(size for size in found | set(base.plan.examples.values()) if size is not None and size > 1)

@@ -22,6 +22,7 @@ from tessera.check.constructors import running_module
 from tessera.check.known_results import KnownResults
 from tessera.check.recurrent import shortened
 from tessera.check.rewrites import Rewrite
+from tessera.check.stand_ins import stand_in
 from tessera.check.world import TakesTooLong, World
 from tessera.errors import SourceLine
 from tessera.users_code import is_installed, source_line_at, users_frames
@@ -104,6 +105,7 @@ class History(TorchFunctionMode):
         return result
 
     def _called(self, func: Any, args: Any, kwargs: Any, frame: FrameType) -> Any:
+        func = stand_in(func)
         short, recording = shortened(func, args, kwargs), self._world.recording
         if self._world.bare:
             if self._world.torch_is_told is not None:

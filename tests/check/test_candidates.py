@@ -78,3 +78,15 @@ def test_a_result_that_is_too_long_is_cut():
         base = run(padded, contract, Plan({"B": 97, "S": 131}, {}, in_numbers=True), None)
     some = candidates(base, seen.names, contract, has_layers=False, work=Budget())
     assert "(y * 2)[:, :S]" in {one.text for one in some}
+
+
+def test_what_parts_are_split_of_is_a_size():
+    class Split(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(8, 24)
+
+        def forward(self, x: Tensor["B", 8]) -> Tensor["B", 5]:
+            return self.inner(x).split([17, 5], dim=-1)[1]
+
+    assert any(one.text == "Linear(out_features=22)" for one in found(Split()))
