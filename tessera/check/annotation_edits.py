@@ -34,6 +34,7 @@ from tessera.users_code import source_line_at
 FIRST = 1.1  # begins as all others begin, as this one does not yet
 AGREES = 1.25  # with the order of the others, as this one does not yet
 ORDER, SIZE, RANK = 1.45, 1.4, 1.8
+TOO_MANY = 1.55  # a dimension of a result that no edit of the code gives it
 DISAGREES = 0.5  # more
 OPEN = 1.6  # whatever comes of the code is right then
 
@@ -165,11 +166,13 @@ def _ranks(spec: TensorSpec) -> Iterator[tuple[float, list[Place]]]:
 
 
 def _open(spec: TensorSpec) -> Iterator[tuple[float, list[Place] | None]]:
-    """Of a result: anything in one place, or any shape."""
+    """Of a result: anything in one place, a dimension less, or any shape."""
     places = list(spec.places or ())
     for at in range(len(places)):
         cost = SIZE if isinstance(places[at], int) else OPEN
         yield cost, [*places[:at], AnySize(), *places[at + 1 :]]
+    for at in range(len(places)) if len(places) > 1 else ():
+        yield TOO_MANY, [*places[:at], *places[at + 1 :]]
     yield OPEN + DISAGREES, None
 
 

@@ -26,6 +26,7 @@ Pieces = tuple[Any, tuple[Any, ...], dict[str, Any]]  # function, args, kwargs
 KEEPS = 0.95  # its dimension; the same numbers all the same
 AXIS = 1.0
 RESULT = 0.94  # letters of the result of an einsum, whose order nothing tells
+NO_SUM = 0.25  # more, for an einsum that sums over nothing then; or over what all of its operands begin with
 USUAL = 0.04  # more where a bound becomes a larger number, less where it becomes smaller: those are written oftener
 ONE_MORE = 1.1  # or less: a dimension of size 1
 UNLIKE = 0.15  # more, to turn round what meets a tensor of another number of dimensions
@@ -248,7 +249,17 @@ def _of_letters(call: Call) -> Iterator[Rewrite]:
     for text in equations:
         cost = RESULT if text.startswith(inputs) else SWAPPED
         cost += USUAL * (text in far and _letters_apart(text.rpartition(">")[2], out) > 1)
+        cost += NO_SUM * (arrow == "->" and _sums_otherwise(written, out, text))
         yield Rewrite(cost, f'"{text}"', lambda p, text=text: (p[0], (text, *p[1][1:]), p[2]))  # type: ignore[misc]
+
+
+def _sums_otherwise(written: Sequence[str], out: str, text: str) -> bool:
+    """Whether an equation sums over nothing where one sums, or over the batch: the letter that all begin with."""
+    inputs, _, other = text.partition("->")
+    known, first = set("".join(written)), {letters[:1] for letters in written}
+    batch = first.pop() if len(written) > 1 and len(first) == 1 else ""
+    all_left = known - set(out) and not set(inputs) - {","} - set(other)
+    return bool(all_left) or bool(batch and batch in out and batch in inputs and batch not in other)
 
 
 def _letters_apart(one: str, other: str) -> int:
@@ -324,7 +335,7 @@ def _of_operands(call: Call) -> Iterator[Rewrite]:
             for cost, text, turn in (*turns(leaf), *_items(leaf)):
                 if call.name in PRODUCTS and text == ".transpose(-2, -1)":
                     cost = FORGOTTEN  # noqa: PLW2901 - the usual slip
-                elif cost == TURNED and call.name in _ELEMENTWISE and any(t.dim() != leaf.dim() for t in call.tensors):
+                elif cost == TURNED and call.name in ELEMENTWISE and any(t.dim() != leaf.dim() for t in call.tensors):
                     cost += UNLIKE  # noqa: PLW2901
                 elif adds(text) and call.name not in _BROADCASTS:
                     cost += ELSEWHERE  # noqa: PLW2901
@@ -335,16 +346,16 @@ def _afterwards(call: Call) -> Iterator[Rewrite]:
     if isinstance(call.result, torch.Tensor):
         for cost, text, turn in (*turns(call.result), *_items(call.result)):
             more = 0.0
-            if call.name in _ELEMENTWISE and cost == TAKEN and len(call.tensors) > 1:
+            if call.name in ELEMENTWISE and cost == TAKEN and len(call.tensors) > 1:
                 more = -AT_ONCE  # where two were put together a sum over what they are made of was forgotten
-            elif call.name in _ELEMENTWISE:  # it was so before; nothing was born here
+            elif call.name in ELEMENTWISE:  # it was so before; nothing was born here
                 more = 1.0
             elif cost == TURNED and _lays_against(call):  # the order of the dimensions was written here
                 more = -AT_ONCE
             elif text.startswith(".squeeze"):  # what is too many is wrong where it is made
                 more = -0.1
             elif adds(text):  # what is missing, where it is used
-                more = -AT_ONCE if call.name in FRESH or lays_out(call) else 0.05
+                more = -AT_ONCE if makes_room(call) else 0.05
             yield Rewrite(cost + more, f"{text} behind {call.name}", after=turn)
 
 
@@ -352,6 +363,11 @@ def lays_out(call: Call) -> bool:
     """Whether a call gave its result dimensions of size 1: who does that means them to fit what it meets."""
     shape = call.result.shape if isinstance(call.result, torch.Tensor) else ()
     return call.name in _SHAPES and any(type(size) is int and size == 1 for size in shape)
+
+
+def makes_room(call: Call) -> bool:
+    """Whether a call is where a dimension of size 1 is added that its result needs elsewhere."""
+    return call.name in FRESH or call.name in _EXPANDS or lays_out(call)
 
 
 def _lays_against(call: Call) -> bool:
@@ -438,6 +454,7 @@ def _swapped(one: int, other: int) -> Callable[[Pieces], Pieces]:
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _CASTS = {"float", "to", "half", "bfloat16", "double", "type", "type_as"}
 _SHAPES = {"view", "reshape", "unsqueeze"}
+_EXPANDS = {"expand", "expand_as"}
 _RESHAPE = {"view", "reshape", "expand", "repeat"}  # whose numbers are sizes, however small they are
 _LAYOUTS = {"transpose", "permute", "t", "mT", "T", "squeeze", "unsqueeze", "flatten", "float", "swapaxes", "movedim"}
 REDUCTIONS = {
@@ -485,7 +502,7 @@ _BROADCASTS = PRODUCTS | {
 FRESH = REDUCTIONS | {
     *("__getitem__", "gather", "index_select", "select", "arange", "linspace", "logspace", "tensor"),
 }
-_ELEMENTWISE = {
+ELEMENTWISE = {
     *("relu", "gelu", "silu", "tanh", "sigmoid", "softmax", "log_softmax", "exp", "log", "sqrt", "rsqrt", "clamp"),
     *("dropout", "float", "contiguous", "abs", "to", "masked_fill", "layer_norm", "batch_norm", "group_norm", "neg"),
     *(f"{u}{r}{op}{u}" for op in ("add", "sub", "mul", "truediv", "pow") for r in ("", "r") for u in ("", "__")),

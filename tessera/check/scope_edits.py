@@ -17,6 +17,7 @@ from tessera.check.text_edit import TextEdit, attributes, edited, parsed, stands
 NAMED = 1.1  # a name for a constant
 CUT = 1.1  # a tensor up to a name
 _MOST_NAMES = 6
+_OF_WINDOWS = {"padding", "dilation", "stride", "groups", "kernel_size", "output_padding"}
 _AXES = {  # whose numbers count dimensions, or whose steps no name has
     *("transpose", "permute", "swapaxes", "movedim", "squeeze", "unsqueeze", "sum", "mean", "flatten", "softmax"),
     *("log_softmax", "argmax", "argmin", "amax", "amin", "cat", "stack", "unbind", "flip", "cumsum", "size"),
@@ -40,6 +41,13 @@ def scope_edits(own: Sequence[ast.AST], names: Mapping[str, Any], sizes: Sequenc
                 if isinstance(arg, ast.Constant) and type(arg.value) is int and arg.value > 1:
                     some = [text for text, number in numbers.items() if number != arg.value]
                     yield from (edited(NAMED, arg, parsed(text, arg)) for text in some[:_MOST_NAMES])
+            for keyword in node.keywords if called not in _AXES else ():
+                if keyword.arg in _OF_WINDOWS and isinstance(keyword.value, ast.Constant):
+                    value = keyword.value
+                    some = [
+                        text for text, number in numbers.items() if type(value.value) is int and number != value.value
+                    ]
+                    yield from (edited(NAMED, value, parsed(text, value)) for text in some[:_MOST_NAMES])
             for arg in node.args:
                 yield from _cut(arg, fit, names)
         elif isinstance(node, ast.BinOp):

@@ -8,7 +8,7 @@ import torch
 
 from tessera.check.call import Call
 from tessera.check.history import OF_WEIGHTS
-from tessera.check.rewrites import FRESH, PRODUCTS, Rewrite, adds, lays_out
+from tessera.check.rewrites import PRODUCTS, Rewrite, adds, makes_room
 from tessera.check.run import Outcome
 
 # In edits of one number, as in ``rewrites``.
@@ -36,9 +36,9 @@ def added(rewrite: Rewrite, call: Call, base: Outcome) -> float:
 
 
 def _is_better_added_before(rewrite: Rewrite, call: Call, base: Outcome) -> bool:
-    """Whether an edit adds a dimension to what an earlier line took apart or numbered, see ``rewrites.FRESH``."""
+    """Whether an edit adds a dimension to what an earlier line took apart or numbered, see ``rewrites.makes_room``."""
     made = base.history.made_by(rewrite.operand) if rewrite.operand is not None and adds(rewrite.text) else None
-    return made is not None and (made.name in FRESH or lays_out(made)) and made.where != call.where
+    return made is not None and makes_room(made) and made.where != call.where
 
 
 def _turns_as_others(rewrite: Rewrite, call: Call, base: Outcome) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import tessera
 from tessera import Tensor
 from tessera.check.annotation_edits import annotation_edits
 from tessera.shapes.signature import read_contract
@@ -59,3 +60,13 @@ def test_a_field_has_its_own_line():
     assert edit.where.code == 'labels: Tensor["C", "B"]'
     assert str(edit.contract.parameters["batch"].fields["labels"]) == 'Tensor["B", "C"]'
     assert str(contract.parameters["batch"].fields["labels"]) == 'Tensor["C", "B"]'
+
+
+def test_a_result_may_have_a_dimension_less_where_no_edit_of_the_code_gives_it_one():
+    def chances(logits: Tensor["B", "A"]) -> Tensor["B", "A"]:
+        return (logits.exp() * logits).sum(-1)
+
+    found = edits(joined)
+    assert found['-> Tensor["B"]'].cost > found['b: Tensor["B", "M"]'].cost
+    (finding,) = tessera.check(chances).errors
+    assert finding.where.code == 'def chances(logits: Tensor["B", "A"]) -> Tensor["B", "A"]:'

@@ -169,3 +169,20 @@ def test_an_index_gets_a_dimension_before_what_it_adds():
     x = torch.ones(2, 3)
     found = results(torch.Tensor.__getitem__, x, (slice(None), None, None))
     assert (2, 3, 1, 1) in found
+
+
+def test_an_einsum_that_sums_is_seldom_to_sum_over_nothing_or_over_the_batch():
+    found = results(torch.einsum, "bfc,bfc->bf", torch.ones(5, 2, 3), torch.ones(5, 2, 3))
+    assert found[5, 3] < found[2, 5] + 0.01 < found[5, 2, 3]
+    assert found[5, 3] < found[2, 3]
+    alone = results(torch.einsum, "fc->f", torch.ones(2, 3))
+    assert alone[3,] < 1, "one tensor has no batch"
+
+
+def test_a_dimension_is_missed_where_a_tensor_is_laid_out_to_fit():
+    def cost(function, *args):
+        call = Call(function, args, {}, None, [args[0]], result=function(*args))
+        return min(one.cost for one in rewrites(call, [], WORLD) if one.text.startswith(".unsqueeze(1) behind"))
+
+    x = torch.ones(5, 1)
+    assert cost(torch.Tensor.expand, x, -1, 3) < cost(torch.Tensor.repeat, x, 1, 3)
