@@ -18,6 +18,7 @@ from tessera.check.text_edit import TextEdit, edited, is_text, is_torchs, stands
 # In edits of one number, as in ``rewrites``.
 SWAPPED, SWAPPED_SIZES = 1.1, 1.2  # arguments of a function of the user's; of torch's
 FARTHER = 0.05  # more, for each argument between them
+TURNED = 1.1  # the other factor of a product
 MET = 1.15  # two tensors that are laid out for each other
 AGREES = 0.06  # less, for the order in which the same two names stand elsewhere; more for the other
 ALWAYS = 0.32  # less, of a shape: where they stand elsewhere they always stand in the other order
@@ -40,8 +41,9 @@ def order_edits(own: Sequence[ast.AST], names: Mapping[str, Any]) -> Iterator[Te
                     yield from _swapped(node, orders)
                     yield from _moved(node)
                 yield from _met(node, args, names)
-            case ast.BinOp(left, _, right):
+            case ast.BinOp(left, op, right):
                 yield from _met(node, [left, right], names)
+                yield from _other_turned(node) if isinstance(op, ast.MatMult) else ()
 
 
 def _swapped(node: ast.Call, orders: Counter[tuple[str, str]]) -> Iterator[TextEdit]:
@@ -92,6 +94,34 @@ def _met(node: ast.Call | ast.BinOp, parts: Sequence[ast.expr], names: Mapping[s
             else ast.BinOp(new[0], node.op, new[1])
         )
         yield edited(MET, node, whole)
+
+
+def _other_turned(node: ast.BinOp) -> Iterator[TextEdit]:
+    """``a @ b.T`` for ``a.T @ b``: the other factor is turned round."""
+    left, right = _unturned(node.left), _unturned(node.right)
+    if left is not None and right is None:
+        yield edited(TURNED, node, ast.BinOp(left, node.op, _turned_as(node.right, node.left)))
+    elif right is not None and left is None:
+        yield edited(TURNED, node, ast.BinOp(_turned_as(node.left, node.right), node.op, right))
+
+
+def _unturned(node: ast.expr) -> ast.expr | None:
+    """``x`` of ``x.T`` and of ``x.transpose(-2, -1)``."""
+    match node:
+        case ast.Attribute(inner, "T" | "mT"):
+            return inner
+        case ast.Call(ast.Attribute(inner, "transpose" | "t" | "swapaxes")):
+            return inner
+    return None
+
+
+def _turned_as(node: ast.expr, other: ast.expr) -> ast.expr:
+    match other:
+        case ast.Attribute(_, name):
+            return ast.Attribute(node, name, ast.Load())
+        case ast.Call(ast.Attribute(_, name), args, keywords):
+            return ast.Call(ast.Attribute(node, name, ast.Load()), args, keywords)
+    return node
 
 
 def _laid_out(node: ast.expr, names: Mapping[str, Any]) -> ast.Name | None:

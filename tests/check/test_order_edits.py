@@ -34,3 +34,10 @@ def test_the_order_in_which_names_stand_elsewhere_is_the_likelier_one():
     same = "def f(self, x, n, m):\n    n, m = x.shape\n    return x.view(n, m)"
     prices = [edits(text)["x.view(m, n) in place of x.view(n, m)"].cost for text in (other, alone, same)]
     assert prices == sorted(set(prices))
+
+
+def test_the_other_factor_of_a_product_is_turned_round():
+    assert "a @ b.T in place of a.T @ b" in edits("def f(a, b):\n    return a.T @ b")
+    found = edits("def f(a, b):\n    return a @ b.transpose(1, 2)")
+    assert "a.transpose(1, 2) @ b in place of a @ b.transpose(1, 2)" in found
+    assert not any("@" in text for text in edits("def f(a, b):\n    return a.T @ b.T"))
