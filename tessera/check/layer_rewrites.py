@@ -16,7 +16,7 @@ from torch import nn
 
 from tessera.check.agreement import NEW, SAID, is_default, is_new
 from tessera.check.constructors import constructor, constructor_line
-from tessera.check.written import argument, is_computed, numbers_around, size_of_parameter
+from tessera.check.written import argument, is_computed, is_of_use_here_alone, numbers_around, size_of_parameter
 from tessera.errors import SourceLine
 from tessera.users_code import source_line_at
 
@@ -25,6 +25,7 @@ _ELSEWHERE = 0.5  # more, where the line only hands on what was made
 _SAID = 0.15  # more, to turn a switch that was written: it was thought of
 _ANOTHER_NAME = 0.1  # more, for a number in place of a name where another name stands for it
 _NOT_AT_HAND = 0.15  # more, for a number in place of a name where no name stands for it
+_LEFT_OVER = 0.5  # more, for a number in place of a name that is given for that alone
 _COMPUTED = 0.35  # more, for a number in place of what is computed there, or of a name that was
 _BEHIND_THE_FIRST = 0.3  # more, where all layers of a list are made otherwise but the first
 _DIMENSION = 0.35  # more, for a parameter with a dimension less
@@ -152,6 +153,8 @@ def _of_number(written: ast.expr | None, value: int, where: SourceLine, known: f
         return _COMPUTED
     if isinstance(written, ast.Constant):
         return NEW * is_new(written.value, value, numbers_around(where))
+    if is_of_use_here_alone(written, where):
+        return _LEFT_OVER
     if not isinstance(written, (ast.Name, ast.Attribute)) or not known:
         return 0.0
     at_hand = any(value % by == 0 and value // by in known for by in (1, 2, 3, 4))

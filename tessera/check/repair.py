@@ -182,12 +182,20 @@ def _goes_as_far(again: Outcome, base: Outcome) -> bool:
 
     Nor does one after which a loop ends before the turn that raised; only an index that is too large is one turn more.
     """
-    if not _lines(base).keys() <= _lines(again).keys():
+    if not _lines(base) <= _lines(again):
         return False
-    failing = base.failing.where if base.failing is not None else None
-    return failing is None or isinstance(base.error, IndexError) or _lines(again)[failing] >= _lines(base)[failing]
+    failing = base.failing
+    if failing is None or failing.where is None or isinstance(base.error, IndexError):
+        return True
+    before, behind = _turns(base, failing.where), _turns(again, failing.where)
+    return behind.get(failing.name, max(behind.values())) >= before[failing.name]
 
 
-def _lines(outcome: Outcome) -> Counter[SourceLine]:
-    """Where it has been, and how often."""
-    return Counter(call.where for call in outcome.history.calls if call.where is not None)
+def _lines(outcome: Outcome) -> set[SourceLine]:
+    """Where it has been."""
+    return {call.where for call in outcome.history.calls if call.where is not None}
+
+
+def _turns(outcome: Outcome, where: SourceLine) -> Counter[str]:
+    """How often a line called what; an edit may leave one of its calls out."""
+    return Counter(call.name for call in outcome.history.calls if call.where == where)

@@ -77,7 +77,8 @@ def stands_for(node: ast.expr, names: Mapping[str, Any]) -> tuple[bool, Any]:
     if isinstance(node, ast.Attribute):
         known, owner = stands_for(node.value, names)
         if known and not isinstance(owner, torch.Tensor):
-            kept = {**attributes(owner), **getattr(owner, "_modules", {})}
+            tables = (getattr(owner, table, {}) for table in ("_modules", "_parameters", "_buffers"))
+            kept = {**attributes(owner), **{name: part for table in tables for name, part in table.items()}}
             return node.attr in kept, kept.get(node.attr)
     return False, None
 

@@ -17,6 +17,7 @@ OF_SHAPE = 0.2  # more, for the 0 of `x.shape[0]`: the size of another dimension
 SWAPPED_SLICES = 0.1  # more, of an index
 OF_LIKE = 0.5  # less, for another tensor where only its shape is asked for: `torch.zeros_like(x)`
 JOINED = 0.35  # less, for another tensor that is joined: it must fit in all dimensions but one, and what follows
+FACTOR = 0.12  # less, for a factor of a product that is turned round in vain: `x @ w.T`
 THOUGHT_OF = 0.15  # more, in what is one thing or another: ``n if last else 2 * n``
 POINTLESS = 0.5  # more, for a slice from 0 on, or a factor 1: who writes one means more
 ONE_OF_A_SIZE, TIMES_A_SIZE = 0.15, 0.1  # more, for one more than a size of a layer; less, for some times that
@@ -36,6 +37,8 @@ class Usage:
         calls = [node for node in every if isinstance(node, ast.Call)]
         indices = [node for node in every if isinstance(node, ast.Subscript)]
         keywords = [node for node in every if isinstance(node, ast.keyword)]
+        products = [node for node in every if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)]
+        factors = {id(part) for node in products for part in (node.left, node.right) if _is_turned(part)}
         said_twice = {id(one.value) for one in keywords if ast.unparse(one.value).rpartition(".")[2] == one.arg}
         of_shapes = {id(node.slice) for node in indices if _is_shape(node)}
         ends = {id(node.operand) for node in every if isinstance(node, ast.UnaryOp) and _is_last(node)}
@@ -52,6 +55,7 @@ class Usage:
             (likes, -OF_LIKE),
             (joined, -JOINED),
             (cases, THOUGHT_OF),
+            (factors, -FACTOR),
         ):
             for place in places:
                 self._more[place] = self._more.get(place, 0.0) + more
@@ -85,6 +89,10 @@ def _idle(node: ast.BinOp) -> Iterator[tuple[int, int]]:
     yield id(node.right), number
     if isinstance(node.op, (ast.Mult, ast.Add, ast.Pow)):
         yield id(node.left), number
+
+
+def _is_turned(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("T", "mT", "H")
 
 
 def _asks_for_a_shape(node: ast.Call) -> bool:

@@ -64,6 +64,15 @@ def is_computed(size: ast.expr | None, where: SourceLine) -> bool:
     return isinstance(size, ast.BinOp) and any(isinstance(one, (ast.Name, ast.Attribute)) for one in ast.walk(size))
 
 
+def is_of_use_here_alone(size: ast.expr | None, where: SourceLine) -> bool:
+    """Whether a size is a name that the function around says nowhere else: without it there it would be of no use."""
+    function = _around(where)
+    if not isinstance(size, ast.Name) or function is None:
+        return False
+    given = any(one.arg == size.id for one in ast.walk(function.args) if isinstance(one, ast.arg))
+    return given and sum(isinstance(node, ast.Name) and node.id == size.id for node in ast.walk(function)) == 1
+
+
 def numbers_around(where: SourceLine) -> Counter[int]:
     """The whole numbers that stand in the class, or what else is at the top of the file, around a line."""
     tops = _numbers(where.file, tuple(linecache.getlines(where.file)))

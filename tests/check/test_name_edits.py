@@ -74,3 +74,11 @@ def test_all_of_a_list_of_numbers_but_the_first_or_the_last():
 def test_an_item_of_what_is_returned_is_laid_out_otherwise():
     found = edits("def f(x, y):\n    return x, y.T", {"x": torch.zeros(2, 3, 4), "y": torch.zeros(2, 3)})
     assert "x.transpose(0, 1) in place of x" in found
+
+
+def test_a_transposition_of_a_weight_is_left_out():
+    owner = nn.Module()
+    owner.weight = nn.Parameter(torch.zeros(2, 3))
+    owner.register_buffer("bank", torch.zeros(2, 3))
+    found = edits("def f(self, x):\n    return g(self.weight.T, self.bank.T)", {"self": owner})
+    assert {"self.weight in place of self.weight.T", "self.bank in place of self.bank.T"} <= set(found)

@@ -70,6 +70,36 @@ def test_the_line_of_the_smallest_edit_is_blamed_and_the_line_that_notices_is_to
     assert str(finding.hurts) in str(finding)
 
 
+class TurnedInVain(nn.Module):
+    def __init__(self, bins: int = 21, bands: int = 8) -> None:
+        super().__init__()
+        self.register_buffer("bank", torch.zeros(bands, bins))
+
+    def forward(self, power: Tensor["B", 21, "T"]) -> Tensor["B", 8, "T"]:
+        return self.bank.T @ power
+
+
+def test_a_call_less_in_the_line_that_fails_is_no_turn_less():
+    (finding,) = tessera.check(TurnedInVain()).errors
+    assert finding.where.code == "return self.bank.T @ power"
+    assert finding.fixes[0].startswith("self.bank in place of self.bank.T")
+
+
+class Prompted(nn.Module):
+    def __init__(self, prompts: int = 12, width: int = 64) -> None:
+        super().__init__()
+        self.prompts = nn.Parameter(torch.zeros(prompts, width))
+
+    def forward(self, x: Tensor["B", "S", 64]) -> Tensor["B", "S", 64]:
+        x = torch.cat([self.prompts.expand(x.shape[0], -1, -1), x], dim=1)
+        return x[:, self.prompts.shape[1] :]
+
+
+def test_no_size_is_written_where_a_name_is_given_for_it_alone():
+    (finding,) = tessera.check(Prompted()).errors
+    assert finding.where.code == "return x[:, self.prompts.shape[1] :]"
+
+
 def test_the_edit_is_the_first_fix_and_names_its_line():
     (finding,) = tessera.check(kept_dimension).errors
     assert finding.fixes[0] == f"mean with keepdim=True, in line {finding.line}"

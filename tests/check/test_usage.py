@@ -46,3 +46,9 @@ def test_another_tensor_is_likelier_where_it_is_joined():
     joined = edits("def f(x, y):\n    return torch.cat([x, z]) + x + y", names)
     other = edits("def f(x, y):\n    return torch.dot(x, z) + x + y", names)
     assert joined["y in place of x"].cost < other["y in place of x"].cost
+
+
+def test_a_factor_may_be_turned_round_in_vain():
+    names = {"x": torch.zeros(2, 3), "w": torch.zeros(4, 3)}
+    found = edits("def f(x, w):\n    return x @ w.T + g(x.T)", names)
+    assert found["w in place of w.T"].cost < found["x in place of x.T"].cost

@@ -6,12 +6,12 @@ import inspect
 import torch
 from torch import nn
 
-from tessera.check.written import argument, is_computed, numbers_around, size_of_parameter
+from tessera.check.written import argument, is_computed, is_of_use_here_alone, numbers_around, size_of_parameter
 from tessera.users_code import source_line_at
 
 
 class Net(nn.Module):
-    def __init__(self, dim: int = 4, heads: int = 2) -> None:
+    def __init__(self, dim: int = 4, heads: int = 2, rows: int = 5) -> None:
         super().__init__()
         inner = dim * heads
         self.plain = nn.Linear(8, dim)
@@ -20,6 +20,7 @@ class Net(nn.Module):
         self.image = nn.Linear(3 * 4 * 4, 3)
         self.rnn = nn.GRU(dim, heads)
         self.table = nn.Parameter(torch.zeros(1, dim + 1, dim))
+        self.start = nn.Parameter(torch.zeros(rows, dim))
 
 
 def line(code: str):
@@ -67,3 +68,9 @@ def test_sizes_of_parameters():
 def test_the_numbers_of_a_class():
     numbers = numbers_around(line("self.image"))
     assert (numbers[3], numbers[8], numbers[512]) == (3, 1, 0)
+
+
+def test_an_argument_that_is_there_for_one_size_alone():
+    where = line("self.start")
+    assert [is_of_use_here_alone(size_of_parameter(where, 2, axis), where) for axis in (0, 1)] == [True, False]
+    assert not is_of_use_here_alone(ast.Constant(3), where)
