@@ -17,7 +17,14 @@ from tests.check.corpus.programs import tree_of
 PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31)
 OTHERS = (6, 4, 9, 8, 10, 12, 14, 15, 16)
 LEADING = ((2, 3), (), (4,))  # what `...` stands for, in turn
-JAXTYPING = {"Float": torch.float32, "Int": torch.int64, "Bool": torch.bool, "Shaped": None, "Num": None}
+JAXTYPING = {
+    "Float": torch.float32,
+    "Int": torch.int64,
+    "Bool": torch.bool,
+    "Complex": torch.complex64,
+    "Shaped": None,
+    "Num": None,
+}
 
 
 class DictOfAny(dict):  # type: ignore[type-arg]
