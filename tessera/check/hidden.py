@@ -5,17 +5,18 @@ loss = ((self.score(x) - target) ** 2).mean()   # [B, 1] and [B] give [B, B]: no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import torch
 
 from tessera.check.call import Call
 from tessera.check.finding import Finding
-from tessera.check.rewrites import ELEMENTWISE, lays_out
+from tessera.check.rewrites import ELEMENTWISE, REDUCTIONS, lays_out
 from tessera.check.run import Outcome
 from tessera.shapes.spec import shape_text
 
 _EACH_NUMBER = (ELEMENTWISE | {"square", "log1p", "softplus", "logsigmoid"}) - {"softmax", "log_softmax"}
+_RESHAPES = {"squeeze", "flatten", "view", "reshape", "t", "detach", "clone", "contiguous"}
 LOSSES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 
@@ -43,9 +44,23 @@ def _is_by_accident(call: Call, outcome: Outcome) -> bool:
             return False
         longer, shorter = sorted(shapes, key=len, reverse=True)
         return len(shorter) > 0 and outcome.world.number(longer[-1]) == 1 and outcome.world.number(shorter[-1]) != 1
-    if not outcome.history.spreads(call):
+    if not outcome.history.spreads(call) or any(_is_laid_out(tensor, outcome) for tensor in call.tensors):
         return False
-    return not any(_is_laid_out(tensor, outcome) for tensor in call.tensors)
+    first, *others = (_quantities(tensor, outcome) for tensor in call.tensors)
+    return first.isdisjoint(*others)  # what meets itself is compared in pairs
+
+
+def _quantities(tensor: torch.Tensor, outcome: Outcome) -> set[Hashable]:
+    """What the numbers of a tensor are computed of one by one, whatever its shape."""
+    call = outcome.history.made_by(tensor)
+    if call is None or not call.tensors:
+        return {id(tensor)}
+    if call.name in _EACH_NUMBER | _RESHAPES:
+        return {key for one in call.tensors for key in _quantities(one, outcome)}
+    if call.name in REDUCTIONS:
+        given = [repr(one) for one in call.args if not isinstance(one, (torch.Tensor, bool))]
+        return {(call.name, *map(id, call.tensors), *given, repr(call.kwargs.get("dim", "")))}
+    return {id(tensor)}
 
 
 def _is_laid_out(tensor: torch.Tensor, outcome: Outcome) -> bool:

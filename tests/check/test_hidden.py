@@ -54,18 +54,42 @@ class Fits(Scored):
         return F.mse_loss(self.score(x), wanted) + F.l1_loss(self.score(x), scale)
 
 
+class Ranked(Scored):
+    """Each score less each other."""
+
+    def forward(self, x: Tensor["B", 4]) -> Tensor[()]:
+        score = self.score(x)
+        return F.softplus(-(score - 0.1 - score.squeeze(-1))).mean()
+
+
+class Unequal(nn.Module):
+    """The same sum, of each item and each other: Gini's mean difference."""
+
+    def forward(self, x: Tensor["B", 4]) -> Tensor[()]:
+        return (x.sum(1, keepdim=True) - x.sum(1)).abs().mean()
+
+
+class Weighed(Scored):
+    """A sum of other columns is another number."""
+
+    def forward(self, x: Tensor["B", 4]) -> Tensor[()]:
+        return (x.sum(1, keepdim=True) - x[:, :2].sum(1)).abs().mean()
+
+
 def chosen(q: Tensor["B", "A"], action: Tensor["B", torch.int64], reward: Tensor["B"]) -> Tensor[()]:
     taken = q.gather(1, action.unsqueeze(1))
     return (taken - reward).square().mean()
 
 
-@pytest.mark.parametrize(("target", "line"), [(Squared, "mean()"), (OfTorch, "smooth_l1_loss"), (chosen, "gather")])
+@pytest.mark.parametrize(
+    ("target", "line"), [(Squared, "mean()"), (OfTorch, "smooth_l1_loss"), (Weighed, "abs()"), (chosen, "gather")]
+)
 def test_a_mean_that_hides_every_item_against_every_other_is_an_error(target, line):
     (finding,) = tessera.check(target() if isinstance(target, type) else target).errors
     assert line in finding.where.code
     assert "every item against every other" in str(finding)
 
 
-@pytest.mark.parametrize("target", [Ordered, Masked, Attends, Fits])
+@pytest.mark.parametrize("target", [Ordered, Masked, Attends, Fits, Ranked, Unequal])
 def test_what_is_meant_is_none(target):
     assert tessera.check(target()).ok
