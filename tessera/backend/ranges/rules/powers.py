@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tessera.backend.ranges.question import Question, Rule
 from tessera.backend.ranges.rows import NO_FACTS, Fact, Rows
 from tessera.backend.ranges.rules.arithmetic import divided, multiplied
+from tessera.backend.ranges.rules.upward import upward
 from tessera.backend.ranges.value_range import INF, Hull, Range, hull, number, power
 
 
@@ -94,11 +95,15 @@ def _multiply(q: Question) -> Range:
     return power_of(q.x, 2.0) if q.same(q.argument(0), q.argument(1)) else multiplied(q.x, q.y)
 
 
+def _exponent(q: Question) -> Range:
+    return q.x.changed(size=min(q.x.size, upward(q, q.argument(0))))
+
+
 RULES: dict[str, Rule] = {
     "pow": _power,
     "mul": _multiply,
     "square": lambda q: power_of(q.x, 2.0),
-    "exp": lambda q: exponential(q.x),
-    "exp2": lambda q: exponential(q.x, 2.0),
-    "special_exp2": lambda q: exponential(q.x, 2.0),
+    "exp": lambda q: exponential(_exponent(q)),
+    "exp2": lambda q: exponential(_exponent(q), 2.0),
+    "special_exp2": lambda q: exponential(_exponent(q), 2.0),
 }
