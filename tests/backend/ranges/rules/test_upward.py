@@ -27,6 +27,7 @@ def test_squares_that_are_subtracted_overflow_nothing(exponent):
     "exponent",
     [
         lambda x: (x**2).sum(1) - x.mean(1),
+        lambda x: x * 1e4 - 1.0,
         lambda x: x.mean(1) - (-2) * (x**2).sum(1),
         lambda x: -(x.mean(1) - (x**2).sum(1)),
         lambda x: (x**2).sum(1, keepdim=True) - (x**2).sum(1),
