@@ -108,7 +108,7 @@ def test_a_number_that_no_name_stands_for_is_dearer():
     class Named(nn.Module):
         def __init__(self, size=8) -> None:
             super().__init__()
-            self.layer = nn.Linear(size, 5)
+            self.layer, self.other = nn.Linear(size, 5), nn.Linear(size, 4)
 
     module, mode = Named(), torch_internals.new_fake_mode()
     some = {e.text: e.cost for e in layer_edits(module, mode, [module.layer], [12, 13], {}, frozenset({8, 6}))}

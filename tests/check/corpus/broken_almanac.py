@@ -43,7 +43,7 @@ class WrongPairsOfFields(nn.Module):
         v = self.factor(fields)
         square_of_sum = v.sum(dim=1) ** 2
         sum_of_square = (v**2).sum(dim=2)  # BUG
-        return one + 0.5 * (square_of_sum - sum_of_square).sum(dim=1)
+        return one + 0.5 * (square_of_sum - sum_of_square).sum(dim=1)  # HURTS
 
 
 def wrong_tracked(
@@ -65,14 +65,13 @@ def nearness(a, b, scale):
     return torch.exp(-0.5 * (torch.cdist(a, b) / scale) ** 2)
 
 
-@ts.function
 def wrong_guessed_between(
     known: Tensor["N", "D"], values: Tensor["N"], asked: Tensor["M", "D"], scale: float = 0.3
 ) -> tuple[Tensor["M"], Tensor["M"]]:
     """The mean and the variance of a Gaussian process."""
     here = nearness(known, known, scale) + 1e-4 * torch.eye(known.shape[0])
     cross = nearness(known, asked, scale)  # BUG
-    mean = cross @ torch.linalg.solve(here, values)
+    mean = cross @ torch.linalg.solve(here, values)  # HURTS
     lowered = (cross * torch.linalg.solve(here, cross.T).T).sum(dim=-1)
     return mean, 1 - lowered
 
@@ -86,7 +85,7 @@ def wrong_solved_by_steps(a: Tensor["B", "N", "N"], b: Tensor["B", "N"], steps: 
     for _ in range(steps):
         ap = (a @ p.unsqueeze(-1)).squeeze(-1)
         alpha = rest / (p * ap).sum(dim=-1)  # BUG
-        x = x + alpha * p
+        x = x + alpha * p  # HURTS
         r = r - alpha * ap
         new = (r * r).sum(dim=-1, keepdim=True)
         p = r + new / rest * p
@@ -105,7 +104,7 @@ class WrongTideBlock(nn.Module):
 
     def forward(self, series: Tensor["B", 96]) -> tuple[Tensor["B", 96], Tensor["B", 24]]:
         theta = self.theta(self.body(series))
-        back, ahead = theta.split([self.past, self.future], dim=-1)
+        back, ahead = theta.split([self.past, self.future], dim=-1)  # HURTS
         return series - back, ahead
 
 
@@ -114,7 +113,7 @@ def wrong_wider_beams(
 ) -> tuple[Float[torch.Tensor, "b k"], Int[torch.Tensor, "b k t+1"]]:
     b, k, v = log_p.shape
     total = (scores.unsqueeze(-1) + log_p).view(b * k, v)  # BUG
-    best, place = total.topk(k, dim=-1)
+    best, place = total.topk(k, dim=-1)  # HURTS
     beam, word = place // v, place % v
     kept = written.gather(1, beam.unsqueeze(-1).expand(-1, -1, written.shape[-1]))
     return best, torch.cat([kept, word.unsqueeze(-1)], dim=-1)
@@ -125,7 +124,7 @@ def wrong_warmed(ground: Tensor["B", "H", "W"], rate: float = 0.1) -> Tensor["B"
     middle = ground[:, 1:-1, 1:-1]
     around = ground[:, 2:, 1:-1] + ground[:, :-2, 1:-1] + ground[:, 1:-1, 2:] + ground[:, 1:-1, :-2]
     change = F.pad(around - 4 * middle, (1, 1))  # BUG
-    return ground + rate * change
+    return ground + rate * change  # HURTS
 
 
 def wrong_risk_of(
@@ -153,7 +152,7 @@ class WrongManyBells(nn.Module):
         mean = self.mean(h).view(-1, self.bells, self.leave)
         scale = F.softplus(self.scale(h)).view(-1, self.bells, self.leave) + 1e-3
         each = torch.distributions.Normal(mean, scale).log_prob(y.unsqueeze(1)).sum(dim=1)  # BUG
-        return -torch.logsumexp(self.pi(h).log_softmax(dim=-1) + each, dim=-1)
+        return -torch.logsumexp(self.pi(h).log_softmax(dim=-1) + each, dim=-1)  # HURTS
 
 
 PROGRAMS = [

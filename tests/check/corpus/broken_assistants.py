@@ -52,7 +52,7 @@ def wrong_attend_with_memory(
     seen, new = past.keys.shape[2], k.shape[2]
     mask = torch.ones(new, new, dtype=torch.bool).tril(diagonal=seen)  # BUG
     scores = q @ keys.transpose(-2, -1) / math.sqrt(64)
-    scores = scores.masked_fill(~mask, float("-inf"))
+    scores = scores.masked_fill(~mask, float("-inf"))  # HURTS
     return scores.softmax(dim=-1) @ values
 
 
@@ -84,7 +84,7 @@ class WrongLatentKeys(nn.Module):
     def forward(self, x: Tensor[B, S, 512]) -> Tensor[B, S, 512]:
         q = self.heads_of(self.query(x))
         latent, turned = self.down(x).split([self.latent, self.rotary], dim=-1)
-        k = self.heads_of(self.up_key(latent))
+        k = self.heads_of(self.up_key(latent))  # HURTS
         v = self.heads_of(self.up_value(latent))
         turned = turned[:, None].expand(-1, self.heads, -1, -1)
         k = torch.cat([k, turned], dim=-1)
@@ -102,17 +102,18 @@ def wrong_accepted_drafts(
     token = drafted.unsqueeze(-1)
     p = large.softmax(dim=-1).gather(2, token).squeeze(-1)
     q = small.softmax(dim=-1).gather(2, token)  # BUG
-    accept = luck < p / q
+    accept = luck < p / q  # HURTS
     return accept.long().cumprod(dim=1).sum(dim=1)
 
 
-@tessera.function
-def wrong_kernel_attention(q: Tensor[B, H, S, 32], k: Tensor[B, H, S, 32], v: Tensor[B, H, S, D]) -> Tensor[B, H, S, D]:
+def wrong_kernel_attention_again(
+    q: Tensor[B, H, S, 32], k: Tensor[B, H, S, 32], v: Tensor[B, H, S, D]
+) -> Tensor[B, H, S, D]:
     q = F.elu(q) + 1
     k = F.elu(k) + 1
     context = torch.einsum("bhsd,bhse->bhde", k, v)
     total = k.sum(dim=1)  # BUG
-    scale = 1 / torch.einsum("bhsd,bhd->bhs", q, total)
+    scale = 1 / torch.einsum("bhsd,bhd->bhs", q, total)  # HURTS
     return torch.einsum("bhsd,bhde,bhs->bhse", q, context, scale)
 
 
@@ -141,7 +142,7 @@ def rotate_half(x):
 def wrong_turned_by_place(x: Tensor["B", "H", "S", 64], base: float = 10000.0) -> Tensor["B", "H", "S", 64]:
     frequency = base ** (-torch.arange(0, 64, 2) / 64)
     angle = torch.outer(torch.arange(x.shape[-2]), frequency).repeat(2, 1)  # BUG
-    return x * angle.cos() + rotate_half(x) * angle.sin()
+    return x * angle.cos() + rotate_half(x) * angle.sin()  # HURTS
 
 
 class WrongSoftExperts(nn.Module):
@@ -175,7 +176,7 @@ class WrongAnswerScore(nn.Module):
     def forward(self, answer: Tensor["B", "S", torch.int64], length: Tensor["B", torch.int64]) -> Tensor["B"]:
         hidden, _ = self.mix(self.embed(answer))
         last = (length - 1).clamp(min=0)[:, None].expand(-1, hidden.size(-1))  # BUG
-        picked = hidden.gather(1, last).squeeze(1)
+        picked = hidden.gather(1, last).squeeze(1)  # HURTS
         return self.score(picked).squeeze(-1)
 
 
@@ -185,7 +186,7 @@ PROGRAMS = [
     wrong_sloped_bias,
     WrongLatentKeys,
     wrong_accepted_drafts,
-    wrong_kernel_attention,
+    wrong_kernel_attention_again,
     WrongPromptTuned,
     wrong_turned_by_place,
     WrongSoftExperts,

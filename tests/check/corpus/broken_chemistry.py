@@ -14,7 +14,7 @@ from tessera import Tensor
 N, E, D, G, M, B, K = tessera.dims("N E D G M B K")
 
 
-class WrongInteraction(nn.Module):
+class WrongInteractionAgain(nn.Module):
     """Each atom hears its neighbours, the near ones more."""
 
     def __init__(self, width=64, bases=20):
@@ -29,7 +29,7 @@ class WrongInteraction(nn.Module):
         src, dst = edges
         message = self.enter(x)[src] * self.filter(distance)
         total = torch.zeros_like(message).index_add(0, dst, message)  # BUG
-        return x + self.leave(F.softplus(total))
+        return x + self.leave(F.softplus(total))  # HURTS
 
 
 def wrong_radial_bases(
@@ -38,7 +38,7 @@ def wrong_radial_bases(
     between = place[edges[0]] - place[edges[1]]
     distance = between.norm(dim=-1)  # BUG
     centres = torch.linspace(0, cutoff, count)
-    return torch.exp(-((distance - centres) ** 2))
+    return torch.exp(-((distance - centres) ** 2))  # HURTS
 
 
 class WrongAttentiveBonds(nn.Module):
@@ -64,7 +64,7 @@ def wrong_molecule_means(atoms: Tensor[N, D], molecule: Tensor[N, torch.int64], 
     """One vector for each molecule."""
     total = torch.zeros_like(empty).index_add(0, molecule, atoms)
     count = torch.zeros(empty.shape[1]).index_add(0, molecule, torch.ones(atoms.shape[0]))  # BUG
-    return total / count.clamp(min=1).unsqueeze(-1)
+    return total / count.clamp(min=1).unsqueeze(-1)  # HURTS
 
 
 def wrong_grouped(
@@ -96,7 +96,7 @@ class WrongTurnsWithIt(nn.Module):
         square = (diff**2).sum(dim=-1, keepdim=True)
         pairs = torch.cat([h[:, :, None].expand(-1, -1, n, -1), h[:, None].expand(-1, n, -1, -1), square], dim=-1)
         message = self.edge(pairs)
-        x = x + (diff * self.weigh(message)).mean(dim=2)
+        x = x + (diff * self.weigh(message)).mean(dim=2)  # HURTS
         h = h + self.node(torch.cat([h, message.sum(dim=2)], dim=-1))
         return h, x
 
@@ -109,7 +109,7 @@ def wrong_twist_angles(backbone: Tensor["B", "L", 4, 3]) -> Tensor["B", "L"]:
     m = torch.linalg.cross(n1, F.normalize(b, dim=-1))
     x = (n1 * n2).sum(dim=-1)
     y = (m * n2).sum(dim=1)  # BUG
-    return torch.atan2(y, x)
+    return torch.atan2(y, x)  # HURTS
 
 
 def wrong_likeness(queries: Float[Array, "q bits"], library: Float[Array, "m bits"]) -> Float[Array, "q m"]:
@@ -133,19 +133,18 @@ class WrongCrystalLayer(nn.Module):
         return F.relu(self.norm(self.own(x) + self.others(gathered)))
 
 
-@tessera.function
 def wrong_cloud_distance(one: Tensor[B, N, 3], other: Tensor[B, M, 3]) -> Tensor[B]:
     distance = torch.cdist(one, other)
     there = distance.min(dim=2).values.mean(dim=1)
     back = distance.min(dim=1).values  # BUG
-    return there + back
+    return there + back  # HURTS
 
 
 SIZES = {"wrong_grouped": {"N": (29, 31, 37)}}
 
 
 PROGRAMS = [
-    WrongInteraction,
+    WrongInteractionAgain,
     wrong_radial_bases,
     WrongAttentiveBonds,
     wrong_molecule_means,

@@ -19,7 +19,7 @@ def wrong_time_features(t: Tensor["B"], size: int = 128) -> Tensor["B", 128]:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-class WrongDenoisingBlock(nn.Module):
+class WrongDenoisingBlockAgain(nn.Module):
     """Two convolutions, told the time."""
 
     def __init__(self, enter: int = 64, leave: int = 128, time: int = 256):
@@ -34,7 +34,7 @@ class WrongDenoisingBlock(nn.Module):
     def forward(self, x: Tensor["B", 64, "H", "W"], time: Tensor["B", 256]) -> Tensor["B", 128, "H", "W"]:
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.of_time(F.silu(time))[:, :, None, None].chunk(2, dim=1)
-        h = self.norm2(h) * (1 + scale) + shift
+        h = self.norm2(h) * (1 + scale) + shift  # HURTS
         return self.skip(x) + self.conv2(F.silu(h))
 
 
@@ -51,7 +51,7 @@ class WrongCutIntoPatches(nn.Module):
         x = image.view(b, c, h // p, p, w // p, p)
         x = x.permute(0, 2, 3, 1, 4, 5)  # BUG
         x = x.flatten(1, 2).flatten(2)
-        return self.project(x) + self.place
+        return self.project(x) + self.place  # HURTS
 
 
 def to_windows(x, size):
@@ -62,7 +62,7 @@ def to_windows(x, size):
 
 def from_windows(windows, size, h, w):
     b = windows.shape[0] // (h * w)  # BUG
-    x = windows.view(b, h // size, w // size, size, size, -1)
+    x = windows.view(b, h // size, w // size, size, size, -1)  # HURTS
     return x.transpose(2, 3).reshape(b, h, w, -1)
 
 
@@ -82,7 +82,7 @@ class WrongWindowedMixer(nn.Module):
         return x + from_windows(y, self.size, h, w)
 
 
-class WrongSmallUNet(nn.Module):
+class WrongSmallUNetAgain(nn.Module):
     def __init__(self, width=16):
         super().__init__()
         self.d1 = nn.Conv2d(1, width, 3, padding=1)
@@ -122,7 +122,7 @@ class WrongSampler(nn.Module):
         before: Tensor["B", torch.int64],
     ) -> Tensor["B", "C", "H", "W"]:
         now, then = self.at(t), self.at(before)
-        clean = (x - (1 - now).sqrt() * noise) / now.sqrt()
+        clean = (x - (1 - now).sqrt() * noise) / now.sqrt()  # HURTS
         return then.sqrt() * clean + (1 - then).sqrt() * noise
 
 
@@ -134,7 +134,7 @@ def wrong_overlap(boxes: Tensor["N", 4], others: Tensor["M", 4]) -> Tensor["N", 
     high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
     side = (high - low).clamp(min=0)
     both = side[0] * side[1]  # BUG
-    return both / (area(boxes)[:, None] + area(others)[None] - both)
+    return both / (area(boxes)[:, None] + area(others)[None] - both)  # HURTS
 
 
 class WrongRadianceField(nn.Module):
@@ -159,7 +159,7 @@ class WrongRadianceField(nn.Module):
     def forward(
         self, points: Tensor["rays", "samples", 3]
     ) -> tuple[Tensor["rays", "samples", 3], Tensor["rays", "samples"]]:
-        out = self.out(self.body(self.encoded(points)))
+        out = self.out(self.body(self.encoded(points)))  # HURTS
         return out[..., :3].sigmoid(), F.softplus(out[..., 3])
 
 
@@ -173,23 +173,23 @@ def wrong_lifted(depth: Tensor["B", "H", "W"], camera: Tensor["B", 3, 3]) -> Ten
     return points.transpose(1, 2)
 
 
-def wrong_dice_loss(logits: Tensor["B", 5, "H", "W"], labels: Tensor["B", "H", "W", torch.int64]) -> Tensor["B"]:
+def wrong_dice_loss_again(logits: Tensor["B", 5, "H", "W"], labels: Tensor["B", "H", "W", torch.int64]) -> Tensor["B"]:
     p = logits.softmax(dim=1)
     y = F.one_hot(labels, 5).float()  # BUG
-    both = (p * y).sum(dim=(2, 3))
+    both = (p * y).sum(dim=(2, 3))  # HURTS
     total = p.sum(dim=(2, 3)) + y.sum(dim=(2, 3))
     return 1 - ((2 * both + 1) / (total + 1)).mean(dim=1)
 
 
 PROGRAMS = [
     wrong_time_features,
-    WrongDenoisingBlock,
+    WrongDenoisingBlockAgain,
     WrongCutIntoPatches,
     WrongWindowedMixer,
-    WrongSmallUNet,
+    WrongSmallUNetAgain,
     WrongSampler,
     wrong_overlap,
     WrongRadianceField,
     wrong_lifted,
-    wrong_dice_loss,
+    wrong_dice_loss_again,
 ]

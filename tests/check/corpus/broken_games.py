@@ -10,7 +10,7 @@ import tessera as ts
 from tessera import Tensor
 
 
-def wrong_advantages(
+def wrong_advantages_again(
     rewards: Tensor["T", "N"],
     values: Tensor["T + 1", "N"],
     alive: Tensor["T", "N"],
@@ -25,7 +25,7 @@ def wrong_advantages(
     return torch.stack(found[::-1])
 
 
-class WrongDuelingHead(nn.Module):
+class WrongDuelingHeadAgain(nn.Module):
     def __init__(self, width=512, actions=18):
         super().__init__()
         self.value = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 1))
@@ -49,7 +49,7 @@ class WrongChessPolicy(nn.Module):
     def forward(self, board: Tensor["B", 18, 8, 8], legal: Tensor["B", 4672, torch.bool]) -> Tensor["B", 4672]:
         x = F.relu(self.body(board))
         x = F.relu(self.reduce(x))
-        logits = self.head(x.flatten(1))
+        logits = self.head(x.flatten(1))  # HURTS
         return logits.masked_fill(~legal, -1e9).log_softmax(dim=-1)
 
 
@@ -67,7 +67,7 @@ class WrongImaginedStep(nn.Module):
     ) -> tuple[Tensor["B", 48, 6, 6], Tensor["B"]]:
         plane = action.float() / self.actions
         plane = plane.view(-1, 1, 1).expand(-1, 6, 6)  # BUG
-        after = F.relu(self.step(torch.cat([state, plane], dim=1)))
+        after = F.relu(self.step(torch.cat([state, plane], dim=1)))  # HURTS
         return after, self.reward(after.flatten(1)).squeeze(1)
 
 
@@ -105,7 +105,7 @@ def wrong_worth_a_visit(
     prior: Tensor["N", "A"], value: Tensor["N", "A"], visits: Tensor["N", "A"]
 ) -> Tensor["N", torch.int64]:
     total = visits.sum(dim=-1)  # BUG
-    bonus = prior * torch.sqrt(total) / (1 + visits)
+    bonus = prior * torch.sqrt(total) / (1 + visits)  # HURTS
     return (value + 1.25 * bonus).argmax(dim=-1)
 
 
@@ -125,7 +125,7 @@ class WrongSeesPixels(nn.Module):
 
     def forward(self, frames: Tensor["B", 4, 84, 84]) -> tuple[Tensor["B", 6], Tensor["B", 1]]:
         x = self.conv(frames / 255).flatten(1)
-        return self.policy(x), self.value(x)
+        return self.policy(x), self.value(x)  # HURTS
 
 
 class WrongTeamValue(nn.Module):
@@ -148,8 +148,8 @@ class WrongTeamValue(nn.Module):
 
 
 PROGRAMS = [
-    wrong_advantages,
-    WrongDuelingHead,
+    wrong_advantages_again,
+    WrongDuelingHeadAgain,
     WrongChessPolicy,
     WrongImaginedStep,
     WrongPlaysByReturns,

@@ -59,7 +59,7 @@ class WrongTagsWords(nn.Module):
     def forward(self, words: Tensor["B", "S", torch.int64]) -> Tensor["B", "S", 17]:
         x = self.drop(self.embed(words))
         x, _ = self.read(x)
-        return self.tag(self.drop(x))
+        return self.tag(self.drop(x))  # HURTS
 
 
 class WrongFiveLayers(nn.Module):
@@ -76,12 +76,12 @@ class WrongFiveLayers(nn.Module):
     def forward(self, x: Tensor["B", 1, 28, 28]) -> Tensor["B", 10]:
         x = F.max_pool2d(torch.tanh(self.conv1(x)), 2)
         x = F.max_pool2d(torch.tanh(self.conv2(x)), 2)
-        x = torch.tanh(self.fc1(x.flatten(1)))
+        x = torch.tanh(self.fc1(x.flatten(1)))  # HURTS
         x = torch.tanh(self.fc2(x))
         return self.fc3(x)
 
 
-class WrongBottleneck(nn.Module):
+class WrongBottleneckOnceMore(nn.Module):
     def __init__(self, width: int = 64, squeeze: int = 4):
         super().__init__()
         inner = width // squeeze
@@ -90,7 +90,7 @@ class WrongBottleneck(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(inner, width, 1, bias=False), nn.BatchNorm2d(inner))  # BUG
 
     def forward(self, x: Tensor["B", 64, "H", "W"]) -> Tensor["B", 64, "H", "W"]:
-        return F.relu(x + self.leave(self.middle(self.enter(x))))
+        return F.relu(x + self.leave(self.middle(self.enter(x))))  # HURTS
 
 
 def wrong_contrasted(
@@ -101,7 +101,7 @@ def wrong_contrasted(
     captions = F.normalize(captions, dim=-1)
     logits = pictures.T @ captions / heat  # BUG
     own = torch.arange(pictures.shape[0])
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2  # HURTS
 
 
 class Encoded(NamedTuple):
@@ -122,7 +122,7 @@ class WrongVaried(nn.Module):
 
     def forward(self, x: Tensor["B", 784]) -> tuple[Tensor["B", 784], Tensor["B"]]:
         mean, log_var = self.encode(x)
-        z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)
+        z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)  # HURTS
         kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(dim=1)
         return self.decode(z), kl
 
@@ -131,7 +131,7 @@ def wrong_whitened(x: Tensor["N", "D"]) -> Tensor["N", "D"]:
     centred = x - x.mean(dim=0, keepdim=True)
     covariance = centred @ centred.T / (x.shape[0] - 1)  # BUG
     values, vectors = torch.linalg.eigh(covariance)
-    return centred @ vectors / torch.sqrt(values + 1e-5)
+    return centred @ vectors / torch.sqrt(values + 1e-5)  # HURTS
 
 
 def wrong_batched(inputs: Dict[str, Tensor["B", "S", 32]], mask: Tensor["B", "S"]) -> Tensor["B", 32]:
@@ -139,7 +139,7 @@ def wrong_batched(inputs: Dict[str, Tensor["B", "S", 32]], mask: Tensor["B", "S"
     x = inputs["first"] + inputs["second"]
     total = (x * mask.unsqueeze(-1)).sum(dim=1)
     count = mask.sum(dim=0, keepdim=True).clamp(min=1)  # BUG
-    return total / count
+    return total / count  # HURTS
 
 
 class WrongMixesTokens(nn.Module):
@@ -170,7 +170,6 @@ class WrongRoutesToTwo(nn.Module):
         return (out * weight.unsqueeze(-2)).sum(dim=-2)  # BUG
 
 
-@tessera.function
 def wrong_moved_on(position: Tensor[N, 3], velocity: Tensor[N, 3], mass: Tensor[N], step: float = 0.01) -> Tensor[N, 3]:
     """Bodies that pull at each other."""
     apart = position[None] - position[:, None]
@@ -194,7 +193,7 @@ class WrongHearsFilters(nn.Module):
     def forward(self, mel: Float[torch.Tensor, "batch 64 time"]) -> Float[torch.Tensor, "batch 12"]:
         x = mel
         for conv in self.conv:
-            x = F.relu(conv(x))
+            x = F.relu(conv(x))  # HURTS
         return self.head(x.amax(dim=-1))
 
 
@@ -219,16 +218,18 @@ class WrongPlansRoutes(nn.Module):
         h = self.embed(towns)
         rows = torch.arange(towns.shape[0])
         q = self.query(h[:, here])  # BUG
-        scores = torch.einsum("bd,bnd->bn", q, self.key(h)) / 8.0
+        scores = torch.einsum("bd,bnd->bn", q, self.key(h)) / 8.0  # HURTS
         return scores.masked_fill(been, float("-inf")).log_softmax(dim=-1)
 
 
-def wrong_blurred(image: Tensor["B", "C", "H", "W"], size: int = 5, sigma: float = 1.0) -> Tensor["B", "C", "H", "W"]:
+def wrong_blurred_again(
+    image: Tensor["B", "C", "H", "W"], size: int = 5, sigma: float = 1.0
+) -> Tensor["B", "C", "H", "W"]:
     at = torch.arange(size) - size // 2
     line = torch.exp(-(at**2) / (2 * sigma**2))
     kernel = torch.outer(line, line) / line.sum() ** 2
     kernel = kernel.expand(1, image.shape[1], size, size)  # BUG
-    return F.conv2d(image, kernel, padding=size // 2, groups=image.shape[1])
+    return F.conv2d(image, kernel, padding=size // 2, groups=image.shape[1])  # HURTS
 
 
 def wrong_likelihood(emissions: Tensor["B", "T", "K"], change: Tensor["K", "K"], start: Tensor["K"]) -> Tensor["B"]:
@@ -240,7 +241,7 @@ def wrong_likelihood(emissions: Tensor["B", "T", "K"], change: Tensor["K", "K"],
     return torch.logsumexp(score, dim=0)  # BUG
 
 
-class WrongUpscaler(nn.Module):
+class WrongUpscalerAgain(nn.Module):
     def __init__(self, width: int = 32, times: int = 3):
         super().__init__()
         self.enter = nn.Conv2d(3, width, 5, padding=2)
@@ -258,7 +259,7 @@ def wrong_smoothed_loss(logits: Tensor["B", "C"], labels: Tensor["B", torch.int6
     log_p = logits.log_softmax(dim=-1)
     hit = -log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
     even = -log_p.mean(dim=0)  # BUG
-    return (1 - smooth) * hit + smooth * even
+    return (1 - smooth) * hit + smooth * even  # HURTS
 
 
 class WrongForecasts(nn.Module):
@@ -283,7 +284,7 @@ PROGRAMS = [
     WrongReadsAcross,
     WrongTagsWords,
     WrongFiveLayers,
-    WrongBottleneck,
+    WrongBottleneckOnceMore,
     wrong_contrasted,
     WrongVaried,
     wrong_whitened,
@@ -294,9 +295,9 @@ PROGRAMS = [
     WrongHearsFilters,
     wrong_top_words,
     WrongPlansRoutes,
-    wrong_blurred,
+    wrong_blurred_again,
     wrong_likelihood,
-    WrongUpscaler,
+    WrongUpscalerAgain,
     wrong_smoothed_loss,
     WrongForecasts,
 ]

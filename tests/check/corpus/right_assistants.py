@@ -107,7 +107,7 @@ def accepted_drafts(
 
 
 @tessera.function
-def kernel_attention(q: Tensor[B, H, S, 32], k: Tensor[B, H, S, 32], v: Tensor[B, H, S, D]) -> Tensor[B, H, S, D]:
+def kernel_attention_again(q: Tensor[B, H, S, 32], k: Tensor[B, H, S, 32], v: Tensor[B, H, S, D]) -> Tensor[B, H, S, D]:
     q = F.elu(q) + 1
     k = F.elu(k) + 1
     context = torch.einsum("bhsd,bhse->bhde", k, v)
@@ -185,7 +185,7 @@ PROGRAMS = [
     sloped_bias,
     LatentKeys,
     accepted_drafts,
-    kernel_attention,
+    kernel_attention_again,
     PromptTuned,
     turned_by_place,
     SoftExperts,

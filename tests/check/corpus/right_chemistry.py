@@ -14,7 +14,7 @@ from tessera import Tensor
 N, E, D, G, M, B, K = tessera.dims("N E D G M B K")
 
 
-class Interaction(nn.Module):
+class InteractionAgain(nn.Module):
     """Each atom hears its neighbours, the near ones more."""
 
     def __init__(self, width=64, bases=20):
@@ -145,7 +145,7 @@ SIZES = {"grouped": {"N": (29, 31, 37)}}
 
 
 PROGRAMS = [
-    Interaction,
+    InteractionAgain,
     radial_bases,
     AttentiveBonds,
     molecule_means,

@@ -19,7 +19,7 @@ def time_features(t: Tensor["B"], size: int = 128) -> Tensor["B", 128]:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-class DenoisingBlock(nn.Module):
+class DenoisingBlockAgain(nn.Module):
     """Two convolutions, told the time."""
 
     def __init__(self, enter: int = 64, leave: int = 128, time: int = 256):
@@ -82,7 +82,7 @@ class WindowedMixer(nn.Module):
         return x + from_windows(y, self.size, h, w)
 
 
-class SmallUNet(nn.Module):
+class SmallUNetAgain(nn.Module):
     def __init__(self, width=16):
         super().__init__()
         self.d1 = nn.Conv2d(1, width, 3, padding=1)
@@ -173,7 +173,7 @@ def lifted(depth: Tensor["B", "H", "W"], camera: Tensor["B", 3, 3]) -> Tensor["B
     return points.transpose(1, 2)
 
 
-def dice_loss(logits: Tensor["B", 5, "H", "W"], labels: Tensor["B", "H", "W", torch.int64]) -> Tensor["B"]:
+def dice_loss_again(logits: Tensor["B", 5, "H", "W"], labels: Tensor["B", "H", "W", torch.int64]) -> Tensor["B"]:
     p = logits.softmax(dim=1)
     y = F.one_hot(labels, 5).permute(0, 3, 1, 2).float()
     both = (p * y).sum(dim=(2, 3))
@@ -183,13 +183,13 @@ def dice_loss(logits: Tensor["B", 5, "H", "W"], labels: Tensor["B", "H", "W", to
 
 PROGRAMS = [
     time_features,
-    DenoisingBlock,
+    DenoisingBlockAgain,
     CutIntoPatches,
     WindowedMixer,
-    SmallUNet,
+    SmallUNetAgain,
     Sampler,
     overlap,
     RadianceField,
     lifted,
-    dice_loss,
+    dice_loss_again,
 ]

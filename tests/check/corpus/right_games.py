@@ -10,7 +10,7 @@ import tessera as ts
 from tessera import Tensor
 
 
-def advantages(
+def advantages_again(
     rewards: Tensor["T", "N"],
     values: Tensor["T + 1", "N"],
     alive: Tensor["T", "N"],
@@ -25,7 +25,7 @@ def advantages(
     return torch.stack(found[::-1])
 
 
-class DuelingHead(nn.Module):
+class DuelingHeadAgain(nn.Module):
     def __init__(self, width=512, actions=18):
         super().__init__()
         self.value = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 1))
@@ -148,8 +148,8 @@ class TeamValue(nn.Module):
 
 
 PROGRAMS = [
-    advantages,
-    DuelingHead,
+    advantages_again,
+    DuelingHeadAgain,
     ChessPolicy,
     ImaginedStep,
     PlaysByReturns,

@@ -81,7 +81,7 @@ class FiveLayers(nn.Module):
         return self.fc3(x)
 
 
-class Bottleneck(nn.Module):
+class BottleneckOnceMore(nn.Module):
     def __init__(self, width: int = 64, squeeze: int = 4):
         super().__init__()
         inner = width // squeeze
@@ -223,7 +223,7 @@ class PlansRoutes(nn.Module):
         return scores.masked_fill(been, float("-inf")).log_softmax(dim=-1)
 
 
-def blurred(image: Tensor["B", "C", "H", "W"], size: int = 5, sigma: float = 1.0) -> Tensor["B", "C", "H", "W"]:
+def blurred_again(image: Tensor["B", "C", "H", "W"], size: int = 5, sigma: float = 1.0) -> Tensor["B", "C", "H", "W"]:
     at = torch.arange(size) - size // 2
     line = torch.exp(-(at**2) / (2 * sigma**2))
     kernel = torch.outer(line, line) / line.sum() ** 2
@@ -240,7 +240,7 @@ def likelihood(emissions: Tensor["B", "T", "K"], change: Tensor["K", "K"], start
     return torch.logsumexp(score, dim=1)
 
 
-class Upscaler(nn.Module):
+class UpscalerAgain(nn.Module):
     def __init__(self, width: int = 32, times: int = 3):
         super().__init__()
         self.enter = nn.Conv2d(3, width, 5, padding=2)
@@ -283,7 +283,7 @@ PROGRAMS = [
     ReadsAcross,
     TagsWords,
     FiveLayers,
-    Bottleneck,
+    BottleneckOnceMore,
     contrasted,
     Varied,
     whitened,
@@ -294,9 +294,9 @@ PROGRAMS = [
     HearsFilters,
     top_words,
     PlansRoutes,
-    blurred,
+    blurred_again,
     likelihood,
-    Upscaler,
+    UpscalerAgain,
     smoothed_loss,
     Forecasts,
 ]
