@@ -591,9 +591,9 @@ def leave_alone() -> Exception:
     from torch._dynamo.exc import SkipFrame
     from torch._dynamo.guards import CheckFunctionManager
 
-    frame = sys._getframe()
+    frame: types.FrameType | None = sys._getframe()
     while frame is not None and frame.f_code is not CheckFunctionManager.__init__.__code__:
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if frame is not None:
         frame.f_locals["self"].output_graph = None
     return SkipFrame()

@@ -17,3 +17,10 @@ def _same_start(tmp_path_factory, monkeypatch):
     yield
     if "torch._dynamo" in sys.modules:  # else resetting would be the first to load the compiler
         torch.compiler.reset()
+
+
+@pytest.fixture
+def low_precision_products(monkeypatch):
+    """Any machine that runs the test has instructions for bf16 and fp16, as far as Tessera knows."""
+    every = dict.fromkeys((torch.bfloat16, torch.float16), "instructions")
+    monkeypatch.setattr("tessera.torch_internals.cpu_product_instructions", lambda: every)

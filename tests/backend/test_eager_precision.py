@@ -9,6 +9,8 @@ from tessera.backend.passes.lower_precision import lower_precision
 from tessera.program import resolve_precision
 from tests.backend.hand_made import program, run
 
+pytestmark = pytest.mark.usefixtures("low_precision_products")
+
 torch.manual_seed(0)
 A, B, BIAS = torch.randn(64, 48), torch.randn(48, 80), torch.randn(80)
 IMAGES, KERNEL = torch.randn(4, 3, 12, 12), torch.randn(8, 3, 3, 3)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tessera import torch_internals
 from tessera.backend import passes
 from tessera.backend.loops.loop import run_loop
 from tessera.backend.memory.liveness import Liveness, size_of
@@ -17,6 +16,8 @@ from tessera.backend.projections.worth import Verdict
 from tessera.backend.runner import run_pipeline
 from tessera.program import MemoryBudget, Phase, copy_graph, resolve_precision
 from tests.backend.hand_made import program, run, write_back
+
+pytestmark = pytest.mark.usefixtures("low_precision_products")
 
 torch.manual_seed(0)
 A, B, T = torch.rand(3, 4), torch.rand(4, 2), torch.tensor(3.0, dtype=torch.float64)
@@ -77,11 +78,6 @@ def test_every_pass_has_the_name_of_its_file_and_every_file_is_in_the_pipeline()
     names = [rewrite.name for rewrite in (*BEFORE_AUTOGRAD, *PIPELINE)]
     assert set(names) == files
     assert len(names) == len(files)
-
-
-@pytest.fixture(autouse=True)
-def processor(monkeypatch):
-    monkeypatch.setattr(torch_internals, "cpu_product_instructions", lambda: {torch.bfloat16: "instructions"})
 
 
 def test_together_the_passes_fire_once_and_keep_the_value():

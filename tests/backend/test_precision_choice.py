@@ -8,13 +8,10 @@ from tessera.backend.precision_choice import ATTENTION, INLINED, SMALLEST, choos
 from tessera.program import Phase, resolve_precision
 from tests.backend.hand_made import aten, program
 
+pytestmark = pytest.mark.usefixtures("low_precision_products")
+
 A, B = torch.rand(32, 24), torch.rand(24, 40)
 NUMBERS = torch.arange(24)
-
-
-@pytest.fixture(autouse=True)
-def processor(monkeypatch):
-    monkeypatch.setattr(torch_internals, "cpu_product_instructions", lambda: {torch.bfloat16: "instructions"})
 
 
 def chosen(function, *inputs, precision="bf16"):

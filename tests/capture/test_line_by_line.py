@@ -125,11 +125,13 @@ def trained_low(debug, precision):
     return torch.stack(losses)
 
 
+@pytest.mark.usefixtures("low_precision_products")
 def test_products_have_the_precision_of_the_compiled_step():
     low, compiled, exact = trained_low(True, "bf16"), trained_low(False, "bf16"), trained_low(True, "fp32")
     assert (low - compiled).abs().max() < 0.05 * (low - exact).abs().max()
 
 
+@pytest.mark.usefixtures("low_precision_products")
 def test_a_compiled_function_computes_likewise_and_its_backward_later():
     x, weight = torch.randn(32, 64), torch.randn(64, 64, requires_grad=True)
     fast = tessera.compile(lambda x: x @ weight, precision="bf16")

@@ -104,7 +104,7 @@ def test_layers_of_one_line_and_many_sizes_take_that_of_the_layer_beside():
     assert [block.down.out_features for block in blocks.blocks] == [12, 18]
 
 
-def test_a_number_that_no_name_stands_for_is_dearer():
+def test_a_size_that_a_name_is_given_for_alone_is_dearer():
     class Named(nn.Module):
         def __init__(self, size=8) -> None:
             super().__init__()
@@ -130,3 +130,10 @@ def test_a_switch_that_is_written_is_seldom_wrong_and_a_name_seldomer_than_a_num
     cost = {(edit.where.code.split(" = ")[0], edit.text): edit.cost for edit in some}
     assert cost["self.first", "GRU(batch_first=False)"] > cost["self.second", "GRU(batch_first=True)"]
     assert cost["self.first", "GRU(hidden_size=8)"] > cost["self.second", "GRU(batch_first=True)"]
+
+
+def test_a_number_in_place_of_a_name_used_elsewhere_too_is_dearer_where_no_name_stands_for_it():
+    module, known = Said(), frozenset({8, 12})
+    some = layer_edits(module, torch_internals.new_fake_mode(), list(module.modules()), (8, 13), {}, known)
+    cost = {(edit.where.code.split(" = ")[0], edit.text): edit.cost for edit in some}
+    assert cost["self.first", "GRU(hidden_size=13)"] > cost["self.first", "GRU(hidden_size=8)"]

@@ -12,17 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import tessera
-from tessera import torch_internals
 from tests.contracts.against_eager import PIECES, WHOLE, momentum
 
+pytestmark = pytest.mark.usefixtures("low_precision_products")
+
 BF16_ERROR = 0.03  # of gradients, relative; rounding to 8 bits a few times in a row
-
-
-@pytest.fixture(autouse=True)
-def processor(monkeypatch):
-    """Any machine that runs these tests has instructions for bf16 and fp16, as far as Tessera knows."""
-    every = dict.fromkeys((torch.bfloat16, torch.float16), "instructions")
-    monkeypatch.setattr(torch_internals, "cpu_product_instructions", lambda: every)
 
 
 class Attention(nn.Module):

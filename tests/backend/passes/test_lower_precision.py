@@ -3,24 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera import torch_internals
 from tessera.backend.inductor import compile_program
 from tessera.backend.passes.lower_precision import CAST, lower_precision
 from tessera.backend.precision_verdict import Verdict
 from tessera.program import Phase, Role, Value, resolve_precision
 from tests.backend.hand_made import aten, program, run, targets
 
+pytestmark = pytest.mark.usefixtures("low_precision_products")
+
 DRAW = torch.Generator().manual_seed(0)
 X, W, BIAS, IMAGE, FILTERS, Q = (
     torch.randn(*shape, generator=DRAW)
     for shape in ((32, 24), (40, 24), (40,), (2, 8, 9, 9), (6, 8, 3, 3), (2, 3, 16, 20))
 )
-
-
-@pytest.fixture(autouse=True)
-def processor(monkeypatch):
-    every = dict.fromkeys((torch.bfloat16, torch.float16), "instructions")
-    monkeypatch.setattr(torch_internals, "cpu_product_instructions", lambda: every)
 
 
 def lowered(function, *inputs, precision="bf16"):
