@@ -853,9 +853,14 @@ def collate(samples: list[Any], stack: Callable[[list[torch.Tensor]], torch.Tens
 # -- looking inside a run ----------------------------------------------------------------------------------------
 
 
+_LEAVES = {type(None), bool, int, float, complex, str, torch.dtype, torch.device, torch.SymInt}
+
+
 def tensors_in(values: Any) -> list[torch.Tensor]:
     """All tensors in nested lists, tuples and dicts."""
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+    found: list[torch.Tensor] = []
+    on_leaves(lambda leaf: found.append(leaf) if isinstance(leaf, torch.Tensor) else None, values)
+    return found
 
 
 def flattened(values: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
@@ -875,6 +880,13 @@ def tensors_by_place(values: Any) -> list[tuple[tuple[str, ...], torch.Tensor]]:
 
 def on_leaves(function: Callable[..., Any], values: Any) -> Any:
     """The same nest with ``function`` of every leaf."""
+    kind = type(values)  # what most arguments are made of is walked here: torch's own walk takes several times as long
+    if kind is tuple or kind is list:
+        return kind([on_leaves(function, value) for value in values])
+    if kind is dict:
+        return {key: on_leaves(function, value) for key, value in values.items()}
+    if kind in _LEAVES or isinstance(values, torch.Tensor):
+        return function(values)
     return tree_map(function, values)
 
 
@@ -1751,6 +1763,9 @@ def symbolic_mode(
         def evaluate_expr(self, orig_expr: Any, hint: Any = None, *rest: Any, **options: Any) -> Any:
             usual = super().evaluate_expr
             return answer(orig_expr, hint, lambda: usual(orig_expr, hint, *rest, **options))
+
+        def _get_user_frame(self) -> None:
+            """For torch's log of where a symbol was made; to look for it imports the exporter."""
 
     class Mode(FakeTensorMode):
         inside = False
