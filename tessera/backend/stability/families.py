@@ -78,6 +78,7 @@ ORDINARY: tuple[Family, ...] = (
     *(_of_size(low, high, sign) for low, high in ((-5, -2), (-1, 1), (1, 1.5), (1.3, 2.7)) for sign in (-1, 0, 1)),
     *(_probabilities, _near_one, _nearly_equal, _offset(12), _spread(1, 1.5), _spread(1, 2)),
 )
+EXPONENTS = _of_size(2, 2.5, 1)  # whose exponentials float32 does not have, and float64 has
 HOSTILE: tuple[Family, ...] = (_of_size(10, 18, 0), _of_size(-22, -12, 0), _offset(8192))
 OUT_OF_RANGE: tuple[Family, ...] = (_of_size(20, 24, 0), _of_size(20, 24, 1), _of_size(-24, -20, 0))  # once multiplied
 OUT_OF_HALF: tuple[Family, ...] = (_of_size(2.4, 3.6, 0), _of_size(2.4, 3.6, 1), _of_size(-6, -4, 0))  # of float16

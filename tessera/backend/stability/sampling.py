@@ -28,6 +28,7 @@ from tessera.backend.stability.constants import constant
 from tessera.backend.stability.expressions import Expression, is_conversion, is_logarithmic
 from tessera.backend.stability.families import (
     EACH,
+    EXPONENTS,
     HOSTILE,
     ORDINARY,
     OUT_OF_HALF,
@@ -72,6 +73,7 @@ class Demand:
         inherent: so many times what another rounding of the inputs would change is not wrong.
         known: the part of all samples that has to have an answer.
         exponentials: whether infinity is wrong where an exponential overflows; float64 only has it overflow later.
+        labels: whether one input is tried beside others of zeros and ones too.
     """
 
     ulps: float
@@ -83,6 +85,7 @@ class Demand:
     inherent: float = 0.0
     exponentials: bool = True
     known: float = 0.0
+    labels: bool = False
 
 
 # Torch's own sigmoid and softmax lose the digits of their slopes where they are nearly 1, and do so in every layer.
@@ -104,7 +107,9 @@ def usual(expression: Expression) -> Demand:
 
 def of_rules(demand: Demand) -> Demand:
     """The same of what a rule would mend: overflow too; it is to have answers, or nothing is known of it."""
-    return dataclasses.replace(demand, exponentials=True, known=ENOUGH)
+    return dataclasses.replace(
+        demand, families=(*demand.families, EXPONENTS), exponentials=True, known=ENOUGH, labels=True
+    )
 
 
 def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.dtype | None = None) -> bool:
@@ -153,7 +158,14 @@ class _Trial:
         numbers = [at for at, leaf in enumerate(expression.leaves) if _is_floating(example(leaf))]
         # All of one family together; then each alone, beside what is between 0 and 1.
         most = MOST_IN_LOW if _is_low(expression.dtype) else MOST
-        self._alone = [None, *numbers[:most]] if len(numbers) > 1 else [None]
+        self._alone: list[int | None] = [None]
+        if len(numbers) > 1:
+            self._alone += numbers[:most]
+        # Each of them beside zeros and ones, as labels and masks are.
+        self._beside_labels = [False] * len(self._alone)
+        if demand.labels:
+            self._beside_labels += [True] * (len(self._alone) - 1)
+            self._alone += self._alone[1:]
         self._counts = set(_counts(expression))
         self._count = len(self._alone) * len(demand.families) * EACH
 
@@ -238,13 +250,15 @@ class _Trial:
     ) -> Iterator[Tensor]:
         """What one input is: of every family together with the others and alone, else between 0 and 1."""
         first = base.setdefault(tuple(shape), torch.rand(EACH, *shape, generator=generator))
-        for of_family, alone in itertools.groupby(self._alone, lambda alone: alone in (None, at)):
+        rounds = zip(self._alone, self._beside_labels, strict=True)
+        for (of_family, labels), some in itertools.groupby(rounds, lambda one: (one[0] in (None, at), one[1])):
             if not of_family:
-                count = len([*alone]) * len(self._demand.families) * EACH
-                yield 0.05 + 0.9 * torch.rand(count, *shape, generator=generator)
+                count = len([*some]) * len(self._demand.families) * EACH
+                beside = torch.rand(count, *shape, generator=generator)
+                yield beside.round() if labels else 0.05 + 0.9 * beside
                 continue
-            for one in alone:
-                for family in self._families(one):
+            for alone, _ in some:
+                for family in self._families(alone):
                     yield family(generator, shape, first)
 
     def _results(self, inputs: list[Any], dtype: torch.dtype | None) -> list[Tensor]:

@@ -11,6 +11,7 @@ A rule that saves only such digits (``Rule.tried``, ``Rule.tried_beside``) is fo
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import torch
@@ -23,6 +24,7 @@ from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate, of
 from tessera.backend.stability.spelling import call_of
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
+_LOGARITHMS = ("log", "log2", "log10")
 _ADDS = ("add", "sub", "lerp", "addcmul", "addcdiv")
 _SCALES = ("mul", "div", "neg", "negative", "where", "masked_fill", "unsqueeze", "expand", "view", "reshape", "getitem")
 
@@ -74,8 +76,10 @@ def is_beside(node: fx.Node) -> bool:
 
 
 def _is_right(expression: Expression) -> bool:
+    demand = LOW.get(expression.dtype) or of_rules(usual(expression))
+    if any(getattr(call_of(user), "name", "") in _LOGARITHMS for user in expression.result.users):
+        demand = dataclasses.replace(demand, smallest=0.0)  # of next to nothing it asks how little it is
     try:
-        demand = LOW.get(expression.dtype) or of_rules(usual(expression))
         return not is_inaccurate(expression, demand)
     except CannotTry:
         return False

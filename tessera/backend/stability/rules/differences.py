@@ -53,6 +53,11 @@ def _squares(algebra: Algebra, value: Value) -> Value | None:
         if x is not None and y is not None and constant == 0:
             found = algebra.make("difference_of_squares", x, y)
             return beside(algebra, constant, without(terms, a, b), c, found)
+    return None
+
+
+def _square_and_number(algebra: Algebra, value: Value) -> Value | None:
+    constant, terms = algebra.terms(value)
     if len(terms) == 1 and constant:
         ((term, c),) = terms.items()
         x = root_of_square(algebra, term)
@@ -511,9 +516,18 @@ DIFFERENCES = (
         "a^2 - b^2 -> (a - b) (a + b)",
         "linear",
         _squares,
-        "two squares, or one and a number with an exact root",
+        "two squares",
         "the third binomial formula",
         "|a| near |b|",
+        tried_beside=True,
+    ),
+    Rule(
+        "1 - a^2 -> (1 - a) (1 + a)",
+        "linear",
+        _square_and_number,
+        "a square and a number with an exact root",
+        "the third binomial formula",
+        "|a| near 1",
         tried=True,
     ),
 )
