@@ -107,9 +107,12 @@ def usual(expression: Expression) -> Demand:
 
 def of_rules(demand: Demand) -> Demand:
     """The same of what a rule would mend: overflow too; it is to have answers, or nothing is known of it."""
-    return dataclasses.replace(
-        demand, families=(*demand.families, EXPONENTS), exponentials=True, known=ENOUGH, labels=True
-    )
+    return dataclasses.replace(demand, families=(*demand.families, EXPONENTS), exponentials=True, known=ENOUGH)
+
+
+def beside_labels(demand: Demand, *, to_its_last_digit: bool) -> Demand:
+    """The same of a logarithm, which tells how little of a probability a label leaves, or of what one is taken of."""
+    return dataclasses.replace(demand, labels=True, smallest=0.0 if to_its_last_digit else demand.smallest)
 
 
 def is_inaccurate(expression: Expression, demand: Demand = USUAL, tried: torch.dtype | None = None) -> bool:

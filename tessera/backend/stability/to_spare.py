@@ -11,7 +11,6 @@ A rule that saves only such digits (``Rule.tried``, ``Rule.tried_beside``) is fo
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import torch
@@ -20,7 +19,7 @@ from torch import fx
 from tessera.backend.stability.bounds import bounds
 from tessera.backend.stability.expressions import Expression, expressions, is_of
 from tessera.backend.stability.reading import Reader
-from tessera.backend.stability.sampling import LOW, CannotTry, is_inaccurate, of_rules, usual
+from tessera.backend.stability.sampling import LOW, CannotTry, beside_labels, is_inaccurate, of_rules, usual
 from tessera.backend.stability.spelling import call_of
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
@@ -77,9 +76,14 @@ def is_beside(node: fx.Node) -> bool:
 
 def _is_right(expression: Expression) -> bool:
     demand = LOW.get(expression.dtype) or of_rules(usual(expression))
-    if any(getattr(call_of(user), "name", "") in _LOGARITHMS for user in expression.result.users):
-        demand = dataclasses.replace(demand, smallest=0.0)  # of next to nothing it asks how little it is
+    is_taken = any(map(_is_logarithm, expression.result.users))
+    if is_taken or any(map(_is_logarithm, expression.nodes)):
+        demand = beside_labels(demand, to_its_last_digit=is_taken)
     try:
         return not is_inaccurate(expression, demand)
     except CannotTry:
         return False
+
+
+def _is_logarithm(node: fx.Node) -> bool:
+    return getattr(call_of(node), "name", "") in _LOGARITHMS

@@ -50,8 +50,10 @@ def test_what_something_is_added_to_has_digits_to_spare(name):
         lambda x, y: y * (1 - torch.cos(x)) * 3,
         lambda x, y: (torch.tanh(x) + 1) + 1e-12 * y,
         lambda x, y: torch.log(x / y) * y,
+        lambda x, y: torch.log(torch.sigmoid(x) * y + (1 - torch.sigmoid(x)) * (1 - y)),
+        lambda x, y: torch.log(torch.expm1(x.repeat(3, 1))) * y[:1],
     ],
-    ids=["alone", "a product", "beside next to nothing", "a logarithm"],
+    ids=["alone", "a product", "beside next to nothing", "a logarithm", "beside labels", "an exponential too large"],
 )
 def test_what_is_all_that_there_is_has_none(function):
     assert touched(function, (X.abs() + 1, Y.abs() + 1)) != []

@@ -45,6 +45,7 @@ TOUCHED = {
     "practice: consistency boundary": _RANGE,
     "practice: speculative residual": "0 / 0 where both scores are 104 apart from the largest",
     "practice: sRGB to linear": "the gradient of the power is NaN below -0.055, where it is not chosen",
+    "practice: ancestral Euler": "of steps next to each other the difference of squares cancels",
     "practice: eigenvalues of a splat": "of diagonals of either sign, which no covariance has, they cancel",
 }
 

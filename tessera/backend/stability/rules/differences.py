@@ -46,6 +46,14 @@ def root_of_square(algebra: Algebra, term: Value) -> Value | None:
     return None
 
 
+def _two_squares(algebra: Algebra, value: Value) -> Value | None:
+    """By themselves, and with no other powers in them."""
+    constant, terms = algebra.terms(value)
+    if constant or len(terms) != 2 or not all(t.op == "product" and all(e == 2 for _, e in t.args[0]) for t in terms):
+        return None
+    return _squares(algebra, value)
+
+
 def _squares(algebra: Algebra, value: Value) -> Value | None:
     constant, terms = algebra.terms(value)
     for a, b, c in _pairs(terms):
@@ -53,11 +61,6 @@ def _squares(algebra: Algebra, value: Value) -> Value | None:
         if x is not None and y is not None and constant == 0:
             found = algebra.make("difference_of_squares", x, y)
             return beside(algebra, constant, without(terms, a, b), c, found)
-    return None
-
-
-def _square_and_number(algebra: Algebra, value: Value) -> Value | None:
-    constant, terms = algebra.terms(value)
     if len(terms) == 1 and constant:
         ((term, c),) = terms.items()
         x = root_of_square(algebra, term)
@@ -515,19 +518,19 @@ DIFFERENCES = (
     Rule(
         "a^2 - b^2 -> (a - b) (a + b)",
         "linear",
-        _squares,
-        "two squares",
+        _two_squares,
+        "two squares by themselves",
         "the third binomial formula",
         "|a| near |b|",
         tried_beside=True,
     ),
     Rule(
-        "1 - a^2 -> (1 - a) (1 + a)",
+        "a^2 - b^2 beside others, 1 - a^2 -> (a - b) (a + b)",
         "linear",
-        _square_and_number,
-        "a square and a number with an exact root",
+        _squares,
+        "even powers, or one and a number with an exact root",
         "the third binomial formula",
-        "|a| near 1",
+        "|a| near |b|",
         tried=True,
     ),
 )
