@@ -320,13 +320,13 @@ def _catches(code: types.CodeType) -> bool:
 
 
 def _takes_all_keys(code: types.CodeType) -> bool:
-    """Whether a dict may be made a text, or a part of a list."""
+    """Whether a dict may be made a text, a part of a list, or joined with another."""
     if not {"str", "repr", "ascii", "format", "extend"}.isdisjoint(code.co_names):
         return True
     instructions = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
     return any(
         i.opname.startswith("FORMAT_")
-        or (i.opname == "BINARY_OP" and i.argrepr == "%")
+        or (i.opname == "BINARY_OP" and i.argrepr in ("%", "|", "|="))
         or (i.opname == "LIST_EXTEND" and before.opname != "LOAD_CONST")
         for before, i in itertools.pairwise(instructions)
     )
