@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import pytest
@@ -15,6 +16,7 @@ BROKEN, RIGHT = programs("broken"), programs("right")
 STEP = 12  # one in so many by default
 
 
+@functools.cache
 def report_of(program: Program) -> CheckReport:
     with warnings.catch_warnings(), verified_later():
         warnings.simplefilter("ignore")

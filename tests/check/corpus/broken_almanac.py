@@ -115,7 +115,7 @@ def wrong_wider_beams(
     total = (scores.unsqueeze(-1) + log_p).view(b * k, v)  # BUG
     best, place = total.topk(k, dim=-1)  # HURTS
     beam, word = place // v, place % v
-    kept = written.gather(1, beam.unsqueeze(-1).expand(-1, -1, written.shape[-1]))
+    kept = written.gather(1, beam.unsqueeze(-1).expand(-1, -1, written.shape[-1]))  # HURTS
     return best, torch.cat([kept, word.unsqueeze(-1)], dim=-1)
 
 

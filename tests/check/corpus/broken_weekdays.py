@@ -124,7 +124,7 @@ class WrongVaried(nn.Module):
         mean, log_var = self.encode(x)
         z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)  # HURTS
         kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(dim=1)
-        return self.decode(z), kl
+        return self.decode(z), kl  # HURTS
 
 
 def wrong_whitened(x: Tensor["N", "D"]) -> Tensor["N", "D"]:
