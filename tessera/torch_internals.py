@@ -299,12 +299,17 @@ def guard_orders() -> None:
     """Have Dynamo guard in which order a dict holds its keys wherever it guards which keys it holds.
 
     It looks at the order of a dict that is iterated over, and not of one that is copied, spread out or joined with
-    another (2.11 to 2.13). Only while it hands a graph to a backend.
+    another (2.11 to 2.13). Only while it hands a graph to a backend. A dict with a NaN among its keys is left: in order
+    the guard would take any other NaN for it, and else it takes none, so that the call runs as it is.
     """
     from torch._dynamo.symbolic_convert import InstructionTranslator
 
     output = InstructionTranslator.current_tx().output
-    keyed = [guard.originating_source for guard in output.guards if guard.create_fn_name() == "DICT_KEYS_MATCH"]
+    keyed = {guard.originating_source for guard in output.guards if guard.create_fn_name() == "DICT_KEYS_MATCH"}
+    effects = output.side_effects
+    for value in effects.keepalive:
+        if isinstance(value, dict) and any(type(key) is float and math.isnan(key) for key in value):
+            keyed.discard(getattr(effects.id_to_variable.get(id(value)), "source", None))
     output.guard_on_key_order.update(keyed)
 
 

@@ -480,3 +480,10 @@ def test_what_is_captured_too_often_is_said_once(monkeypatch):
     assert [float(compiled(torch.ones(1), f"key {k}")) for k in range(14)] == list(range(1, 15))
     assert table == {f"key {k}": 1 for k in range(14)}
     assert [entry.reason.partition(",")[0] for entry in compiled.report.step_downs] == ["it was captured too often"]
+
+
+def test_a_nan_among_the_keys_of_a_dict_is_found_as_itself_alone():
+    nan, other = float("nan"), float("nan")
+    compiled = tessera.compile(lambda x, table: (x * 2, table.get(nan, "none")))
+    assert compiled(torch.ones(1), {nan: 1})[1] == 1
+    assert compiled(torch.ones(1), {other: 1})[1] == "none"
