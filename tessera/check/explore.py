@@ -42,6 +42,7 @@ from tessera.users_code import installed_are_libraries
 
 _MOST_RUNS, _MOST_WORK = 48, 40_000  # of one function; operations
 _MOST_WORK_OF_SYMBOLS = 4_000  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
+_MOST_WORK_ON_SAME_LINES = 2_000  # the same in layer after layer; what they ask of symbols they asked in the first ones
 _MOST_WORK_OF_AN_EDIT = 8_000
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _MOST_DIVISOR = 256  # that a size may be taken to be a multiple of
@@ -144,7 +145,9 @@ class _Exploration:
     def _run(self, plan: Plan) -> Outcome:
         self._runs += 1
         may_be_long = max(plan.examples.values(), default=0) <= max(SMALL) or self._has_small_numbers
-        work = Budget(_MOST_WORK if plan.in_numbers else _MOST_WORK_OF_SYMBOLS, self._work)
+        work = Budget(_MOST_WORK, self._work)
+        if not plan.in_numbers:
+            work = Budget(_MOST_WORK_OF_SYMBOLS, self._work, idle=_MOST_WORK_ON_SAME_LINES)
         try:
             records = self._runs_to_its_end is None
             return run(

@@ -57,6 +57,7 @@ class History(TorchFunctionMode):
         self.failing: Call | None = None
         self.squeezed: list[tuple[SourceLine, list[str]]] = []
         self._outermost: FrameType | None = None
+        self._lines: set[SourceLine] = set()
 
     def __enter__(self) -> Self:
         self._outermost = sys._getframe(1)  # noqa: SLF001 - the documented way
@@ -75,6 +76,9 @@ class History(TorchFunctionMode):
         args, kwargs = torch_internals.on_leaves(self._without_data, (args, kwargs))
         frame = sys._getframe(1)  # noqa: SLF001 - the documented way
         site, where, of_layer = _site_of(frame)
+        if where is not None and where not in self._lines:
+            self._lines.add(where)
+            self._world.work.has_news()
         rewrite = self._rewrite[1] if self._rewrite is not None and self._rewrite[0] == site else None
         if rewrite is not None:
             func, args, kwargs = rewrite.pieces((func, args, kwargs))

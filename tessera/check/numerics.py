@@ -34,7 +34,7 @@ def numerics_findings(function: Callable[..., Any], contract: Contract, outcome:
             ranges[name] = (min(v.low for v in declared), max(v.high for v in declared))
     traced = as_graph(outcome.world.recording, outcome.arguments, outcome.result, ranges)
     if traced is not None:
-        all_found = findings_of(traced.graph_module.graph, traced.given, traced.attribute)
+        all_found = findings_of(traced.graph, traced.given, traced.attribute)
     else:
         all_found = _traced_again(function, contract, outcome.plan, ranges)
     for found in all_found:

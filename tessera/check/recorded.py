@@ -124,7 +124,7 @@ def as_graph(recording: Recording, arguments: Mapping[str, Any], result: Any, ra
         graph.output([node_of(tensor) for tensor in torch_internals.tensors_in(result)])
     except _FromElsewhere:
         return None
-    return Traced(fx.GraphModule(torch.nn.Module(), graph), given)
+    return Traced(graph, given)  # no module: to write its code takes as long as the analysis
 
 
 class _FromElsewhere(Exception):

@@ -23,6 +23,16 @@ def test_there_may_be_more_for_what_comes_last():
     assert not budget.is_over(5)
 
 
+def test_it_is_over_too_where_nothing_new_comes():
+    budget = Budget(100, idle=3)
+    budget.spend(2)
+    budget.has_news()
+    budget.spend(2)
+    assert not budget.is_over()
+    budget.spend()
+    assert budget.is_over()
+
+
 def test_seconds_decide_only_where_there_are_very_many(monkeypatch):
     now = time.thread_time()
     budget = Budget()

@@ -85,6 +85,27 @@ def test_both_sides_of_a_condition_on_sizes_before_a_long_way(monkeypatch):
     assert explored(right).ok
 
 
+def test_symbols_are_asked_as_long_as_there_are_new_lines(monkeypatch):
+    monkeypatch.setattr(sys.modules[explore.__module__], "_MOST_WORK_ON_SAME_LINES", 50)
+
+    def asked(x: Tensor[B, S]) -> Tensor[B, S]:
+        for _ in range(40):
+            x = x + 1
+        for _ in range(40):
+            x = x * 2
+        return x[:, :512] if x.shape[1] > 512 else x  # BUG
+
+    def wrong(x: Tensor[B, S]) -> Tensor[B, S]:
+        for _ in range(200):
+            x = x + 1
+        return x.t()  # BUG
+
+    assert [finding.where.code for finding in explored(asked).errors] == [
+        "return x[:, :512] if x.shape[1] > 512 else x  # BUG"
+    ]
+    assert [finding.where.code for finding in explored(wrong).errors] == ["return x.t()  # BUG"]
+
+
 def test_an_edit_that_breaks_the_other_side_mends_nothing():
     class Joined(nn.Module):
         def __init__(self):

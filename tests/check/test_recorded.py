@@ -34,7 +34,7 @@ def said(findings):
 
 def operations(function, *inputs):
     traced = recorded(function, *inputs)
-    return None if traced is None else [str(node.target) for node in traced.graph_module.graph.nodes]
+    return None if traced is None else [str(node.target) for node in traced.graph.nodes]
 
 
 # Torch writes in place within them, they ask for data, or make a tensor of numbers.
@@ -50,7 +50,7 @@ def test_what_is_found_in_a_recording_is_what_is_found_in_a_trace(case):
     traced = recorded(function, *inputs, **case.ranges)
     assert (traced is None) == (case.name in NOT_TOLD)
     if traced is not None:
-        found = findings_of(traced.graph_module.graph, traced.given, traced.attribute)
+        found = findings_of(traced.graph, traced.given, traced.attribute)
         assert said(found) == said(check_numerics(function, *inputs, ranges=case.ranges))
 
 
@@ -60,7 +60,7 @@ X = torch.ones(3, 4)
 def test_operations_arguments_and_weights_are_nodes():
     layer = torch.nn.Linear(4, 2)
     traced = recorded(lambda x: layer(x).relu().split(1, 1), X)
-    nodes = list(traced.graph_module.graph.nodes)
+    nodes = list(traced.graph.nodes)
     assert [node.op for node in nodes if node.op != "call_function"] == ["placeholder"] * 3 + ["output"]
     assert sum(node.target is torch.ops.aten.relu.default for node in nodes) == 1
     assert [tuple(node.meta["val"].shape) for node in nodes[-1].args[0]] == [(3, 1), (3, 1)]

@@ -57,7 +57,7 @@ def check_numerics(
         except Exception:
             logger.debug("%r cannot be traced without data", function, exc_info=True)
             continue
-        for finding in findings_of(traced.graph_module.graph, traced.given, traced.attribute):
+        for finding in findings_of(traced.graph, traced.given, traced.attribute):
             found.setdefault((finding.where, finding.kind), finding)
         if not traced.asked:
             break

@@ -21,15 +21,23 @@ from tessera.errors import SettingError
 
 @dataclass(frozen=True)
 class Traced:
-    """A graph, and what is known of its placeholders."""
+    """A graph, and what is known of its placeholders.
 
-    graph_module: fx.GraphModule
+    Attributes:
+        graph: functional operations of ATen.
+        given: what is known of its placeholders.
+        root: what its ``get_attr`` nodes read from; None where there are none.
+        asked: whether the code branched on a tensor.
+    """
+
+    graph: fx.Graph
     given: dict[fx.Node, Range]
-    asked: bool = False  # whether the code branched on a tensor
+    root: torch.nn.Module | None = None
+    asked: bool = False
 
     def attribute(self, name: str) -> Any:
         """What a ``get_attr`` node reads."""
-        return operator.attrgetter(name)(self.graph_module)
+        return operator.attrgetter(name)(self.root)
 
 
 def trace_forward(
@@ -84,7 +92,7 @@ def trace_forward(
         for i, node in zip(at, placeholders[len(state) :], strict=True):
             if key in names.get(i, ()) and dtype_of(node) is not None:
                 given[node] = between(float(low), float(high)).changed(data=True)
-    return Traced(graph_module, given, values.asked)
+    return Traced(graph_module.graph, given, graph_module, values.asked)
 
 
 def _state(function: Any) -> dict[str, torch.Tensor]:
@@ -139,7 +147,7 @@ def trace_captured(captured: fx.GraphModule, inputs: Sequence[Any]) -> Traced:
         value = inputs[i]
         is_state = isinstance(value, (torch.nn.Parameter, torch.nn.Buffer)) or "_buffers_" in names[i]
         given[node] = constant_range(value) if is_state else unknown(value.dtype)
-    return Traced(graph_module, given)
+    return Traced(graph_module.graph, given, graph_module)
 
 
 class _Holding(fx.Interpreter):

@@ -29,7 +29,7 @@ def warned_about(graph_module: fx.GraphModule, inputs: Sequence[Any]) -> list[st
     except Exception:
         logger.debug("the numerics of a capture were left out", exc_info=True)
         return []
-    findings = findings_of(traced.graph_module.graph, traced.given, traced.attribute)
+    findings = findings_of(traced.graph, traced.given, traced.attribute)
     warn(findings)
     return [f"{finding.kind} at {finding.where}: {finding.message}" for finding in findings]
 

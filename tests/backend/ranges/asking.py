@@ -17,7 +17,7 @@ from tessera.backend.ranges.value_range import Range
 def interpreted(function: Callable[..., Any], *inputs: Any, **ranges: tuple[float, float]) -> tuple[Any, fx.Graph]:
     """What is known of every node, and the graph."""
     traced = trace_forward(function, inputs, {}, ranges)
-    graph = traced.graph_module.graph
+    graph = traced.graph
     return interpret(graph, traced.given, traced.attribute), graph
 
 

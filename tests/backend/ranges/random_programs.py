@@ -169,7 +169,7 @@ def unforeseen(program: Callable[..., Any], ranges: list[tuple[float, float]], s
 
     example = [sample(*one) for one in ranges]
     traced = trace_forward(program, tuple(example), {}, dict(enumerate(ranges)))
-    found = interpret(traced.graph_module.graph, traced.given, traced.attribute)
+    found = interpret(traced.graph, traced.given, traced.attribute)
     wrong: list[str] = []
     of_nan: set[fx.Node] = set()  # NaN is told of where it is born; an integer that is made of it is anything
 
@@ -185,7 +185,7 @@ def unforeseen(program: Callable[..., Any], ranges: list[tuple[float, float]], s
 
     for _ in range(runs):
         of_nan.clear()
-        Watch(traced.graph_module).run(*(sample(*one) for one in ranges))
+        Watch(traced.root).run(*(sample(*one) for one in ranges))
     return wrong
 
 

@@ -75,7 +75,7 @@ def test_each_operation_knows_its_line():
         y = x.exp()
         return y * 2
 
-    nodes = [node for node in trace_forward(f, (X,), {}, {}).graph_module.graph.nodes if node.op == "call_function"]
+    nodes = [node for node in trace_forward(f, (X,), {}, {}).graph.nodes if node.op == "call_function"]
     assert [source_line(node).code for node in nodes] == ["y = x.exp()", "return y * 2"]
 
 
@@ -94,7 +94,7 @@ def test_a_branch_goes_as_it_is_told():
     for answer, name in ((True, "exp"), (False, "log")):
         traced = trace_forward(f, (X,), {}, {}, answer=answer)
         assert traced.asked
-        assert any(name in node.name for node in traced.graph_module.graph.nodes)
+        assert any(name in node.name for node in traced.graph.nodes)
     assert not trace_forward(torch.exp, (X,), {}, {}).asked
 
 
@@ -105,5 +105,5 @@ def test_fake_tensors_and_symbolic_sizes_are_taken_too():
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fake = mode.from_tensor(torch.ones(5, 7))
     traced = trace_forward(lambda x: x.exp().view(-1), (fake,), {}, {})
-    assert returned(traced.graph_module.graph).meta["val"].shape == (35,)
+    assert returned(traced.graph).meta["val"].shape == (35,)
     assert not mode.shape_env.guards
