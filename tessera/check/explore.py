@@ -42,7 +42,7 @@ from tessera.users_code import installed_are_libraries
 
 _MOST_RUNS, _MOST_WORK = 48, 40_000  # of one function; operations
 _MOST_WORK_OF_SYMBOLS = 4_000  # of one run; arithmetic of symbols in a long loop is slow, and numbers will do
-_MOST_WORK_ON_SAME_LINES = 2_000  # the same in layer after layer; what they ask of symbols they asked in the first ones
+_MOST_WORK_ON_SAME_LINES = 1_500  # a dozen layers that are alike; what they ask of symbols the first ones asked
 _MOST_WORK_OF_AN_EDIT = 8_000
 _VERY_LARGE = tuple(prime * 64 + 1 for prime in LARGE)
 _MOST_DIVISOR = 256  # that a size may be taken to be a multiple of

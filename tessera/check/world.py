@@ -166,8 +166,8 @@ class World:
             like = torch_internals.fake_copy(self.mode, tensor)
         else:  # of a module that was made without memory
             if id(tensor) not in self._from_elsewhere:
-                with self.mode:
-                    other = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+                fake_mode = None if self.bare else self.mode
+                other = torch_internals.without_memory(fake_mode, tensor.shape, tensor.stride(), tensor.dtype)
                 self._from_elsewhere[id(tensor)] = tensor, other.requires_grad_(tensor.requires_grad)
             like = self._from_elsewhere[id(tensor)][1]
         self.recording.state[id(like)] = (like, tensor)
