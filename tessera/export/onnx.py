@@ -123,10 +123,11 @@ def _checked_opset(opset: int | None) -> int:
 
 def _prepared(program: ExportedProgram) -> ExportedProgram:
     """In operators that torch.onnx translates."""
-    program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | EXACT))
-    quotients_by_remainders(program)
-    reshape_attention(program)
-    say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
+    with quiet():
+        program = sizes_as_tensors(in_plain_operators(program, UNKNOWN_TO_ONNX | EXACT))
+        quotients_by_remainders(program)
+        reshape_attention(program)
+        say_zeros(program)  # what attention becomes answers NaN there, or the mean of all values
     return program
 
 

@@ -38,6 +38,12 @@ def test_any_batch_size_answers_as_the_model(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_model_that_is_written_in_other_operators_warns_of_nothing(tmp_path):
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    with warnings.catch_warnings(action="error"):
+        assert export(module, tmp_path / "model.onnx", torch.randn(2, 1, 8, 8), None, measure=False).accepted
+
+
 def test_an_example_of_one_sample_is_enough(tmp_path):
     module = torch.nn.Linear(3, 2)
     exported = export(module, tmp_path / "model.onnx", X[:1], None, measure=False)
