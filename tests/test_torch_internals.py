@@ -214,3 +214,13 @@ def test_a_negative_place_is_out_of_range_where_eager_says_so():
             operator(x, 0, wrong, *given)
         with pytest.raises(IndexError, match="out of bounds"):
             table[operator](x, 0, wrong, *given)
+
+
+@pytest.mark.parametrize("is_fake", [True, False])
+def test_tensors_without_memory_are_those_of_an_operator(is_fake):
+    fake_mode = torch_internals.new_fake_mode() if is_fake else None
+    made = torch_internals.without_memory(fake_mode, (3, 4), (1, 3), torch.float16)
+    with fake_mode or torch.device("meta"):
+        like = torch.empty_strided((3, 4), (1, 3), dtype=torch.float16)
+    assert (type(made), made.device, made.dtype) == (type(like), like.device, like.dtype)
+    assert (made.shape, made.stride()) == (like.shape, like.stride())

@@ -158,6 +158,10 @@ class _Exploration:
                 raise
             outcome = self._run(replace(plan, in_numbers=True))
             outcome.in_symbols = too_long.world
+            self._note(
+                f"{self._contract.name} is deep: its last layers and what is behind them were run with numbers alone; "
+                "of an `if` on a size there one side was seen."
+            )
             return outcome
         except LoopsOverSize:
             self._has_small_numbers = True

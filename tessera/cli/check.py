@@ -65,7 +65,7 @@ def _run(found: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _seldom_collected() -> Iterator[None]:
-    """Within, Python looks for garbage a hundredth as often: a tenth of a check's time, in a process that soon ends."""
+    """Within, Python looks for garbage a hundredth as often: to look takes a tenth of a check."""
     usual = gc.get_threshold()
     gc.set_threshold(100 * usual[0], *usual[1:])
     try:

@@ -103,7 +103,16 @@ def test_symbols_are_asked_as_long_as_there_are_new_lines(monkeypatch):
     assert [finding.where.code for finding in explored(asked).errors] == [
         "return x[:, :512] if x.shape[1] > 512 else x  # BUG"
     ]
+
+    def unseen(x: Tensor[B, S]) -> Tensor[B, S]:
+        for _ in range(200):
+            x = x + 1
+        return x[:, :512] if x.shape[1] > 512 else x
+
+    assert not explored(asked).notes
     assert [finding.where.code for finding in explored(wrong).errors] == ["return x.t()  # BUG"]
+    (note,) = explored(unseen).notes
+    assert "of an `if` on a size there one side was seen" in note
 
 
 def test_an_edit_that_breaks_the_other_side_mends_nothing():
